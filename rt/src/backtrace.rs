@@ -1,0 +1,137 @@
+//! Who called whom: return addresses, found by following frame pointers.
+//!
+//! A function that keeps a frame pointer starts with `push rbp; mov rbp, rsp` (or its like on other
+//! machines), so that memory at the frame pointer holds the caller's frame pointer, and the word
+//! above it the return address. Prebuilt `core` keeps them; a kernel's own code does when built with
+//! `-C force-frame-pointers=yes` (`cargo freestone run` does). Where a function keeps none, its
+//! frame is missing or the chain ends early. So nothing read here is trusted: every frame must lie
+//! on the stack the walk began on, above the one before it, and every return address inside the
+//! kernel's code.
+//!
+//! What is a stack and what is code is the machine layer's knowledge; it tells by [`set_bounds`].
+//! Without that there is no trace.
+
+use core::fmt;
+use core::ops::Range;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+/// Tells the walker where it may tread.
+pub struct Bounds {
+    /// The mapped stack that holds an address, if there is one.
+    pub stack_of: fn(usize) -> Option<Range<usize>>,
+    /// Whether an address lies in the kernel's code.
+    pub is_code: fn(usize) -> bool,
+}
+
+static BOUNDS: AtomicPtr<Bounds> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Makes traces possible from here on.
+pub fn set_bounds(bounds: &'static Bounds) {
+    BOUNDS.store(core::ptr::from_ref(bounds).cast_mut(), Ordering::Release);
+}
+
+/// The caller's frame pointer, or 0 where this crate does not know the machine.
+#[inline(always)]
+pub fn frame_pointer() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let frame: usize;
+        // SAFETY: copies one register into another; touches neither memory nor flags.
+        unsafe {
+            core::arch::asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack, preserves_flags));
+        };
+        frame
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    0
+}
+
+/// Frames beyond this many are not worth a slow console's time.
+const MAX_FRAMES: usize = 32;
+
+/// Prints up to 32 return addresses, innermost first, starting at the frame `frame_pointer` names.
+pub fn print(out: &mut dyn fmt::Write, frame_pointer: usize) {
+    // SAFETY: the pointer is null or came from `set_bounds`, whose argument lives for ever.
+    let Some(bounds) = (unsafe { BOUNDS.load(Ordering::Acquire).as_ref() }) else { return };
+    // SAFETY: `stack_of` names mapped stacks only: that is what `Bounds` asks of the machine layer.
+    let frames = unsafe { walk(frame_pointer, bounds) };
+    for (depth, address) in frames.take(MAX_FRAMES).enumerate() {
+        // As in the panic report: there is nobody left to tell.
+        let _ = writeln!(out, "  #{depth:<2} {address:#018x}");
+    }
+}
+
+/// The return addresses on the stack that holds `frame_pointer`.
+///
+/// # Safety
+///
+/// - Every range that `bounds.stack_of` returns is readable while the iterator lives.
+unsafe fn walk(frame_pointer: usize, bounds: &Bounds) -> impl Iterator<Item = usize> {
+    const WORD: usize = size_of::<usize>();
+    let stack = (bounds.stack_of)(frame_pointer).unwrap_or(0..0);
+    let mut frame = frame_pointer;
+    core::iter::from_fn(move || {
+        let inside = frame >= stack.start && frame <= stack.end.checked_sub(2 * WORD)?;
+        if !inside || !frame.is_multiple_of(WORD) {
+            return None;
+        }
+        // SAFETY: both words lie in `stack`, as checked above, aligned; the caller promised that
+        // the stack is readable.
+        let (caller, address) = unsafe {
+            let frame = frame as *const usize;
+            (frame.read(), frame.add(1).read())
+        };
+        // A caller's frame lies above; anything else ends the walk after this address.
+        frame = if caller > frame { caller } else { 0 };
+        (bounds.is_code)(address).then_some(address)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    static mut STACK: [usize; 16] = [0; 16];
+
+    fn stack_of(address: usize) -> Option<Range<usize>> {
+        let start = &raw const STACK as usize;
+        let range = start..start + size_of::<[usize; 16]>();
+        range.contains(&address).then_some(range)
+    }
+
+    const BOUNDS: Bounds =
+        Bounds { stack_of, is_code: |address| (0x1000..0x2000).contains(&address) };
+
+    /// Lays the words out on the test stack and walks from word `at`.
+    fn trace(words: &[(usize, usize)], at: usize) -> Vec<usize> {
+        let base = &raw mut STACK as *mut usize;
+        for &(index, word) in words {
+            assert!(index < 16);
+            // SAFETY: `index` is inside the 16 words, and the only test thread that uses them is ours.
+            unsafe { base.add(index).write(word) };
+        }
+        // SAFETY: `stack_of` names a static.
+        unsafe { walk(base as usize + at * size_of::<usize>(), &BOUNDS) }.collect()
+    }
+
+    #[test]
+    fn follows_good_chains_and_stops_at_bad_ones() {
+        let base = &raw const STACK as usize;
+        let at = |index: usize| base + index * size_of::<usize>();
+        let chain = [(0, at(4)), (1, 0x1111), (4, at(10)), (5, 0x1222), (10, 0), (11, 0x1333)];
+        assert_eq!(trace(&chain, 0), [0x1111, 0x1222, 0x1333]);
+        assert_eq!(trace(&chain, 4), [0x1222, 0x1333]);
+        // A frame that points at itself, or down.
+        assert_eq!(trace(&[(4, at(4))], 0), [0x1111, 0x1222]);
+        assert_eq!(trace(&[(4, at(0))], 0), [0x1111, 0x1222]);
+        // A return address that is no code.
+        assert_eq!(trace(&[(4, at(10)), (5, 0x3000)], 0), [0x1111]);
+        // Off the stack, across its end, misaligned, null.
+        assert_eq!(trace(&[(4, 0x10), (5, 0x1222)], 0), [0x1111, 0x1222]);
+        assert_eq!(trace(&[(4, at(15))], 0), [0x1111, 0x1222]);
+        assert_eq!(trace(&[(4, at(10) + 1)], 0), [0x1111, 0x1222]);
+        // SAFETY: an address on no stack is not read.
+        assert_eq!(unsafe { walk(0, &BOUNDS) }.count(), 0);
+    }
+}
