@@ -1,0 +1,59 @@
+//! The edge: a number and five words go in, one word comes out.
+//!
+//! Typed calls are written against [`Hypercall`], so that a test can look at what they would pass.
+//! Behind it in a guest is a machine's `Gate`.
+
+use crate::{Error, Xen};
+
+/// A way to make hypercalls.
+pub(crate) trait Hypercall {
+    /// Makes one and returns what Xen answered; negative is an error number.
+    ///
+    /// # Safety
+    ///
+    /// Whatever Xen reads or writes because of these arguments may be read or written.
+    unsafe fn call(&self, number: u64, args: [u64; 5]) -> i64;
+}
+
+/// Numbers of the hypercalls used here.
+///
+/// Source: `public/xen.h`, `__HYPERVISOR_*`.
+pub(crate) mod number {
+    pub const MEMORY_OP: u64 = 12;
+    pub const XEN_VERSION: u64 = 17;
+    pub const CONSOLE_IO: u64 = 18;
+    pub const SCHED_OP: u64 = 29;
+}
+
+/// What a call answered, as a number or an error.
+pub(crate) fn check(answer: i64) -> Result<u64, Error> {
+    u64::try_from(answer).map_err(|_| {
+        let code = i32::try_from(answer.unsigned_abs()).unwrap_or(i32::MAX);
+        Error::from_code(code)
+    })
+}
+
+/// The address Xen is told. It reaches the memory behind the compiler's back, hence *expose*.
+pub(crate) fn address<T: ?Sized>(of: *const T) -> u64 {
+    of.cast::<u8>().expose_provenance() as u64
+}
+
+impl Xen {
+    /// Makes any hypercall: for those that have no method here.
+    ///
+    /// Pass 0 for arguments a call does not have, and buffers by their address in kernel memory.
+    ///
+    /// - Since: depends on the call.
+    /// - Blocks: depends on the call.
+    /// - Source: `public/arch-x86/xen-x86_64.h`.
+    ///
+    /// # Safety
+    ///
+    /// - Memory the call reads is initialised and readable; memory it writes is writable, nobody
+    ///   holds a reference to it, and its provenance is exposed.
+    /// - The call does not take away or change memory that Rust code uses.
+    pub unsafe fn call(self, number: u64, args: [u64; 5]) -> Result<u64, Error> {
+        // SAFETY: the caller's promise.
+        check(unsafe { self.gate.call(number, args) })
+    }
+}
