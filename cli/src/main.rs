@@ -1,1 +1,121 @@
-fn main() {}
+//! `cargo freestone`: runs and tests Rust kernels.
+//!
+//! Each verb is a file with two functions: `command` says what it takes, `main` does it. A new verb
+//! is such a file and a line in [`VERBS`]. What verbs share:
+//!
+//! - [`status`]: how the tool ends, all exit statuses in one place
+//! - [`toolchain`]: cargo, which kernel is meant, building it
+//! - [`image`]: can this file be booted
+//! - [`qemu`]: the machine, and what its end means
+//! - [`install`]: getting QEMU
+//! - [`supervise`]: child processes, none of which outlives the tool
+
+mod doctor;
+mod image;
+mod install;
+mod qemu;
+mod run;
+mod status;
+mod supervise;
+mod test;
+mod toolchain;
+
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Command};
+
+use status::{Failure, Status};
+
+/// Says something to the user on stderr; that stderr may be closed is no reason to panic.
+#[macro_export]
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
+struct Verb {
+    name: &'static str,
+    command: fn() -> Command,
+    main: fn(&ArgMatches) -> Result<Status, Failure>,
+}
+
+const VERBS: [Verb; 3] = [
+    Verb { name: "run", command: run::command, main: run::main },
+    Verb { name: "test", command: test::command, main: test::main },
+    Verb { name: "doctor", command: doctor::command, main: doctor::main },
+];
+
+fn main() -> ExitCode {
+    supervise::watch_signals();
+    let matches = match command().try_get_matches_from(arguments(env::args_os())) {
+        Ok(matches) => matches,
+        // Help and version are "errors" to clap, of the kind that ends well.
+        Err(error) => {
+            let _ = error.print();
+            let status = if error.use_stderr() { Status::Usage } else { Status::Success };
+            return status.code().into();
+        }
+    };
+    let (name, matches) = matches.subcommand().expect("clap insists on a verb");
+    let verb = VERBS.iter().find(|verb| verb.name == name).expect("clap knows only these");
+    match (verb.main)(matches) {
+        Ok(status) => status.code().into(),
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                say!("{}: {failure}", prefix(failure.status));
+            }
+            failure.status.code().into()
+        }
+    }
+}
+
+/// What a verdict is called in front of its explanation.
+fn prefix(status: Status) -> &'static str {
+    match status {
+        Status::Usage | Status::Tool | Status::Build => "error",
+        _ => "freestone",
+    }
+}
+
+fn command() -> Command {
+    Command::new("cargo freestone")
+        .bin_name("cargo freestone")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Runs and tests Rust kernels")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands(VERBS.iter().map(|verb| (verb.command)().after_help(status::table())))
+        .after_help(status::table())
+}
+
+/// Drops the extra word that cargo passes to an installed subcommand: `cargo freestone run` runs
+/// `cargo-freestone freestone run`.
+fn arguments(all: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut all: Vec<_> = all.collect();
+    if all.get(1).is_some_and(|word| word == "freestone") {
+        all.remove(1);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_extra_word_of_an_installed_subcommand_is_dropped_once() {
+        let dropped = |words: &[&str]| arguments(words.iter().map(OsString::from));
+        assert_eq!(dropped(&["x", "freestone", "run"]), ["x", "run"]);
+        assert_eq!(dropped(&["x", "run", "freestone"]), ["x", "run", "freestone"]);
+        assert_eq!(dropped(&["x"]), ["x"]);
+    }
+}

@@ -1,0 +1,256 @@
+//! `cargo freestone doctor`: is all here that `run` needs, and if not, what to do.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{self, Stdio};
+use std::time::Duration;
+
+use clap::{ArgMatches, Command};
+use serde_json::{Value, json};
+
+use crate::install;
+use crate::run;
+use crate::status::{Failure, Status};
+use crate::supervise::{self, Ending, Output, Stop, Watch};
+use crate::toolchain::Workspace;
+
+/// For one question to one program. A first call of rustc from a cold disk has taken 2 s.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The oldest toolchain: `rust-version` in the manifest.
+const OLDEST: (u32, u32) = (1, 95);
+
+const HOST: &str = "x86_64-unknown-linux-gnu";
+
+const RUST_CURE: &str = "install Rust 1.95 or newer from https://rustup.rs, or: rustup update";
+
+/// What the verb takes.
+pub fn command() -> Command {
+    Command::new("doctor")
+        .about("Check that everything is here that `run` needs")
+        .arg(run::qemu())
+        .arg(run::flag("json", "Print one line of JSON instead of text"))
+}
+
+/// The answer to one question.
+struct Check {
+    name: &'static str,
+    /// What was found, or what is wrong with it.
+    found: Result<String, String>,
+    /// What to do if something is wrong.
+    cure: String,
+}
+
+impl Check {
+    fn new(name: &'static str, found: Result<String, String>, cure: impl Into<String>) -> Self {
+        Self { name, found, cure: cure.into() }
+    }
+
+    fn to_json(&self) -> Value {
+        let (found, cure) = match &self.found {
+            Ok(found) => (found, None),
+            Err(wrong) => (wrong, Some(&self.cure)),
+        };
+        json!({ "name": self.name, "ok": self.found.is_ok(), "found": found, "cure": cure })
+    }
+}
+
+/// Runs the verb.
+pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
+    let qemu = matches.get_one::<PathBuf>("qemu").map(PathBuf::as_path);
+    let checks = [
+        Check::new("rustc", rustc(), RUST_CURE),
+        Check::new("host", host(), format!("build kernels on {HOST}")),
+        Check::new("cargo", cargo(), RUST_CURE),
+        Check::new(
+            "linker",
+            linker(),
+            "install a C linker (Debian: apt-get install gcc libc6-dev)",
+        ),
+        Check::new("qemu", qemu_version(qemu), install::cure()),
+        Check::new("microvm", microvm(qemu), "install QEMU 5.0 or newer, with the microvm machine"),
+        Check::new(
+            "target",
+            target(),
+            "make it writable, or set CARGO_TARGET_DIR to a folder that is",
+        ),
+    ];
+    let note = kvm();
+    let status =
+        if checks.iter().all(|check| check.found.is_ok()) { Status::Success } else { Status::Tool };
+    if let Some(signal) = supervise::caught() {
+        return Err(Failure::new(Status::of_signal(signal), "interrupted"));
+    }
+    if matches.get_flag("json") {
+        let checks: Vec<_> = checks.iter().map(Check::to_json).collect();
+        let _ = writeln!(
+            io::stdout(),
+            "{}",
+            json!({ "status": status.code(), "checks": checks, "kvm": note })
+        );
+    } else {
+        show(&checks, &note);
+    }
+    Ok(status)
+}
+
+fn show(checks: &[Check], kvm: &str) {
+    let mut stdout = io::stdout();
+    for Check { name, found, cure } in checks {
+        let _ = match found {
+            Ok(found) => writeln!(stdout, "ok       {name:<8} {found}"),
+            Err(wrong) => {
+                writeln!(stdout, "missing  {name:<8} {wrong}\n         {:<8} -> {cure}", "")
+            }
+        };
+    }
+    let _ = writeln!(stdout, "note     {:<8} {kvm}", "kvm");
+}
+
+fn rustc() -> Result<String, String> {
+    let text = answer(rustc_program(), &["-vV"])?;
+    let release = field(&text, "release: ").ok_or("rustc -vV answers in an unknown form")?;
+    at_least(release)
+}
+
+fn host() -> Result<String, String> {
+    let text = answer(rustc_program(), &["-vV"])?;
+    match field(&text, "host: ") {
+        Some(HOST) => Ok(HOST.into()),
+        Some(other) => Err(format!("{other}: the zero set-up build needs {HOST}")),
+        None => Err("rustc -vV answers in an unknown form".into()),
+    }
+}
+
+fn cargo() -> Result<String, String> {
+    let program = env::var_os("CARGO").filter(|v| !v.is_empty()).unwrap_or_else(|| "cargo".into());
+    let text = answer(program, &["--version"])?;
+    at_least(text.split_whitespace().nth(1).ok_or("cargo --version answers in an unknown form")?)
+}
+
+fn linker() -> Result<String, String> {
+    answer("cc", &["--version"]).map(|text| first_line(&text))
+}
+
+fn qemu_version(named: Option<&Path>) -> Result<String, String> {
+    let path = find(named)?;
+    let version = answer(&path, &["--version"])?;
+    Ok(format!("{} ({})", first_line(&version), path.display()))
+}
+
+fn microvm(named: Option<&Path>) -> Result<String, String> {
+    let machines = answer(find(named)?, &["-machine", "help"])?;
+    let is_known = machines.lines().any(|line| line.split_whitespace().next() == Some("microvm"));
+    if is_known {
+        Ok("known to QEMU".into())
+    } else {
+        Err("this QEMU has no microvm machine".into())
+    }
+}
+
+fn find(named: Option<&Path>) -> Result<PathBuf, String> {
+    match install::find_qemu(named) {
+        Ok(Some(path)) => Ok(path),
+        Ok(None) => Err(format!("{} is not on PATH", install::QEMU)),
+        Err(failure) => Err(failure.message),
+    }
+}
+
+/// Where a build would write: asked by writing, for permissions are not all that can be in the way.
+fn target() -> Result<String, String> {
+    let folder = match Workspace::read(false) {
+        Ok(workspace) => workspace.target_directory,
+        Err(_) => env::current_dir().map_err(|error| error.to_string())?.join("target"),
+    };
+    let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let probe = existing.join(format!(".freestone-doctor-{}", process::id()));
+    File::create_new(&probe)
+        .map_err(|error| format!("{} cannot be written: {error}", folder.display()))?;
+    let _ = fs::remove_file(&probe);
+    Ok(folder.display().to_string())
+}
+
+/// Only a note: kernels run under TCG, QEMU's own translator, which is everywhere and repeatable.
+fn kvm() -> String {
+    let usable = File::options().read(true).write(true).open("/dev/kvm");
+    match usable {
+        Ok(_) => "/dev/kvm can be opened; it is not used yet, TCG does the work".into(),
+        Err(error) => format!("/dev/kvm cannot be opened ({error}); it is not needed"),
+    }
+}
+
+fn rustc_program() -> std::ffi::OsString {
+    env::var_os("RUSTC").filter(|v| !v.is_empty()).unwrap_or_else(|| "rustc".into())
+}
+
+/// What a program says on stdout.
+fn answer(program: impl AsRef<OsStr>, arguments: &[&str]) -> Result<String, String> {
+    let name = Path::new(program.as_ref()).display().to_string();
+    let mut command = process::Command::new(program.as_ref());
+    command.args(arguments).stdin(Stdio::null());
+    let watch =
+        Watch { limit: Some(LIMIT), stop: Stop::Kill, stdout: Output::Keep, stderr: Output::Keep };
+    let outcome =
+        supervise::run(&mut command, &watch).map_err(|error| format!("{name}: {error}"))?;
+    match outcome.ending {
+        Ending::Ended(status) if status.success() => {
+            Ok(String::from_utf8_lossy(&outcome.stdout).into_owned())
+        }
+        Ending::Ended(status) => Err(format!("{name} {}", supervise::describe(status))),
+        Ending::Limit => Err(format!("{name} does not answer within {} s", LIMIT.as_secs())),
+        _ => Err(format!("{name} was stopped")),
+    }
+}
+
+fn at_least(version: &str) -> Result<String, String> {
+    let (major, minor) = OLDEST;
+    match parse_version(version) {
+        Some(found) if found >= OLDEST => Ok(version.into()),
+        _ => Err(format!("{version} is older than {major}.{minor}")),
+    }
+}
+
+/// The first two numbers of `1.95.0-nightly` and the like.
+fn parse_version(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split(['.', '-']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(key))
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        for (version, is_fine) in [
+            ("1.95.0", true),
+            ("1.100.0", true),
+            ("2.0.0", true),
+            ("1.97.0-nightly", true),
+            ("1.94.1", false),
+            ("1.9.0", false),
+            ("0.99", false),
+            ("new", false),
+            ("", false),
+        ] {
+            assert_eq!(at_least(version).is_ok(), is_fine, "{version:?}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_toolchain_is_that_of_the_manifest() {
+        let manifest = parse_version(env!("CARGO_PKG_RUST_VERSION"));
+        assert_eq!(manifest, Some(OLDEST));
+    }
+}

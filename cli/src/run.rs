@@ -1,0 +1,212 @@
+//! `cargo freestone run`: builds a kernel, boots it, and ends with its verdict.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use serde_json::json;
+
+use crate::qemu::{Boot, MACHINES, Verdict};
+use crate::status::{Failure, Status};
+use crate::toolchain::{self, Workspace};
+use crate::{image, install};
+
+const DEFAULT_SECONDS: u32 = 60;
+
+/// What the verb takes.
+pub fn command() -> Command {
+    Command::new("run")
+        .about("Build a kernel and boot it in QEMU; the exit status is the kernel's verdict")
+        .override_usage("cargo freestone run [OPTIONS] [ELF | -p PACKAGE] [-- KERNEL COMMAND LINE]")
+        .arg(
+            Arg::new("elf")
+                .value_name("ELF")
+                .value_parser(value_parser!(PathBuf))
+                .conflicts_with_all(["package", "bin", "release"])
+                .help("A kernel image to boot; without it the kernel here is built first"),
+        )
+        .arg(
+            Arg::new("package")
+                .short('p')
+                .long("package")
+                .value_name("PACKAGE")
+                .help("The package to build and boot"),
+        )
+        .arg(
+            Arg::new("bin")
+                .long("bin")
+                .value_name("NAME")
+                .help("The binary, if the package has several"),
+        )
+        .arg(flag("release", "Build with the release profile"))
+        .arg(machine())
+        .arg(
+            Arg::new("memory")
+                .short('m')
+                .value_name("MiB")
+                .default_value("64")
+                // Where QEMU's command line, too, would begin to misread it.
+                .value_parser(value_parser!(u32).range(1..=1 << 24))
+                .help("Memory of the machine"),
+        )
+        .arg(timeout("60; none with --gdb"))
+        .arg(flag(
+            "icount",
+            "Count instructions instead of time: the guest's clocks repeat exactly",
+        ))
+        .arg(
+            Arg::new("gdb")
+                .long("gdb")
+                .value_name("PORT")
+                .value_parser(value_parser!(u16).range(1..))
+                .help("Wait for a debugger on this port of 127.0.0.1 before the first instruction"),
+        )
+        .arg(
+            Arg::new("qemu-arg")
+                .long("qemu-arg")
+                .value_name("ARG")
+                .action(ArgAction::Append)
+                .allow_hyphen_values(true)
+                .value_parser(value_parser!(OsString))
+                .help("One more argument for QEMU; may be repeated"),
+        )
+        .arg(qemu())
+        .arg(flag("yes", "Install QEMU without asking if it is missing (as root, by apt-get)"))
+        .arg(flag("json", "End with one line of JSON on stdout; the guest's output goes to stderr"))
+        .arg(verbose())
+        .arg(
+            Arg::new("command-line")
+                .value_name("KERNEL COMMAND LINE")
+                .last(true)
+                .num_args(0..)
+                .value_parser(value_parser!(OsString))
+                .help("What the kernel gets as its command line, joined with spaces"),
+        )
+}
+
+/// A switch that is off unless given.
+pub fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+/// `--verbose`, for every verb.
+pub fn verbose() -> Arg {
+    flag("verbose", "Show the commands that are run, and QEMU's own messages").short('v')
+}
+
+/// `--machine`, for every verb that boots.
+pub fn machine() -> Arg {
+    Arg::new("machine")
+        .long("machine")
+        .value_name("MACHINE")
+        .value_parser(PossibleValuesParser::new(MACHINES))
+        .help(format!("The machine to boot on [default: {}]", MACHINES[0]))
+}
+
+/// `--qemu`, for every verb that needs it.
+pub fn qemu() -> Arg {
+    Arg::new("qemu")
+        .long("qemu")
+        .value_name("PATH")
+        .value_parser(value_parser!(PathBuf))
+        .help("The QEMU to use [default: FREESTONE_QEMU, else qemu-system-x86_64]")
+}
+
+/// `--timeout`, for every verb that boots.
+pub fn timeout(default: &str) -> Arg {
+    Arg::new("timeout")
+        .long("timeout")
+        .value_name("SECONDS")
+        .value_parser(value_parser!(u32))
+        .help(format!("Stop a boot after this time; 0: never [default: {default}]"))
+}
+
+/// The limit that `--timeout` asks for.
+pub fn limit(matches: &ArgMatches, default: Option<u32>) -> Option<Duration> {
+    let seconds = matches.get_one::<u32>("timeout").copied().or(default);
+    seconds.filter(|seconds| *seconds > 0).map(|seconds| Duration::from_secs(seconds.into()))
+}
+
+/// Runs the verb.
+pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
+    let machine = matches.get_one::<String>("machine").map_or(MACHINES[0], String::as_str);
+    let mut image = None;
+    let result = boot(matches, machine, &mut image);
+    if !matches.get_flag("json") {
+        return result.and_then(|verdict| match verdict.status {
+            Status::Success => Ok(verdict.status),
+            status => Err(Failure::new(status, verdict.message)),
+        });
+    }
+    let (status, message, wall) = match result {
+        Ok(verdict) => (verdict.status, verdict.message, Some(verdict.wall)),
+        Err(failure) => (failure.status, failure.message, None),
+    };
+    let line = json!({
+        "verdict": status.word(),
+        "status": status.code(),
+        "message": message,
+        "machine": machine,
+        "image": image.map(|path| path.to_string_lossy().into_owned()),
+        "wall_ms": wall.map(|wall| wall.as_millis() as u64),
+    });
+    let _ = writeln!(io::stdout(), "{line}");
+    if status == Status::Success { Ok(status) } else { Err(Failure::new(status, message)) }
+}
+
+/// Does it all; `image` is set as soon as it is known, for a report on failures too.
+fn boot(
+    matches: &ArgMatches,
+    machine: &str,
+    image: &mut Option<PathBuf>,
+) -> Result<Verdict, Failure> {
+    let verbose = matches.get_flag("verbose");
+    let is_set = |name| matches.get_flag(name);
+    let text = |name| matches.get_one::<String>(name).map(String::as_str);
+    let given = matches.get_one::<PathBuf>("elf");
+    // Cheap questions first: a wrong argument should not cost an installation, a missing QEMU not a
+    // build.
+    let kernel = match given {
+        Some(path) => {
+            *image = Some(path.clone());
+            image::check(path)?;
+            None
+        }
+        None => Some(Workspace::read(verbose)?.kernel(text("package"), text("bin"), &here()?)?),
+    };
+    let qemu =
+        install::qemu(matches.get_one::<PathBuf>("qemu").map(PathBuf::as_path), is_set("yes"))?;
+    if let Some(kernel) = kernel {
+        let built = toolchain::build(&kernel, is_set("release"), verbose)?;
+        image::check(image.insert(built))?;
+    }
+    let gdb = matches.get_one::<u16>("gdb").copied();
+    let boot = Boot {
+        qemu: &qemu,
+        machine,
+        image: image.as_deref().unwrap_or(Path::new("")),
+        command_line: &joined(matches.get_many("command-line").unwrap_or_default()),
+        memory_mib: *matches.get_one("memory").expect("has a default"),
+        icount: is_set("icount"),
+        gdb,
+        extra: &matches.get_many("qemu-arg").unwrap_or_default().cloned().collect::<Vec<_>>(),
+        limit: limit(matches, gdb.is_none().then_some(DEFAULT_SECONDS)),
+        verbose,
+    };
+    let (stdout, stderr) = (io::stdout(), io::stderr());
+    boot.run(if is_set("json") { stderr.as_fd() } else { stdout.as_fd() })
+}
+
+/// The folder the user stands in.
+pub fn here() -> Result<PathBuf, Failure> {
+    env::current_dir().map_err(|error| Failure::usage(format!("the current directory: {error}")))
+}
+
+fn joined<'a>(words: impl Iterator<Item = &'a OsString>) -> OsString {
+    words.map(OsString::as_os_str).collect::<Vec<&OsStr>>().join(OsStr::new(" "))
+}

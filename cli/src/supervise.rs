@@ -1,0 +1,413 @@
+//! Child processes under watch: a limit of time, live output, and none that outlives the tool.
+//!
+//! Every program the tool starts goes through [`run`]: one loop over poll(2) that passes output on as
+//! it comes, looks at the clock, and looks at the signals the tool itself got. The loop is the only
+//! thread. That matters twice: nothing needs locks, and the kernel's parent-death signal, which
+//! follows the *thread* that spawned the child, means the whole tool.
+//!
+//! Signals do as little as can be done: the handler stores the number, poll(2) returns with EINTR
+//! (it is never restarted), the loop sees the number. A signal that lands between the look and the
+//! poll waits for the next [`TICK`]. A pipe to self would save that tick and cost a file descriptor
+//! and a handler that has to rescue `errno`.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+/// The longest the loop sleeps without looking up.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Bytes per read, and at most this many per write: what poll(2) promises a pipe takes without
+/// blocking is one page (PIPE_BUF).
+const CHUNK: usize = 4096;
+
+/// How much of a captured stream is kept: its end, which is where errors are.
+const KEPT: usize = 64 * 1024;
+
+/// How long a child that was asked to stop may take before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The signal that told the tool to stop, or 0.
+static CAUGHT: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn note(signal: libc::c_int) {
+    let _ = CAUGHT.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
+}
+
+extern "C" fn wake(_: libc::c_int) {}
+
+/// From here on SIGINT, SIGTERM and SIGHUP end the tool in order, children first.
+pub fn watch_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // nohup and background jobs of plain shells ignore some signals for their children's
+        // sake; that wish stands.
+        if !is_ignored(signal) {
+            handle(signal, note);
+        }
+    }
+    // Without a handler poll(2) would sleep through the end of a child. An inherited "ignore"
+    // would be worse: the kernel would reap children behind our back.
+    handle(libc::SIGCHLD, wake);
+}
+
+fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: all-zero bytes are a valid `sigaction`, a C struct of integers and a nullable pointer.
+    let mut old: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: a null new action only asks; `old` is valid for writing.
+    unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut old) };
+    old.sa_sigaction == libc::SIG_IGN
+}
+
+fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
+    // SAFETY: as in `is_ignored`; zero is also an empty mask on every system we build for.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as *const () as libc::sighandler_t;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: `action` is initialised; both handlers are async-signal-safe: one touches an atomic,
+    // the other nothing. A null old action asks for no answer.
+    unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+}
+
+/// The signal the tool got, if any.
+pub fn caught() -> Option<i32> {
+    match CAUGHT.load(Ordering::Relaxed) {
+        0 => None,
+        signal => Some(signal),
+    }
+}
+
+/// What happens to one of the child's output streams.
+#[derive(Clone, Copy)]
+pub enum Output<'a> {
+    /// The child writes where the tool writes.
+    Inherit,
+    /// What the child writes to stdout comes out of the tool's stderr.
+    ToStderr,
+    /// Kept for the caller, up to `KEPT` bytes from the end.
+    Keep,
+    /// Kept for the caller, all of it.
+    KeepAll,
+    /// Passed on as it comes; its end is kept too.
+    Pass(BorrowedFd<'a>),
+}
+
+/// How the child is stopped when it has to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// SIGTERM, then SIGKILL after a while; the child shares the tool's process group and with it
+    /// the terminal (passwords can be asked for).
+    Ask,
+    /// The same for the child's own process group: all that it started goes too.
+    AskGroup,
+    /// SIGKILL at once, to its own group; and the kernel kills it should the tool itself be killed.
+    Kill,
+}
+
+/// How to treat one child.
+pub struct Watch<'a> {
+    /// No limit if `None`.
+    pub limit: Option<Duration>,
+    pub stop: Stop,
+    pub stdout: Output<'a>,
+    pub stderr: Output<'a>,
+}
+
+/// Why the watch is over.
+#[derive(Debug)]
+pub enum Ending {
+    /// By itself, or killed by someone else.
+    Ended(ExitStatus),
+    /// The limit was reached.
+    Limit,
+    /// The tool was told to stop, by this signal.
+    Signalled(i32),
+    /// Where the output goes, nobody listens.
+    OutputClosed,
+    /// Where the output goes, it cannot be written.
+    OutputFailed(io::Error),
+}
+
+/// What is left of a child.
+#[derive(Debug)]
+pub struct Outcome {
+    pub ending: Ending,
+    /// What was kept of its stdout.
+    pub stdout: Vec<u8>,
+    /// What was kept of its stderr.
+    pub stderr: Vec<u8>,
+    pub wall: Duration,
+}
+
+impl Outcome {
+    /// Whether the child ended by itself with status 0.
+    pub fn is_success(&self) -> bool {
+        matches!(self.ending, Ending::Ended(status) if status.success())
+    }
+}
+
+/// Starts `command` and stays with it to its end, or ends it. The error is that of starting.
+pub fn run(command: &mut Command, watch: &Watch) -> io::Result<Outcome> {
+    let begin = Instant::now();
+    // A limit too far away for the clock is none.
+    let deadline = watch.limit.and_then(|limit| begin.checked_add(limit));
+    command.stdout(stdio(watch.stdout, true)?).stderr(stdio(watch.stderr, false)?);
+    prepare(command, watch.stop);
+    let mut child = command.spawn()?;
+    let mut streams = [
+        Stream::new(child.stdout.take().map(OwnedFd::from), watch.stdout)?,
+        Stream::new(child.stderr.take().map(OwnedFd::from), watch.stderr)?,
+    ];
+    let ending = attend(&mut child, &mut streams, deadline);
+    if !matches!(ending, Ending::Ended(_)) {
+        stop(&mut child, watch.stop);
+    }
+    let [stdout, stderr] = streams.map(|stream| stream.kept);
+    Ok(Outcome { ending, stdout, stderr, wall: begin.elapsed() })
+}
+
+fn stdio(output: Output, is_stdout: bool) -> io::Result<Stdio> {
+    Ok(match output {
+        Output::Inherit => Stdio::inherit(),
+        Output::ToStderr if is_stdout => Stdio::from(io::stderr().as_fd().try_clone_to_owned()?),
+        Output::ToStderr => Stdio::inherit(),
+        Output::Keep | Output::KeepAll | Output::Pass(_) => Stdio::piped(),
+    })
+}
+
+fn prepare(command: &mut Command, stop: Stop) {
+    if stop != Stop::Ask {
+        command.process_group(0);
+    }
+    if stop == Stop::Kill {
+        die_with_the_tool(command);
+    }
+}
+
+/// Asks the kernel to kill the child when the tool dies, in whatever way.
+#[cfg(target_os = "linux")]
+fn die_with_the_tool(command: &mut Command) {
+    let tool = std::process::id().cast_signed();
+    let promise = move || {
+        // SAFETY: PR_SET_PDEATHSIG takes one integer and touches no memory.
+        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // Had the tool died before the line above, no signal would come any more.
+        // SAFETY: getppid has no preconditions.
+        if unsafe { libc::getppid() } != tool {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only async-signal-safe things may be done. `promise` makes two
+    // system calls and neither allocates nor locks: both errors are made from a number.
+    unsafe { command.pre_exec(promise) };
+}
+
+/// Other systems have no such promise to give: there a killed tool leaves its child behind.
+#[cfg(not(target_os = "linux"))]
+fn die_with_the_tool(_: &mut Command) {}
+
+fn attend(child: &mut Child, streams: &mut [Stream; 2], deadline: Option<Instant>) -> Ending {
+    loop {
+        if let Some(signal) = caught() {
+            return Ending::Signalled(signal);
+        }
+        // Asked before the streams are served: what an ended child wrote is in its pipes by then,
+        // and one quiet turn shows that nothing is left. The end of the pipes is not waited for:
+        // a grandchild may hold them open for ever.
+        let ended = match child.try_wait() {
+            Ok(ended) => ended,
+            Err(error) => return Ending::OutputFailed(error),
+        };
+        let owes = streams.iter().any(|stream| !stream.pending.is_empty());
+        let nap = if ended.is_some() && !owes { Duration::ZERO } else { nap(deadline) };
+        match (serve(streams, nap), ended) {
+            (Ok(0), Some(status)) if !owes => return Ending::Ended(status),
+            (Ok(_), _) => {}
+            (Err(error), _) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return Ending::OutputClosed;
+            }
+            (Err(error), _) => return Ending::OutputFailed(error),
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Ending::Limit;
+        }
+    }
+}
+
+fn nap(deadline: Option<Instant>) -> Duration {
+    deadline.map_or(TICK, |d| d.saturating_duration_since(Instant::now()).min(TICK))
+}
+
+fn stop(child: &mut Child, how: Stop) {
+    // Not reaped yet, so the id is still its own (and that of its group).
+    let id = child.id().cast_signed();
+    let target = if how == Stop::Ask { id } else { -id };
+    if how != Stop::Kill {
+        send(target, libc::SIGTERM);
+        let until = Instant::now() + GRACE;
+        while Instant::now() < until {
+            if !matches!(child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(TICK / 5);
+        }
+    }
+    send(target, libc::SIGKILL);
+    // The group id exists only once the child has set it; the child itself always does.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn send(target: libc::pid_t, signal: libc::c_int) {
+    // SAFETY: kill takes two integers; a target that is gone is an error we may ignore.
+    unsafe { libc::kill(target, signal) };
+}
+
+/// One output stream of the child on its way through the tool.
+struct Stream {
+    /// The reading end; gone after its end, or if the tool does not see the stream at all.
+    source: Option<File>,
+    /// Where it is passed on to.
+    sink: Option<File>,
+    /// Read and not yet passed on.
+    pending: Vec<u8>,
+    kept: Vec<u8>,
+    keep_all: bool,
+}
+
+impl Stream {
+    fn new(source: Option<OwnedFd>, output: Output) -> io::Result<Self> {
+        let sink = match output {
+            Output::Pass(fd) => Some(File::from(fd.try_clone_to_owned()?)),
+            _ => None,
+        };
+        let keep_all = matches!(output, Output::KeepAll);
+        let (pending, kept) = (Vec::new(), Vec::new());
+        Ok(Self { source: source.map(File::from), sink, pending, kept, keep_all })
+    }
+
+    /// The file to wait for: the sink while it owes us a write, else the source.
+    fn waits_for(&self) -> Option<(&File, libc::c_short)> {
+        match (&self.sink, &self.source) {
+            (Some(sink), _) if !self.pending.is_empty() => Some((sink, libc::POLLOUT)),
+            (_, Some(source)) => Some((source, libc::POLLIN)),
+            _ => None,
+        }
+    }
+
+    fn advance(&mut self) -> io::Result<()> {
+        if !self.pending.is_empty() {
+            return self.pass_on();
+        }
+        self.take_in();
+        Ok(())
+    }
+
+    fn take_in(&mut self) {
+        let Some(source) = &mut self.source else { return };
+        let mut chunk = [0; CHUNK];
+        match source.read(&mut chunk) {
+            Ok(0) => self.source = None,
+            Ok(n) => self.keep(&chunk[..n]),
+            Err(error) if is_passing(&error) => {}
+            Err(_) => self.source = None,
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.kept.extend_from_slice(bytes);
+        // Cut rarely, not at every read.
+        if !self.keep_all && self.kept.len() > 2 * KEPT {
+            self.kept.drain(..self.kept.len() - KEPT);
+        }
+        if self.sink.is_some() {
+            self.pending.extend_from_slice(bytes);
+        }
+    }
+
+    fn pass_on(&mut self) -> io::Result<()> {
+        let Some(sink) = &mut self.sink else { return Ok(()) };
+        match sink.write(&self.pending) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => {
+                self.pending.drain(..n);
+                Ok(())
+            }
+            Err(error) if is_passing(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+}
+
+/// Waits up to `limit` for something to do and does it. 0 means there was nothing, -1 that a signal
+/// came first.
+fn serve(streams: &mut [Stream; 2], limit: Duration) -> io::Result<libc::c_int> {
+    // The last two watch the sinks, for no event but those always reported: the reader is gone.
+    // So a silent guest ends with its audience.
+    let mut entries = [
+        streams[0].waits_for().map_or(NO_ENTRY, |(file, events)| poll_entry(file, events)),
+        streams[1].waits_for().map_or(NO_ENTRY, |(file, events)| poll_entry(file, events)),
+        streams[0].sink.as_ref().map_or(NO_ENTRY, |file| poll_entry(file, 0)),
+        streams[1].sink.as_ref().map_or(NO_ENTRY, |file| poll_entry(file, 0)),
+    ];
+    let ready = poll(&mut entries, limit);
+    if ready <= 0 {
+        return Ok(ready);
+    }
+    let gone = libc::POLLERR | libc::POLLHUP;
+    if entries[2..].iter().any(|entry| entry.revents & gone != 0) {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    for (stream, entry) in streams.iter_mut().zip(&entries) {
+        if entry.revents != 0 {
+            stream.advance()?;
+        }
+    }
+    Ok(ready)
+}
+
+/// poll(2) skips negative file descriptors.
+const NO_ENTRY: libc::pollfd = libc::pollfd { fd: -1, events: 0, revents: 0 };
+
+fn poll_entry(file: &impl AsRawFd, events: libc::c_short) -> libc::pollfd {
+    libc::pollfd { fd: file.as_raw_fd(), events, revents: 0 }
+}
+
+/// The number of entries with an event; 0 after `limit`, -1 if a signal came.
+fn poll(entries: &mut [libc::pollfd], limit: Duration) -> libc::c_int {
+    // Rounded up: rounding down would turn the last millisecond before a deadline into a spin.
+    let ms = limit.as_micros().div_ceil(1000) as libc::c_int;
+    // SAFETY: pointer and length describe `entries`, which poll writes within; a file descriptor
+    // that is closed meanwhile would only be reported as such.
+    unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, ms) }
+}
+
+/// Waits until `file` can be read; false if a signal told the tool to stop, or after `limit`.
+pub fn wait_readable(file: &impl AsRawFd, limit: Duration) -> bool {
+    let until = Instant::now() + limit;
+    while caught().is_none() && Instant::now() < until {
+        if poll(&mut [poll_entry(file, libc::POLLIN)], TICK) > 0 {
+            return true;
+        }
+    }
+    false
+}
+
+/// What an exit status means, in words.
+pub fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with status {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended in an unknown way".into(),
+    }
+}

@@ -1,0 +1,175 @@
+//! `cargo freestone test`: the workspace's tests, then its kernel on every machine.
+//!
+//! The tests find this tool under `FREESTONE_CLI`, so that those which boot kernels use the same one.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::time::{Duration, Instant};
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+
+use crate::qemu::{Boot, MACHINES};
+use crate::run;
+use crate::status::{Failure, Status};
+use crate::supervise::{Output, Stop, Watch};
+use crate::toolchain::{self, Workspace};
+use crate::{image, install, say};
+
+/// For building the tests, and for running them; with `--long` the second is longer.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+const LONG_LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
+
+const BOOT_SECONDS: u32 = 60;
+const MEMORY_MIB: u32 = 64;
+
+/// Asks the reference kernel to do its tour once and to end.
+const COMMAND_LINE: &str = "oneshot";
+
+/// What the verb takes.
+pub fn command() -> Command {
+    Command::new("test")
+        .about("Run the workspace's tests, then boot its kernel on every machine")
+        .override_usage("cargo freestone test [OPTIONS] [-- CARGO TEST ARGUMENTS]")
+        .arg(run::flag("long", "Let tests take their time: sets FREESTONE_LONG=1"))
+        .arg(run::machine().help("Boot on this machine only [default: all of them]"))
+        .arg(run::timeout("60"))
+        .arg(run::qemu())
+        .arg(run::flag("yes", "Install QEMU without asking if it is missing (as root, by apt-get)"))
+        .arg(run::verbose())
+        .arg(
+            Arg::new("arguments")
+                .value_name("CARGO TEST ARGUMENTS")
+                .last(true)
+                .num_args(0..)
+                .value_parser(value_parser!(OsString))
+                .help("Passed on to `cargo test --workspace`"),
+        )
+}
+
+/// One line of the summary.
+struct Row {
+    what: String,
+    status: Status,
+    result: String,
+}
+
+impl Row {
+    fn new(what: impl Into<String>, status: Status, result: impl Into<String>) -> Self {
+        Self { what: what.into(), status, result: result.into() }
+    }
+}
+
+/// Runs the verb.
+pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
+    let named = matches.get_one::<PathBuf>("qemu").map(PathBuf::as_path);
+    let qemu = install::qemu(named, matches.get_flag("yes"))?;
+    let mut rows = vec![host_tests(matches, &qemu)?];
+    boots(matches, &qemu, &mut rows)?;
+    show(&rows);
+    let is_green = rows.iter().all(|row| row.status == Status::Success);
+    Ok(if is_green { Status::Success } else { Status::Failed })
+}
+
+fn host_tests(matches: &ArgMatches, qemu: &Path) -> Result<Row, Failure> {
+    // Built on their own first: cargo ends with 101 for a failed build and for a failed test alike.
+    // This first run may also ask for passwords, which the second, in a group of its own, could not.
+    let build = Watch {
+        limit: Some(LIMIT),
+        stop: Stop::Ask,
+        stdout: Output::Inherit,
+        stderr: Output::Inherit,
+    };
+    let mut command = cargo_test(matches, qemu, true)?;
+    if !toolchain::run_cargo(&mut command, &build, matches.get_flag("verbose"))?.is_success() {
+        return Err(Failure::new(Status::Build, "the tests do not build"));
+    }
+    let limit = if matches.get_flag("long") { LONG_LIMIT } else { LIMIT };
+    let begin = Instant::now();
+    let watch = Watch { limit: Some(limit), stop: Stop::AskGroup, ..build };
+    let mut command = cargo_test(matches, qemu, false)?;
+    let outcome = toolchain::run_cargo(&mut command, &watch, matches.get_flag("verbose"))?;
+    let status = if outcome.is_success() { Status::Success } else { Status::Failed };
+    let word = if outcome.is_success() { "passed" } else { "FAILED" };
+    Ok(Row::new("cargo test", status, format!("{word} in {:.1} s", begin.elapsed().as_secs_f64())))
+}
+
+fn cargo_test(
+    matches: &ArgMatches,
+    qemu: &Path,
+    only_build: bool,
+) -> Result<process::Command, Failure> {
+    let own = env::current_exe()
+        .map_err(|error| Failure::tool(format!("this program's own path: {error}")))?;
+    let mut command = toolchain::cargo();
+    command.args(["test", "--workspace"]);
+    if only_build {
+        command.arg("--no-run");
+    }
+    command.args(matches.get_many::<OsString>("arguments").unwrap_or_default());
+    command.env("FREESTONE_CLI", own).env(install::QEMU_VARIABLE, qemu);
+    if matches.get_flag("long") {
+        command.env("FREESTONE_LONG", "1");
+    }
+    Ok(command)
+}
+
+fn boots(matches: &ArgMatches, qemu: &Path, rows: &mut Vec<Row>) -> Result<(), Failure> {
+    let verbose = matches.get_flag("verbose");
+    let kernel = match Workspace::read(verbose)?.default_kernel(None, &run::here()?) {
+        Ok(Some(kernel)) => kernel,
+        Ok(None) => {
+            say!("no kernel in this workspace: nothing is booted");
+            rows.push(Row::new("boot", Status::Success, "skipped: no kernel in this workspace"));
+            return Ok(());
+        }
+        Err(failure) => return Err(failure),
+    };
+    let image = toolchain::build(&kernel, false, verbose)?;
+    image::check(&image)?;
+    let chosen = matches.get_one::<String>("machine");
+    for machine in MACHINES.into_iter().filter(|name| chosen.is_none_or(|chosen| chosen == name)) {
+        say!("booting {} on {machine}", kernel.bin);
+        let boot = Boot {
+            qemu,
+            machine,
+            image: &image,
+            command_line: OsStr::new(COMMAND_LINE),
+            memory_mib: MEMORY_MIB,
+            icount: false,
+            gdb: None,
+            extra: &[],
+            limit: run::limit(matches, Some(BOOT_SECONDS)),
+            verbose,
+        };
+        rows.push(row_of(machine, &boot)?);
+    }
+    Ok(())
+}
+
+fn row_of(machine: &str, boot: &Boot) -> Result<Row, Failure> {
+    let verdict = boot.run(io::stdout().as_fd())?;
+    // Told to stop means stop, not "next machine".
+    if matches!(
+        verdict.status,
+        Status::Interrupted | Status::Terminated | Status::HungUp | Status::OutputClosed
+    ) {
+        return Err(Failure::new(verdict.status, verdict.message));
+    }
+    if !verdict.message.is_empty() {
+        say!("{}", verdict.message);
+    }
+    let result = format!("{} in {} ms", verdict.status.word(), verdict.wall.as_millis());
+    Ok(Row::new(format!("boot on {machine}"), verdict.status, result))
+}
+
+fn show(rows: &[Row]) {
+    let mut stdout = io::stdout();
+    for Row { what, status, result } in rows {
+        let mark = if *status == Status::Success { "ok  " } else { "FAIL" };
+        let _ = writeln!(stdout, "{mark} {what:<16} {result}");
+    }
+}

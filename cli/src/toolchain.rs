@@ -1,0 +1,421 @@
+//! Cargo, as far as this tool needs it: which kernel is meant, and building it.
+//!
+//! Without a name on the command line the kernel is, in this order: the binary of the package the
+//! user stands in, if that depends on freestone; what the workspace says under
+//! `[workspace.metadata.freestone] run = "NAME"`; the only package with a binary that depends on
+//! freestone.
+//!
+//! The build is exactly `cargo build -p PACKAGE --bin NAME`: no flags of our own. Frame pointers
+//! everywhere would improve backtraces of release kernels, but `build.rustflags` was tried and lost:
+//! it makes `cargo build` and this tool rebuild the package in turns, gives way silently to a set
+//! RUSTFLAGS, and what runs here would not be what `cargo build` leaves in target/. Whoever wants
+//! them sets RUSTFLAGS, which cargo inherits.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::say;
+use crate::status::{Failure, Status};
+use crate::supervise::{self, Ending, Outcome, Output, Stop, Watch};
+
+/// For questions that cargo answers from what lies on the disk.
+const QUESTION_LIMIT: Duration = Duration::from_secs(60);
+
+/// For a build: long enough for a slow machine, short of a whole night in CI.
+const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// Who depends on one of these is a kernel.
+const KIT: [&str; 2] = ["freestone", "freestone-rt"];
+
+/// A binary to be built and booted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    pub package: String,
+    pub bin: String,
+}
+
+/// What `cargo metadata` says about the workspace around the current directory.
+pub struct Workspace {
+    packages: Vec<Package>,
+    /// `[workspace.metadata.freestone] run`.
+    run: Option<String>,
+    /// Where cargo puts what it builds.
+    pub target_directory: PathBuf,
+}
+
+struct Package {
+    name: String,
+    folder: PathBuf,
+    bins: Vec<String>,
+    default_run: Option<String>,
+    uses_kit: bool,
+}
+
+/// The cargo that started this tool, else the one on PATH.
+pub fn cargo() -> Command {
+    let name =
+        env::var_os("CARGO").filter(|v| !v.is_empty()).unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(name);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs cargo under watch; what is told of it under `--verbose` is the command itself.
+pub fn run_cargo(command: &mut Command, watch: &Watch, verbose: bool) -> Result<Outcome, Failure> {
+    if verbose {
+        say!("running: {}", words(command));
+    }
+    let outcome = supervise::run(command, watch).map_err(|error| {
+        Failure::tool(format!("cargo does not start: {error}; is Rust installed?"))
+    })?;
+    match outcome.ending {
+        Ending::Ended(_) => Ok(outcome),
+        Ending::Limit => {
+            let seconds = watch.limit.unwrap_or_default().as_secs();
+            Err(Failure::new(Status::Timeout, format!("cargo took more than {seconds} s")))
+        }
+        Ending::Signalled(signal) => Err(Failure::new(Status::of_signal(signal), "stopped cargo")),
+        Ending::OutputClosed => Err(Failure::silent(Status::OutputClosed)),
+        Ending::OutputFailed(error) => Err(Failure::tool(format!("no output from cargo: {error}"))),
+    }
+}
+
+/// A command as one could type it, for `--verbose`.
+pub fn words(command: &Command) -> String {
+    let all = std::iter::once(command.get_program()).chain(command.get_args());
+    all.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+%@".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+impl Workspace {
+    /// Asks cargo about the workspace around the current directory.
+    pub fn read(verbose: bool) -> Result<Self, Failure> {
+        let mut command = cargo();
+        command.args(["metadata", "--no-deps", "--format-version", "1"]);
+        let watch = Watch {
+            limit: Some(QUESTION_LIMIT),
+            stop: Stop::Ask,
+            stdout: Output::KeepAll,
+            stderr: Output::Keep,
+        };
+        let outcome = run_cargo(&mut command, &watch, verbose)?;
+        if !outcome.is_success() {
+            return Err(no_metadata(&String::from_utf8_lossy(&outcome.stderr)));
+        }
+        serde_json::from_slice(&outcome.stdout)
+            .ok()
+            .and_then(|metadata| Self::from_json(&metadata))
+            .ok_or_else(|| Failure::tool("cargo metadata answered in an unknown form"))
+    }
+
+    fn from_json(metadata: &Value) -> Option<Self> {
+        let packages = metadata["packages"].as_array()?.iter().map(Package::from_json);
+        Some(Self {
+            packages: packages.collect::<Option<_>>()?,
+            run: metadata["metadata"]["freestone"]["run"].as_str().map(str::to_owned),
+            target_directory: metadata["target_directory"].as_str()?.into(),
+        })
+    }
+
+    /// The kernel that is meant by these options of `run`, seen from the folder `here`.
+    pub fn kernel(
+        &self,
+        package: Option<&str>,
+        bin: Option<&str>,
+        here: &Path,
+    ) -> Result<Kernel, Failure> {
+        match package {
+            Some(name) => self.named(name)?.kernel(bin),
+            None => self.default_kernel(bin, here)?.ok_or_else(|| {
+                Failure::usage(
+                    "no package here depends on freestone and has a binary; \
+                     name an ELF file, or a package with -p",
+                )
+            }),
+        }
+    }
+
+    /// The kernel that is meant if none is named; `None` if there is none at all.
+    pub fn default_kernel(
+        &self,
+        bin: Option<&str>,
+        here: &Path,
+    ) -> Result<Option<Kernel>, Failure> {
+        if let Some(package) = self.around(here).filter(|package| package.is_kernel(None)) {
+            return package.kernel(bin).map(Some);
+        }
+        if let Some(name) = &self.run {
+            return self.named(name)?.kernel(bin).map(Some);
+        }
+        let candidates: Vec<_> =
+            self.packages.iter().filter(|package| package.is_kernel(bin)).collect();
+        match candidates[..] {
+            [] => Ok(None),
+            [one] => one.kernel(bin).map(Some),
+            _ => Err(Failure::usage(format!(
+                "several kernels here; choose one with -p: {}",
+                list(candidates.iter().map(|package| &package.name))
+            ))),
+        }
+    }
+
+    fn named(&self, name: &str) -> Result<&Package, Failure> {
+        self.packages.iter().find(|package| package.name == name).ok_or_else(|| {
+            let kernels = self.packages.iter().filter(|p| p.is_kernel(None)).map(|p| &p.name);
+            Failure::usage(format!(
+                "no package {name} in this workspace; kernels here: {}",
+                list(kernels)
+            ))
+        })
+    }
+
+    /// The package whose folder holds `here`; the innermost, for packages do nest.
+    fn around(&self, here: &Path) -> Option<&Package> {
+        let holders = self.packages.iter().filter(|package| here.starts_with(&package.folder));
+        holders.max_by_key(|package| package.folder.components().count())
+    }
+}
+
+/// A folder without a package is a question of where the user stands, a broken one cargo's affair.
+fn no_metadata(stderr: &str) -> Failure {
+    let here = env::current_dir().unwrap_or_default();
+    if here.ancestors().any(|folder| folder.join("Cargo.toml").exists()) {
+        return Failure::new(
+            Status::Build,
+            format!("cargo cannot read this workspace:\n{}", stderr.trim_end()),
+        );
+    }
+    Failure::usage("no Cargo.toml here or above; name an ELF file, or go to a kernel's folder")
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<_> = names.map(String::as_str).collect();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+impl Package {
+    fn from_json(package: &Value) -> Option<Self> {
+        let is_kit = |d: &Value| d["name"].as_str().is_some_and(|name| KIT.contains(&name));
+        // `kind` is null for what the program itself is linked with, else "dev" or "build".
+        let uses = |d: &Value| is_kit(d) && d["kind"].is_null();
+        let targets = package["targets"].as_array()?.iter();
+        let bins = targets
+            .filter(|target| has_kind(target, "bin"))
+            .filter_map(|target| target["name"].as_str());
+        Some(Self {
+            name: package["name"].as_str()?.into(),
+            folder: Path::new(package["manifest_path"].as_str()?).parent()?.into(),
+            bins: bins.map(str::to_owned).collect(),
+            default_run: package["default_run"].as_str().map(str::to_owned),
+            uses_kit: package["dependencies"].as_array()?.iter().any(uses),
+        })
+    }
+
+    /// Whether this is a kernel, and has the binary asked for.
+    fn is_kernel(&self, bin: Option<&str>) -> bool {
+        self.uses_kit
+            && !self.bins.is_empty()
+            && bin.is_none_or(|bin| self.bins.iter().any(|b| b == bin))
+    }
+
+    fn kernel(&self, bin: Option<&str>) -> Result<Kernel, Failure> {
+        let bin = match (bin.or(self.default_run.as_deref()), &self.bins[..]) {
+            (_, []) => return Err(Failure::usage(format!("package {} has no binary", self.name))),
+            (Some(bin), bins) if bins.iter().any(|b| b == bin) => bin,
+            (None, [one]) => one,
+            (Some(bin), bins) => {
+                let bins = list(bins.iter());
+                return Err(Failure::usage(format!(
+                    "package {} has no binary {bin}; it has: {bins}",
+                    self.name
+                )));
+            }
+            (None, bins) => {
+                let bins = list(bins.iter());
+                let message = format!(
+                    "package {} has several binaries; choose one with --bin: {bins}",
+                    self.name
+                );
+                return Err(Failure::usage(message));
+            }
+        };
+        Ok(Kernel { package: self.name.clone(), bin: bin.to_owned() })
+    }
+}
+
+fn has_kind(target: &Value, kind: &str) -> bool {
+    target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|k| k == kind))
+}
+
+/// Builds the kernel, with cargo's own progress and messages on stderr, and returns the image.
+pub fn build(kernel: &Kernel, release: bool, verbose: bool) -> Result<PathBuf, Failure> {
+    let mut command = cargo();
+    command.args(["build", "--message-format=json-render-diagnostics"]);
+    command.args(["-p", &kernel.package, "--bin", &kernel.bin]);
+    if release {
+        command.arg("--release");
+    }
+    let watch = Watch {
+        limit: Some(BUILD_LIMIT),
+        stop: Stop::Ask,
+        stdout: Output::KeepAll,
+        stderr: Output::Inherit,
+    };
+    let outcome = run_cargo(&mut command, &watch, verbose)?;
+    if !outcome.is_success() {
+        return Err(Failure::new(Status::Build, format!("could not build {}", kernel.package)));
+    }
+    executable(&outcome.stdout, &kernel.bin)
+        .ok_or_else(|| Failure::tool("cargo built the kernel but does not say where"))
+}
+
+/// Finds the file among cargo's messages, one JSON object per line.
+fn executable(messages: &[u8], bin: &str) -> Option<PathBuf> {
+    let lines = messages.split(|byte| *byte == b'\n');
+    let objects = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let ours = |object: &Value| {
+        object["reason"] == "compiler-artifact"
+            && object["target"]["name"] == bin
+            && has_kind(&object["target"], "bin")
+    };
+    objects
+        .filter(ours)
+        .filter_map(|object| object["executable"].as_str().map(PathBuf::from))
+        .next_back()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn package(name: &str, folder: &str, dependency: &str, bins: &[&str]) -> Value {
+        let targets: Vec<_> =
+            bins.iter().map(|bin| json!({ "name": bin, "kind": ["bin"] })).collect();
+        json!({
+            "name": name, "manifest_path": format!("{folder}/Cargo.toml"), "default_run": null,
+            "targets": targets, "dependencies": [{ "name": dependency, "kind": null }],
+        })
+    }
+
+    fn workspace(packages: &[Value], run: Value) -> Workspace {
+        let metadata = json!({
+            "packages": packages, "metadata": { "freestone": { "run": run } }, "target_directory": "/t",
+        });
+        Workspace::from_json(&metadata).expect("well-formed")
+    }
+
+    fn two() -> [Value; 3] {
+        [
+            package("first", "/w/first", "freestone", &["first"]),
+            package("second", "/w/second", "freestone-rt", &["a", "b"]),
+            package("tool", "/w", "clap", &["tool"]),
+        ]
+    }
+
+    fn chosen(result: Result<Kernel, Failure>) -> String {
+        match result {
+            Ok(kernel) => format!("{}/{}", kernel.package, kernel.bin),
+            Err(failure) => format!("{}: {failure}", failure.status.code()),
+        }
+    }
+
+    #[test]
+    fn the_package_one_stands_in_comes_first() {
+        let w = workspace(&two(), json!("second"));
+        assert_eq!(chosen(w.kernel(None, None, Path::new("/w/first/src"))), "first/first");
+    }
+
+    #[test]
+    fn then_what_the_workspace_says() {
+        let w = workspace(&two(), json!("first"));
+        assert_eq!(chosen(w.kernel(None, None, Path::new("/w"))), "first/first");
+        let w = workspace(&two(), json!("gone"));
+        let answer = chosen(w.kernel(None, None, Path::new("/w")));
+        assert_eq!(answer, "2: no package gone in this workspace; kernels here: first, second");
+    }
+
+    #[test]
+    fn then_the_only_one_there_is() {
+        let w = workspace(&two()[..1], json!(null));
+        assert_eq!(chosen(w.kernel(None, None, Path::new("/w"))), "first/first");
+        let w = workspace(&two(), json!(null));
+        let answer = chosen(w.kernel(None, None, Path::new("/w")));
+        assert_eq!(answer, "2: several kernels here; choose one with -p: first, second");
+        assert_eq!(chosen(w.kernel(None, Some("b"), Path::new("/w"))), "second/b");
+    }
+
+    #[test]
+    fn none_is_said_in_a_workspace_without_kernels() {
+        let w = workspace(&two()[2..], json!(null));
+        assert!(chosen(w.kernel(None, None, Path::new("/w"))).starts_with("2: no package here"));
+        assert_eq!(w.default_kernel(None, Path::new("/w")).unwrap(), None);
+    }
+
+    #[test]
+    fn binaries_are_chosen_by_name_by_default_run_or_alone() {
+        let w = workspace(&two(), json!(null));
+        let here = Path::new("/w");
+        assert_eq!(chosen(w.kernel(Some("second"), Some("b"), here)), "second/b");
+        let several = "2: package second has several binaries; choose one with --bin: a, b";
+        assert_eq!(chosen(w.kernel(Some("second"), None, here)), several);
+        let unknown = "2: package second has no binary c; it has: a, b";
+        assert_eq!(chosen(w.kernel(Some("second"), Some("c"), here)), unknown);
+        // A package that was named need not be known as a kernel: its image is checked later.
+        assert_eq!(chosen(w.kernel(Some("tool"), None, here)), "tool/tool");
+        let mut packages = two();
+        packages[1]["default_run"] = json!("b");
+        assert_eq!(
+            chosen(workspace(&packages, json!(null)).kernel(Some("second"), None, here)),
+            "second/b"
+        );
+    }
+
+    #[test]
+    fn dependencies_of_tests_and_build_scripts_make_no_kernel() {
+        let mut package = package("host", "/w", "freestone", &["host"]);
+        package["dependencies"][0]["kind"] = json!("dev");
+        assert!(!Package::from_json(&package).unwrap().is_kernel(None));
+    }
+
+    #[test]
+    fn malformed_metadata_is_no_panic() {
+        for metadata in
+            [json!(null), json!({}), json!({ "packages": [{}] }), json!({ "packages": 1 })]
+        {
+            assert!(Workspace::from_json(&metadata).is_none(), "{metadata}");
+        }
+    }
+
+    #[test]
+    fn the_image_is_found_among_other_messages() {
+        let lines = [
+            r#"{"reason":"build-script-executed"}"#,
+            r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"k"},"executable":null}"#,
+            r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"k"},"executable":"/t/k"}"#,
+            "not JSON",
+            r#"{"reason":"build-finished","success":true}"#,
+        ];
+        assert_eq!(executable(lines.join("\n").as_bytes(), "k"), Some("/t/k".into()));
+        assert_eq!(executable(b"", "k"), None);
+    }
+
+    #[test]
+    fn words_can_be_typed_again() {
+        let mut command = Command::new("qemu");
+        command.args(["-append", "a b", "", "it's"]);
+        assert_eq!(words(&command), r"qemu -append 'a b' '' 'it'\''s'");
+    }
+}
