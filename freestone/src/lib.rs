@@ -1,1 +1,117 @@
+//! The support kit under a Rust kernel: one dependency and [`entry!`], on stable Rust.
+//!
+//! ```ignore
+//! #![no_std]
+//! #![no_main]
+//!
+//! freestone::entry!(main);
+//!
+//! fn main(boot: &'static freestone::BootInfo) -> freestone::Exit {
+//!     freestone::println!("hello from {}", boot.protocol());
+//!     freestone::Exit::Success
+//! }
+//! ```
+//!
+//! The kernel's `build.rs` passes on what the linker must know, and its manifest turns unwinding off:
+//!
+//! ```ignore
+//! fn main() {
+//!     println!("cargo::rustc-link-arg-bins=@{}", std::env::var("DEP_FREESTONE_LINK").unwrap());
+//! }
+//! ```
+//! ```toml
+//! [profile.dev]
+//! panic = "abort"
+//! [profile.release]
+//! panic = "abort"
+//! ```
+//!
+//! Each layer is a crate of its own and is re-exported here under a short name. A kernel that wants
+//! only one of them (its own boot code, say, with our panic path) depends on that one alone.
+
 #![no_std]
+
+pub use freestone_alloc as alloc_glue;
+pub use freestone_math as math;
+pub use freestone_mem as mem;
+pub use freestone_platform as platform;
+pub use freestone_rt as rt;
+pub use freestone_xen as xen;
+
+#[cfg(feature = "log")]
+pub use freestone_rt::logger;
+
+pub use freestone_platform::{BootInfo, Exit, console, exit, memory, time};
+#[cfg(target_arch = "x86_64")]
+pub use freestone_platform::x86_64::traps;
+pub use freestone_rt::{print, println};
+
+mod heap;
+
+#[doc(hidden)]
+pub use heap::{give_free_memory, report_exhaustion};
+
+/// Makes a program a kernel: `entry!(main)` with `fn main(&'static BootInfo) -> Exit`.
+///
+/// Stamped into the kernel, because they belong to the final program:
+///
+/// | what | refuse it with |
+/// |---|---|
+/// | boot code and entry point | |
+/// | `#[panic_handler]`: report on every console, then [`Exit::Crash`] | `panic: none` |
+/// | `rust_eh_personality`, `_Unwind_Resume`, `__stack_chk_*` | `shims: none` |
+/// | `#[global_allocator]`: all free memory, through [`alloc_glue::Heap`] | `allocator: none` |
+///
+/// Refuse what you define yourself: `entry!(main, allocator: none, panic: none)`. The kernel crate
+/// may `#![forbid(unsafe_code)]`.
+#[macro_export]
+macro_rules! entry {
+    ($main:path $(, $option:ident : $value:ident)* $(,)?) => {
+        // A build script cannot see the panic strategy; this can.
+        #[cfg(panic = "unwind")]
+        ::core::compile_error!(
+            "a kernel cannot unwind: add `panic = \"abort\"` to [profile.dev] and [profile.release] \
+             in the Cargo.toml at the workspace root, and `test = false, bench = false` to the \
+             kernel's [[bin]]"
+        );
+        $crate::entry!(@panic [$($option $value)*]);
+        $crate::entry!(@shims [$($option $value)*]);
+        $crate::entry!(@allocator [$($option $value)*] $main);
+    };
+
+    (@panic [panic none $($rest:tt)*]) => {};
+    (@panic [$option:ident $value:ident $($rest:tt)*]) => { $crate::entry!(@panic [$($rest)*]); };
+    (@panic []) => { $crate::rt::panic_handler!(exit = $crate::platform::exit::crash); };
+
+    (@shims [shims none $($rest:tt)*]) => {};
+    (@shims [$option:ident $value:ident $($rest:tt)*]) => { $crate::entry!(@shims [$($rest)*]); };
+    (@shims []) => { $crate::rt::shims!(); };
+
+    (@allocator [allocator none $($rest:tt)*] $main:path) => { $crate::platform::boot!($main); };
+    (@allocator [panic none $($rest:tt)*] $main:path) => {
+        $crate::entry!(@allocator [$($rest)*] $main);
+    };
+    (@allocator [shims none $($rest:tt)*] $main:path) => {
+        $crate::entry!(@allocator [$($rest)*] $main);
+    };
+    (@allocator [$option:ident $value:ident $($rest:tt)*] $main:path) => {
+        ::core::compile_error!(::core::concat!(
+            "entry! has no option `", ::core::stringify!($option), ": ", ::core::stringify!($value),
+            "`; it knows `panic: none`, `shims: none` and `allocator: none`"
+        ));
+    };
+    (@allocator [] $main:path) => {
+        #[global_allocator]
+        static FREESTONE_HEAP: $crate::alloc_glue::Heap = $crate::alloc_glue::Heap::new();
+
+        #[doc(hidden)]
+        fn freestone_main(boot: &'static $crate::BootInfo) -> $crate::Exit {
+            // SAFETY: this is the only heap, and it is filled once, before `main`.
+            unsafe { $crate::give_free_memory(&FREESTONE_HEAP, boot) };
+            let main: fn(&'static $crate::BootInfo) -> $crate::Exit = $main;
+            main(boot)
+        }
+
+        $crate::platform::boot!(freestone_main);
+    };
+}

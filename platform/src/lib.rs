@@ -1,1 +1,48 @@
+//! The machine under a unikernel: boot, page tables, traps, consoles, clock and exit.
+//!
+//! One image starts on QEMU (`microvm`, `q35`, `pc`) and on Xen through the PVH boot protocol.
+//! [`boot!`] stamps the entry point into a kernel; by the time its `main` runs, the processor is in
+//! long mode, faults are reported with registers and a trace, memory is mapped so that nothing is
+//! both writable and executable, and `print!` works. What the loader told is in [`BootInfo`].
+//!
+//! ```ignore
+//! freestone_platform::boot!(main);
+//! fn main(boot: &'static freestone_platform::BootInfo) -> freestone_platform::Exit { … }
+//! ```
+//!
+//! Most kernels take the façade crate `freestone` instead, whose `entry!` adds panic handler and heap.
+//!
+//! The machine-independent surface is in [`boot_info`], [`console`], [`exit`], [`memory`] and
+//! [`time`]; what only one machine has is in its own module ([`x86_64`]).
+
 #![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod boot_info;
+pub mod console;
+pub mod exit;
+pub mod memory;
+pub mod time;
+
+#[cfg(target_arch = "x86_64")]
+pub mod x86_64;
+#[cfg(target_arch = "x86_64")]
+use x86_64 as arch;
+
+pub use boot_info::BootInfo;
+pub use exit::{Exit, exit};
+
+#[doc(hidden)]
+pub use freestone_rt as rt;
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("freestone-platform knows x86_64 only so far");
+
+// The trap entry saves the vector state with FXSAVE, which keeps x87 and SSE registers only.
+#[cfg(target_feature = "avx")]
+compile_error!(
+    "freestone-platform saves SSE state at traps, not AVX: build without +avx (or a target-cpu \
+     that implies it), or handlers will corrupt the upper halves of vector registers"
+);

@@ -1,1 +1,124 @@
-#![no_std]
+//! Linker scripts, link arguments and target files for Rust kernels, as data.
+//!
+//! For build scripts. [`LinkInput::write`] puts everything the linker needs for one target into a
+//! directory and returns the path of one *response file*, which a kernel's build script passes on as
+//! a single argument:
+//!
+//! ```no_run
+//! let directory = std::path::PathBuf::from(std::env::var_os("OUT_DIR").unwrap());
+//! let target = std::env::var("TARGET").unwrap();
+//! let response_file = freestone_targets::LinkInput::for_target(&target)
+//!     .expect("a supported target")
+//!     .write(&directory)
+//!     .expect("a writable directory");
+//! println!("cargo::rustc-link-arg-bins=@{}", response_file.display());
+//! ```
+//!
+//! Kernels that depend on the `freestone` façade get the path through its `links` metadata and need
+//! not depend on this crate. Kernels with boot code and a linker script of their own use
+//! [`LinkInput::with_script`].
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The linker script for x86_64 kernels started by PVH loaders.
+pub const X86_64_PVH: &str = include_str!("../x86_64-pvh.ld");
+
+/// Targets whose kernels can be linked today.
+pub const SUPPORTED: [&str; 1] = ["x86_64-unknown-linux-gnu"];
+
+/// Libraries that crates or the compiler may ask the linker for, by `-l`, although no code of a
+/// kernel needs them. Empty ones are put in front, so that an undefined symbol is named by the
+/// linker instead of being found in the host's C library.
+const HOST_LIBRARIES: [&str; 9] =
+    ["c", "m", "rt", "pthread", "util", "dl", "gcc", "gcc_s", "gcc_eh"];
+
+/// An archive of no members (System V ABI, chapter 7: the magic string alone).
+const EMPTY_ARCHIVE: &str = "!<arch>\n";
+
+/// Link arguments in host mode: the compiler driver `cc` is the linker, and must not add what a
+/// hosted program has. `norelro` because nothing relocates the image, so its relocated constants
+/// are constants.
+const HOST_ARGUMENTS: [&str; 6] = [
+    "-nostartfiles",
+    "-nostdlib",
+    "-static",
+    "-no-pie",
+    "-Wl,-z,norelro,-z,max-page-size=4096",
+    "-Wl,--build-id=none",
+];
+
+/// What the linker needs for one kernel.
+#[derive(Clone, Debug)]
+pub struct LinkInput {
+    script: String,
+}
+
+impl LinkInput {
+    /// Our script and arguments for `target` (a triple). `None` unless it is in [`SUPPORTED`].
+    pub fn for_target(target: &str) -> Option<LinkInput> {
+        SUPPORTED.contains(&target).then(|| LinkInput::with_script(X86_64_PVH))
+    }
+
+    /// Our arguments with a linker script of your own.
+    pub fn with_script(script: &str) -> LinkInput {
+        LinkInput { script: script.to_owned() }
+    }
+
+    /// Writes the linker script, the empty libraries and the response file that names them into
+    /// `directory`, and returns the response file's path.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system says.
+    pub fn write(&self, directory: &Path) -> io::Result<PathBuf> {
+        let libraries = directory.join("empty");
+        fs::create_dir_all(&libraries)?;
+        for library in HOST_LIBRARIES {
+            fs::write(libraries.join(format!("lib{library}.a")), EMPTY_ARCHIVE)?;
+        }
+        let script = directory.join("kernel.ld");
+        fs::write(&script, &self.script)?;
+
+        let mut arguments = HOST_ARGUMENTS.join("\n");
+        let _ = write!(arguments, "\n-L{}\n-T{}\n", quoted(&libraries), quoted(&script));
+        let response_file = directory.join("link.args");
+        fs::write(&response_file, arguments)?;
+        Ok(response_file)
+    }
+}
+
+/// A path as response files want it: in quotes, with quotes and backslashes escaped (GNU binutils,
+/// `@file`).
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{path}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_everything_the_response_file_names() {
+        let directory = std::env::temp_dir().join(format!("free stone \"{}", std::process::id()));
+        let input = LinkInput::for_target("x86_64-unknown-linux-gnu").unwrap();
+        let response = input.write(&directory).unwrap();
+        let arguments = fs::read_to_string(&response).unwrap();
+        assert!(arguments.contains("-nostartfiles"));
+        assert!(arguments.contains("free stone \\\""), "{arguments}");
+        assert_eq!(fs::read_to_string(directory.join("kernel.ld")).unwrap(), X86_64_PVH);
+        for library in HOST_LIBRARIES {
+            let archive = directory.join("empty").join(format!("lib{library}.a"));
+            assert_eq!(fs::read(archive).unwrap(), EMPTY_ARCHIVE.as_bytes());
+        }
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn other_targets_are_refused() {
+        assert!(LinkInput::for_target("aarch64-apple-darwin").is_none());
+    }
+}

@@ -59,13 +59,23 @@ fn extension(cpuid: &impl Cpuid) -> Option<Extension> {
     }
 }
 
-/// Where Xen's leaves begin. Not always at the first place: with Viridian enlightenments those
-/// come first, and Xen's behind them.
+/// Where Xen's leaves begin. First, except with Viridian enlightenments: those come first then, under
+/// Hyper-V's name, and Xen's follow. So whoever else is first is not Xen, and is asked nothing more:
+/// each `cpuid` traps to a hypervisor.
 fn base(cpuid: &impl Cpuid) -> Option<u32> {
-    (0x4000_0000..0x4001_0000).step_by(0x100).find(|&base| {
+    const FIRST: u32 = 0x4000_0000;
+    let signature = |base| {
         let [last, ebx, ecx, edx] = cpuid(base, 0);
+        (last, name([ebx, ecx, edx]))
+    };
+    let end = match &signature(FIRST).1 {
+        b"XenVMMXenVMM" | b"Microsoft Hv" => 0x4001_0000,
+        _ => return None,
+    };
+    (FIRST..end).step_by(0x100).find(|&base| {
         // Every Xen has at least the version and the hypercall leaf.
-        name([ebx, ecx, edx]) == *b"XenVMMXenVMM" && last >= base + 2
+        let (last, name) = signature(base);
+        name == *b"XenVMMXenVMM" && last >= base + 2
     })
 }
 

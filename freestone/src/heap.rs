@@ -1,0 +1,33 @@
+//! Gives a heap the memory that the boot left free, and a voice when it runs out.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use freestone_alloc::{Heap, Stats};
+use freestone_platform::BootInfo;
+
+/// Adds all free memory to `heap`. What `entry!` calls before `main`.
+///
+/// # Safety
+///
+/// - Nobody else uses the memory that `boot` calls free, now or later: called once per boot.
+pub unsafe fn give_free_memory(heap: &'static Heap, boot: &'static BootInfo) {
+    heap.on_exhausted(report_exhaustion);
+    for range in boot.memory().free() {
+        let Ok(len) = usize::try_from(range.end - range.start) else { continue };
+        if let Some(start) = NonNull::new(range.start as *mut u8) {
+            // SAFETY: free RAM at its own address, mapped writable by the platform, nobody else's by
+            // the caller's promise, and there for ever.
+            unsafe { heap.add_region(start, len) };
+        }
+    }
+}
+
+/// One line on the consoles: what was asked for, and how the heap stands.
+pub fn report_exhaustion(wanted: Layout, stats: Stats) {
+    freestone_rt::println!(
+        "heap exhausted: no room for {} bytes (alignment {}); {stats}",
+        wanted.size(),
+        wanted.align(),
+    );
+}

@@ -1,0 +1,169 @@
+//! What the boot loader told the kernel, in one place, the same for every loader.
+
+use core::fmt;
+use core::ops::Range;
+
+use crate::memory::MemoryMap;
+
+/// The protocol by which the image was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Xen's PVH protocol, also spoken by QEMU: `hvm_start_info` of this version.
+    Pvh {
+        /// 0 has no memory map, 1 has one.
+        version: u32,
+    },
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Protocol::Pvh { version } => write!(f, "PVH, start_info version {version}"),
+        }
+    }
+}
+
+/// Who runs us, by CPUID's own word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Hypervisor {
+    /// Nobody admits to it.
+    None,
+    /// Xen.
+    Xen,
+    /// Linux KVM.
+    Kvm,
+    /// QEMU without an accelerator.
+    Tcg,
+    /// Another one, with its twelve-byte signature.
+    Other([u8; 12]),
+}
+
+impl Hypervisor {
+    /// The hypervisor with this CPUID signature (leaf 0x4000_0000, EBX ECX EDX).
+    pub const fn from_signature(signature: [u8; 12]) -> Hypervisor {
+        match &signature {
+            b"XenVMMXenVMM" => Hypervisor::Xen,
+            b"KVMKVMKVM\0\0\0" => Hypervisor::Kvm,
+            b"TCGTCGTCGTCG" => Hypervisor::Tcg,
+            _ => Hypervisor::Other(signature),
+        }
+    }
+}
+
+impl fmt::Display for Hypervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hypervisor::None => f.write_str("none"),
+            Hypervisor::Xen => f.write_str("Xen"),
+            Hypervisor::Kvm => f.write_str("KVM"),
+            Hypervisor::Tcg => f.write_str("QEMU TCG"),
+            Hypervisor::Other(signature) => write!(f, "{}", signature.escape_ascii()),
+        }
+    }
+}
+
+impl fmt::Debug for Hypervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A file that the loader put into memory beside the kernel (QEMU's `-initrd`, a Xen module).
+#[derive(Clone, Copy, Debug)]
+pub struct Module {
+    /// Its bytes; they stay ours for ever.
+    pub bytes: &'static [u8],
+    /// Its command line, empty if it has none.
+    pub command_line: &'static [u8],
+}
+
+/// How many modules are kept.
+pub const MAX_MODULES: usize = 8;
+
+/// What the loader told, plus what the boot code found out by itself.
+#[derive(Debug)]
+pub struct BootInfo {
+    pub(crate) protocol: Protocol,
+    pub(crate) hypervisor: Hypervisor,
+    pub(crate) command_line: &'static [u8],
+    pub(crate) memory: MemoryMap,
+    pub(crate) modules: [Option<Module>; MAX_MODULES],
+    pub(crate) rsdp: Option<u64>,
+    pub(crate) image: Range<u64>,
+    pub(crate) entry_ticks: u64,
+    pub(crate) main_ticks: u64,
+}
+
+impl BootInfo {
+    /// The protocol by which the image was started.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Who runs us.
+    pub fn hypervisor(&self) -> Hypervisor {
+        self.hypervisor
+    }
+
+    /// The command line, without its final zero. Empty if there is none.
+    pub fn command_line_bytes(&self) -> &'static [u8] {
+        self.command_line
+    }
+
+    /// The command line as text: up to the first byte that is not UTF-8.
+    pub fn command_line(&self) -> &'static str {
+        match core::str::from_utf8(self.command_line) {
+            Ok(text) => text,
+            Err(error) => {
+                let valid = self.command_line.get(..error.valid_up_to()).unwrap_or_default();
+                core::str::from_utf8(valid).unwrap_or_default()
+            }
+        }
+    }
+
+    /// The words of the command line.
+    pub fn arguments(&self) -> impl Iterator<Item = &'static str> {
+        self.command_line().split_ascii_whitespace()
+    }
+
+    /// Whether `word` is one of the [`arguments`](Self::arguments).
+    pub fn has_argument(&self, word: &str) -> bool {
+        self.arguments().any(|argument| argument == word)
+    }
+
+    /// What follows `KEY=` in the first argument that begins so.
+    pub fn argument(&self, key: &str) -> Option<&'static str> {
+        self.arguments().find_map(|argument| argument.strip_prefix(key)?.strip_prefix('='))
+    }
+
+    /// The memory map. [`MemoryMap::free`] is what nobody uses yet; `entry!` gives that to the heap.
+    pub fn memory(&self) -> &MemoryMap {
+        &self.memory
+    }
+
+    /// Files loaded beside the kernel, at most [`MAX_MODULES`].
+    pub fn modules(&self) -> impl Iterator<Item = Module> {
+        self.modules.iter().flatten().copied()
+    }
+
+    /// Physical address of ACPI's root pointer, if the loader gave one.
+    pub fn rsdp(&self) -> Option<u64> {
+        self.rsdp
+    }
+
+    /// Physical range of the kernel image, stacks included.
+    pub fn image(&self) -> Range<u64> {
+        self.image.clone()
+    }
+
+    /// The cycle counter at the image's first instruction. Under `cargo freestone run --icount` one
+    /// tick is one guest instruction.
+    pub fn entry_ticks(&self) -> u64 {
+        self.entry_ticks
+    }
+
+    /// Ticks of the cycle counter from the image's first instruction to the call of `main`.
+    pub fn boot_ticks(&self) -> u64 {
+        self.main_ticks.wrapping_sub(self.entry_ticks)
+    }
+}

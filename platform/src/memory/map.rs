@@ -1,0 +1,239 @@
+//! The memory map: what the boot loader says is where, and what we have taken from it.
+//!
+//! A map is a list of [`Region`]s as the firmware reported them (in x86 terms, the E820 list) and a
+//! list of ranges reserved since: the image, the boot data, page tables. [`MemoryMap::free`] is the
+//! usable regions minus the reserved ranges. Both lists are small and fixed, because this is needed
+//! before there is a heap. A loader's list is not trusted: empty and wrapping regions are dropped,
+//! and where regions overlap, the pessimistic reading wins.
+
+use core::fmt;
+use core::ops::Range;
+
+/// What a region of physical memory is good for. Numbers as in ACPI 6.5, table 15.4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// RAM, free to use (type 1).
+    Usable,
+    /// Not to be touched (type 2 and every unknown type).
+    Reserved,
+    /// ACPI tables, RAM again once they are read (type 3).
+    AcpiTables,
+    /// ACPI firmware storage (type 4).
+    AcpiStorage,
+    /// RAM with errors (type 5).
+    Defective,
+}
+
+impl From<u32> for Kind {
+    fn from(number: u32) -> Kind {
+        match number {
+            1 => Kind::Usable,
+            3 => Kind::AcpiTables,
+            4 => Kind::AcpiStorage,
+            5 => Kind::Defective,
+            _ => Kind::Reserved,
+        }
+    }
+}
+
+/// A range of physical addresses of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// First byte.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
+    /// What is there.
+    pub kind: Kind,
+}
+
+impl Region {
+    const NOTHING: Region = Region { start: 0, end: 0, kind: Kind::Reserved };
+
+    /// Length in bytes.
+    pub const fn len(&self) -> u64 {
+        self.end - self.start
+    }
+
+    /// Whether the region has no bytes. A [`MemoryMap`] holds none of those.
+    pub const fn is_empty(&self) -> bool {
+        self.start >= self.end
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#014x}..{:#014x} {:?}", self.start, self.end, self.kind)
+    }
+}
+
+/// How many regions are kept; firmware in the field reports at most a few dozen.
+pub const MAX_REGIONS: usize = 64;
+
+/// How many ranges can be reserved.
+const MAX_RESERVED: usize = 48;
+
+/// The regions of a machine, and the ranges taken from them.
+#[derive(Debug)]
+pub struct MemoryMap {
+    regions: [Region; MAX_REGIONS],
+    region_count: usize,
+    reserved: [(u64, u64); MAX_RESERVED],
+    reserved_count: usize,
+}
+
+impl MemoryMap {
+    /// A map of nothing.
+    pub const fn new() -> MemoryMap {
+        MemoryMap {
+            regions: [Region::NOTHING; MAX_REGIONS],
+            region_count: 0,
+            reserved: [(0, 0); MAX_RESERVED],
+            reserved_count: 0,
+        }
+    }
+
+    /// Adds what the loader reported as `len` bytes at `start`. Empty regions, regions that wrap
+    /// around the address space and those past [`MAX_REGIONS`] are dropped: less memory, never
+    /// wrong memory.
+    pub fn add(&mut self, start: u64, len: u64, kind: Kind) {
+        let Some(end) = start.checked_add(len) else { return };
+        if let Some(slot) = self.regions.get_mut(self.region_count)
+            && start < end
+        {
+            *slot = Region { start, end, kind };
+            self.region_count += 1;
+        }
+    }
+
+    /// Takes `range` out of what [`free`](Self::free) yields. Returns whether there was room to
+    /// remember it; an empty range needs none.
+    #[must_use]
+    pub fn reserve(&mut self, range: Range<u64>) -> bool {
+        if range.is_empty() {
+            return true;
+        }
+        let slot = self.reserved.get_mut(self.reserved_count);
+        let kept = slot.map(|slot| *slot = (range.start, range.end)).is_some();
+        self.reserved_count += usize::from(kept);
+        kept
+    }
+
+    /// The regions as reported, in the loader's order.
+    pub fn regions(&self) -> &[Region] {
+        self.regions.get(..self.region_count).unwrap_or_default()
+    }
+
+    /// Total bytes of RAM reported as usable, whether taken or not.
+    pub fn usable_bytes(&self) -> u64 {
+        self.regions().iter().filter(|region| region.kind == Kind::Usable).map(Region::len).sum()
+    }
+
+    /// Usable memory that nobody has reserved: disjoint ranges, in the loader's order.
+    pub fn free(&self) -> impl Iterator<Item = Range<u64>> {
+        let usable = |(_, region): &(usize, &Region)| region.kind == Kind::Usable;
+        self.regions().iter().enumerate().filter(usable).flat_map(move |(index, region)| {
+            let mut cursor = region.start;
+            core::iter::from_fn(move || {
+                let gap = self.gap(index, cursor..region.end);
+                cursor = gap.end;
+                (!gap.is_empty()).then_some(gap)
+            })
+        })
+    }
+
+    /// The first part of `within`, a piece of region `index`, that nothing blocks; empty if none.
+    fn gap(&self, index: usize, within: Range<u64>) -> Range<u64> {
+        let mut start = within.start;
+        // Each round steps over at least one blocker, so there are no more rounds than blockers.
+        while let Some((_, end)) = self.blockers(index).find(|b| b.0 <= start && start < b.1) {
+            start = end;
+        }
+        let next = self.blockers(index).map(|blocker| blocker.0).filter(|&next| next > start).min();
+        start.min(within.end)..next.unwrap_or(within.end).min(within.end)
+    }
+
+    /// What is not free in usable region `index`: reserved ranges, regions of another kind, and
+    /// usable regions listed before it (a byte listed twice is free once).
+    fn blockers(&self, index: usize) -> impl Iterator<Item = (u64, u64)> {
+        let reserved = self.reserved.get(..self.reserved_count).unwrap_or_default();
+        let others = self.regions().iter().enumerate();
+        let others = others.filter(move |(i, region)| *i < index || region.kind != Kind::Usable);
+        reserved.iter().copied().chain(others.map(|(_, region)| (region.start, region.end)))
+    }
+}
+
+impl Default for MemoryMap {
+    fn default() -> Self {
+        MemoryMap::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    const KINDS: [Kind; 3] = [Kind::Usable, Kind::Reserved, Kind::AcpiTables];
+
+    /// Every byte of a tiny address space, by the definition.
+    fn naive(regions: &[(u64, u64, Kind)], reserved: &[(u64, u64)]) -> Vec<bool> {
+        let inside = |(start, end): (u64, u64), at: u64| start <= at && at < end;
+        let usable = |at| {
+            let mut kinds = regions.iter().filter(|r| inside((r.0, r.0 + r.1), at)).peekable();
+            kinds.peek().is_some() && kinds.all(|r| r.2 == Kind::Usable)
+        };
+        (0..64).map(|at| usable(at) && !reserved.iter().any(|&r| inside(r, at))).collect()
+    }
+
+    #[test]
+    fn free_is_usable_minus_everything_else_for_random_maps() {
+        // A fixed multiplier and increment (Knuth's MMIX): the same maps on every run.
+        let mut state = 1_u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) % below
+        };
+        for round in 0..20_000 {
+            let mut map = MemoryMap::new();
+            let (mut regions, mut reserved) = (Vec::new(), Vec::new());
+            for _ in 0..random(5) {
+                let region = (random(60), random(20), KINDS[random(3) as usize]);
+                let region = (region.0, region.1.min(64 - region.0), region.2);
+                map.add(region.0, region.1, region.2);
+                regions.push(region);
+            }
+            for _ in 0..random(5) {
+                let start = random(60);
+                let range = (start, start + random(20));
+                assert!(map.reserve(range.0..range.1));
+                reserved.push(range);
+            }
+            let mut got = [false; 64];
+            for range in map.free() {
+                assert!(!range.is_empty());
+                for at in range {
+                    assert!(!got[at as usize], "round {round}: byte {at} is free twice");
+                    got[at as usize] = true;
+                }
+            }
+            assert_eq!(got[..], naive(&regions, &reserved), "{regions:?} minus {reserved:?}");
+        }
+    }
+
+    #[test]
+    fn hostile_lists_lose_memory_and_nothing_else() {
+        let mut map = MemoryMap::new();
+        map.add(u64::MAX - 10, 100, Kind::Usable);
+        map.add(0x1000, 0, Kind::Usable);
+        assert!(map.regions().is_empty());
+        for index in 0..2 * MAX_REGIONS as u64 {
+            map.add(index * 0x1000, 0x800, Kind::from(1));
+        }
+        assert_eq!(map.regions().len(), MAX_REGIONS);
+        assert_eq!(map.usable_bytes(), MAX_REGIONS as u64 * 0x800);
+        assert!(map.reserve(5..5));
+        let kept = (0..100).filter(|&index| map.reserve(index * 16..index * 16 + 1)).count();
+        assert_eq!(kept, MAX_RESERVED);
+    }
+}

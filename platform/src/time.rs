@@ -1,0 +1,98 @@
+//! Monotonic time since boot.
+//!
+//! The clock is the cycle counter times a factor. The counter's frequency is asked of the hypervisor or
+//! the processor where they tell it; otherwise it is measured once, against a timer of known rate, for
+//! at most a millisecond, and only when somebody first asks for the time: a kernel that never does
+//! never waits.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+
+use crate::arch::clock;
+
+/// How the cycle counter's frequency became known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The hypervisor told it.
+    Hypervisor,
+    /// The processor told it (CPUID 0x15).
+    Processor,
+    /// Measured against the PIT.
+    Measured,
+    /// Neither told nor measurable: 1 GHz is assumed, so times are in proportion but not right.
+    Assumed,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Source::Hypervisor => "told by the hypervisor",
+            Source::Processor => "told by the processor",
+            Source::Measured => "measured against the PIT",
+            Source::Assumed => "assumed",
+        })
+    }
+}
+
+/// The clock's rate, and where it comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// Ticks of the cycle counter per second.
+    pub hertz: u64,
+    /// How it became known.
+    pub source: Source,
+}
+
+/// Time since the image's first instruction. Never goes back.
+pub fn now() -> Duration {
+    static LATEST: AtomicU64 = AtomicU64::new(0);
+    let ticks = clock::ticks_since_boot();
+    let nanoseconds = to_nanoseconds(ticks, clock::rate().hertz);
+    // A guest may move between processors whose counters differ by a little.
+    let latest = LATEST.fetch_max(nanoseconds, Ordering::Relaxed);
+    Duration::from_nanos(nanoseconds.max(latest))
+}
+
+/// The clock's rate. The first call may take up to a millisecond to find out.
+pub fn rate() -> Rate {
+    clock::rate()
+}
+
+/// Whole nanoseconds in `ticks`, exact, saturating after 584 years.
+fn to_nanoseconds(ticks: u64, hertz: u64) -> u64 {
+    const NANOSECONDS: u64 = 1_000_000_000;
+    let hertz = hertz.max(1);
+    // Split, so that no 128-bit division is needed: the remainder is below 2^33 for any real clock.
+    let (seconds, rest) = (ticks / hertz, ticks % hertz);
+    let fraction = match rest.checked_mul(NANOSECONDS) {
+        Some(product) => product / hertz,
+        None => rest / hertz.div_ceil(NANOSECONDS),
+    };
+    seconds.saturating_mul(NANOSECONDS).saturating_add(fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nanoseconds_are_exact_for_real_clocks() {
+        let hertz = [1, 32_768, 1_000_000_000, 2_596_123_456, 5_000_000_001, 8_000_000_000];
+        let ticks = [0, 1, 999, 1 << 20, 1 << 33, 1 << 45, (1 << 62) + 12345];
+        for hertz in hertz {
+            for ticks in ticks {
+                let exact = u128::from(ticks) * 1_000_000_000 / u128::from(hertz);
+                let exact = u64::try_from(exact).unwrap_or(u64::MAX);
+                assert_eq!(to_nanoseconds(ticks, hertz), exact, "{ticks} at {hertz} Hz");
+            }
+        }
+    }
+
+    #[test]
+    fn absurd_rates_do_not_panic() {
+        assert_eq!(to_nanoseconds(5, 0), 5_000_000_000);
+        let _ = to_nanoseconds(u64::MAX, u64::MAX);
+        let _ = to_nanoseconds(u64::MAX - 1, u64::MAX);
+    }
+}

@@ -1,0 +1,249 @@
+//! GDT, TSS and IDT: the tables through which the processor finds our segments, stacks and handlers.
+//!
+//! Every vector has an interrupt stack (IST), so nothing is ever pushed below the stack pointer of
+//! interrupted code: its red zone, which host-mode code uses, stays whole. One stack for all would
+//! not do: re-entry on the same IST would overwrite the live frame. #DF, NMI and #MC, which can come
+//! at the worst moment, have a stack each. The other exceptions share one that is cut into levels:
+//! while a handler runs, the IST pointer stands one level lower ([`Level`]), so a fault inside the
+//! handler gets fresh stack. When the levels run out, the push hits the guard page and becomes a
+//! double fault, which is reported from its own stack.
+//!
+//! Sources: Intel SDM volume 3, 3.5 (segments), 7.14 (64-bit IDT and IST), 8.7 (64-bit TSS).
+
+use core::arch::asm;
+use core::cell::UnsafeCell;
+
+use super::{stacks, traps};
+
+/// Selector of the code segment; the entry code's table has it in the same place.
+pub const CODE: u16 = 0x08;
+const DATA: u16 = 0x10;
+const TSS_SELECTOR: u16 = 0x18;
+
+/// Which of the seven IST slots, counted from 1 as the gates do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Ist {
+    DoubleFault = 1,
+    Nmi = 2,
+    MachineCheck = 3,
+    Exception = 4,
+    Interrupt = 5,
+}
+
+impl Ist {
+    const fn of(vector: usize) -> Ist {
+        match vector {
+            2 => Ist::Nmi,
+            8 => Ist::DoubleFault,
+            18 => Ist::MachineCheck,
+            0..32 => Ist::Exception,
+            _ => Ist::Interrupt,
+        }
+    }
+}
+
+/// A table the processor reads behind the compiler's back.
+#[repr(C, align(16))]
+struct Hardware<T>(UnsafeCell<T>);
+
+// SAFETY: written by `load` before anything can interrupt, and by `Level` on this processor only
+// (there is one); the processor's own reads need no lock.
+unsafe impl<T> Sync for Hardware<T> {}
+
+/// 64-bit task state segment. Packed because the stack pointers are not on 8-byte borders.
+#[repr(C, packed(4))]
+struct Tss {
+    reserved_0: u32,
+    privileged_stacks: [u64; 3],
+    reserved_1: u64,
+    interrupt_stacks: [u64; 7],
+    reserved_2: u64,
+    reserved_3: u16,
+    io_map_base: u16,
+}
+
+const _: () = assert!(size_of::<Tss>() == 104);
+
+/// An interrupt gate: the handler's address in three pieces.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Gate {
+    offset_low: u16,
+    selector: u16,
+    ist: u8,
+    kind: u8,
+    offset_middle: u16,
+    offset_high: u32,
+    reserved: u32,
+}
+
+const ABSENT: Gate = Gate {
+    offset_low: 0,
+    selector: 0,
+    ist: 0,
+    kind: 0,
+    offset_middle: 0,
+    offset_high: 0,
+    reserved: 0,
+};
+
+/// Present, ring 0, 64-bit interrupt gate: the processor clears IF on the way in.
+const INTERRUPT_GATE: u8 = 0x8e;
+
+static GDT: Hardware<[u64; 5]> = Hardware(UnsafeCell::new([0; 5]));
+static TSS: Hardware<Tss> = Hardware(UnsafeCell::new(Tss {
+    reserved_0: 0,
+    privileged_stacks: [0; 3],
+    reserved_1: 0,
+    interrupt_stacks: [0; 7],
+    reserved_2: 0,
+    reserved_3: 0,
+    // Behind the limit: no I/O permission map.
+    io_map_base: size_of::<Tss>() as u16,
+}));
+static IDT: Hardware<[Gate; traps::VECTORS]> = Hardware(UnsafeCell::new([ABSENT; traps::VECTORS]));
+
+/// Ring-0 64-bit code, and data; accessed bits set, so that the processor never writes them.
+pub const CODE_SEGMENT: u64 = 0x00af_9b00_0000_ffff;
+/// See [`CODE_SEGMENT`].
+pub const DATA_SEGMENT: u64 = 0x00cf_9300_0000_ffff;
+
+/// The two words of an available 64-bit TSS descriptor.
+fn tss_segment(base: u64) -> [u64; 2] {
+    const PRESENT_AVAILABLE_TSS: u64 = 0x89 << 40;
+    let limit = size_of::<Tss>() as u64 - 1;
+    let low = limit | (base & 0xff_ffff) << 16 | PRESENT_AVAILABLE_TSS | (base >> 24 & 0xff) << 56;
+    [low, base >> 32]
+}
+
+/// What LGDT and LIDT read.
+#[repr(C, packed)]
+struct Pointer {
+    limit: u16,
+    base: u64,
+}
+
+impl Pointer {
+    fn to<T>(table: &Hardware<T>) -> Pointer {
+        Pointer { limit: (size_of::<T>() - 1) as u16, base: table.0.get() as u64 }
+    }
+}
+
+/// Fills and loads all three tables.
+///
+/// # Safety
+///
+/// - Ring 0 in long mode, called once, with interrupts off, on the boot processor.
+/// - The stacks of [`stacks`] are not in use, the boot stack apart.
+pub unsafe fn load() {
+    let [tss_low, tss_high] = tss_segment(TSS.0.get() as u64);
+    let gdt = [0, CODE_SEGMENT, DATA_SEGMENT, tss_low, tss_high];
+    let mut interrupt_stacks = [0; 7];
+    for (ist, top) in [
+        (Ist::DoubleFault, stacks::DOUBLE_FAULT.top()),
+        (Ist::Nmi, stacks::NMI.top()),
+        (Ist::MachineCheck, stacks::MACHINE_CHECK.top()),
+        (Ist::Exception, stacks::EXCEPTION.top()),
+        (Ist::Interrupt, stacks::INTERRUPT.top()),
+    ] {
+        interrupt_stacks[ist as usize - 1] = top;
+    }
+    // SAFETY: called once before anybody else looks at the tables.
+    unsafe {
+        *GDT.0.get() = gdt;
+        (*TSS.0.get()).interrupt_stacks = interrupt_stacks;
+    }
+    let first_stub = traps::first_stub();
+    for vector in 0..traps::VECTORS {
+        let stub = first_stub + vector as u64 * traps::STUB_BYTES;
+        let gate = Gate {
+            offset_low: stub as u16,
+            selector: CODE,
+            ist: Ist::of(vector) as u8,
+            kind: INTERRUPT_GATE,
+            offset_middle: (stub >> 16) as u16,
+            offset_high: (stub >> 32) as u32,
+            reserved: 0,
+        };
+        // SAFETY: `vector` is inside the table; nobody else looks at it yet.
+        unsafe { (&raw mut (*IDT.0.get())[vector]).write(gate) };
+    }
+    let (gdt, idt) = (Pointer::to(&GDT), Pointer::to(&IDT));
+    // SAFETY: the tables are complete and live for ever; CODE and DATA mean in the new GDT what they
+    // meant in the entry code's, so the segments in use stay valid.
+    unsafe {
+        asm!(
+            "lgdt [{gdt}]",
+            "mov ss, {data:e}",
+            "ltr {tss:x}",
+            "lidt [{idt}]",
+            gdt = in(reg) &gdt,
+            idt = in(reg) &idt,
+            data = in(reg) u32::from(DATA),
+            tss = in(reg) TSS_SELECTOR,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// One level of exception nesting, held while a handler runs: see the head of this file.
+pub struct Level {
+    ist: usize,
+}
+
+impl Level {
+    /// Moves the exception stack one level down if `vector` uses it.
+    pub fn enter(vector: u8) -> Option<Level> {
+        let ist = Ist::of(usize::from(vector));
+        let level = Level { ist: ist as usize - 1 };
+        (ist == Ist::Exception).then(|| {
+            level.shift(0_u64.wrapping_sub(stacks::LEVEL_BYTES));
+            level
+        })
+    }
+
+    fn shift(&self, by: u64) {
+        // SAFETY: the field is in the static TSS; `read_unaligned` because that is packed. Only
+        // this processor changes it, and enter and drop pair up around a handler.
+        unsafe {
+            let stack = &raw mut (*TSS.0.get()).interrupt_stacks[self.ist];
+            stack.write_unaligned(stack.read_unaligned().wrapping_add(by));
+        }
+    }
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        self.shift(stacks::LEVEL_BYTES);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tss_descriptor_spreads_the_base_as_the_manual_draws_it() {
+        let [low, high] = tss_segment(0x1234_5678_9abc_def0);
+        assert_eq!(low & 0xffff, 103);
+        assert_eq!(low >> 16 & 0xff_ffff, 0xbc_def0);
+        assert_eq!(low >> 40 & 0xff, 0x89);
+        assert_eq!(low >> 56, 0x9a);
+        assert_eq!(high, 0x1234_5678);
+    }
+
+    #[test]
+    fn only_the_three_worst_exceptions_have_stacks_of_their_own() {
+        for vector in 0..256 {
+            let expected = match vector {
+                2 => 2,
+                8 => 1,
+                18 => 3,
+                _ if vector < 32 => 4,
+                _ => 5,
+            };
+            assert_eq!(Ist::of(vector) as u8, expected, "vector {vector}");
+        }
+    }
+}

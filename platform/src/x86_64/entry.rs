@@ -1,0 +1,172 @@
+//! The first instructions: from the PVH entry in 32-bit protected mode to Rust in long mode.
+//!
+//! [`boot!`](crate::boot) stamps four things into a kernel, because they belong to the final program
+//! and would break a host program that linked them:
+//!
+//! - the ELF note by which Xen and QEMU find the 32-bit entry point;
+//! - the 32-bit entry: a stack, a coarse map of the first GiB, SSE, long mode;
+//! - a table of the image's borders, from the linker script's symbols ([`layout`](super::layout));
+//! - the ELF entry point proper, which only an operating system jumps to that takes the kernel for a
+//!   program: it says so and exits with status 2.
+//!
+//! State at the PVH entry (Xen's `docs/misc/pvh.pandoc`): EBX holds the start info's address, flat
+//! 32-bit segments, paging off, interrupts off, no stack. `.bss` is zeroed by the loader.
+//!
+//! Sources: Intel SDM volume 3, 11.8.5 (entering long mode); 2.5 (control registers).
+
+use super::paging::Table;
+
+/// MXCSR after reset: all floating-point exceptions masked, round to nearest.
+pub const MXCSR_DEFAULT: u32 = 0x1f80;
+
+/// The entry code's page tables, one per level: root, 512 GiB, 1 GiB. Used until
+/// [`paging::protect`](super::paging::protect) has built better ones.
+pub static BOOT_TABLES: [Table; 3] = [const { Table::new() }; 3];
+
+/// CR4: physical address extension, FXSAVE and SSE, SSE exceptions.
+pub const CR4: u32 = 1 << 5 | 1 << 9 | 1 << 10;
+/// CR0: paging, write protection in ring 0, native FPU errors, WAIT obeys TS, extension type,
+/// protection. Caches on, no emulation.
+pub const CR0: u32 = 1 << 31 | 1 << 16 | 1 << 5 | 1 << 4 | 1 << 1 | 1 << 0;
+/// EFER: long mode, no-execute.
+pub const EFER: u32 = 1 << 8 | 1 << 11;
+
+/// Stamps the entry point into a kernel: `boot!(main)`, `main` a
+/// `fn(&'static BootInfo) -> Exit`. See the head of this module for what that is.
+#[macro_export]
+macro_rules! boot {
+    ($main:path) => {
+        #[doc(hidden)]
+        extern "C" fn freestone_start(
+            layout: &'static $crate::x86_64::layout::Layout,
+            start_info: u64,
+            entry_ticks: u64,
+        ) -> ! {
+            // SAFETY: only the entry code below calls this, once, in the state it has set up.
+            unsafe { $crate::x86_64::boot(layout, start_info, entry_ticks, $main) }
+        }
+
+        ::core::arch::global_asm!(
+            // The note: owner "Xen", type 18 (XEN_ELFNOTE_PHYS32_ENTRY), an address.
+            ".pushsection .note.Xen, \"a\", @note",
+            ".balign 4",
+            ".long 4, 8, 18",
+            ".asciz \"Xen\"",
+            ".quad freestone_pvh_entry",
+            ".popsection",
+
+            ".pushsection .text.freestone_entry, \"ax\", @progbits",
+            ".code32",
+            ".globl freestone_pvh_entry",
+            "freestone_pvh_entry:",
+            "cli",
+            "cld",
+            "rdtsc",
+            "mov esi, eax",
+            "mov edi, edx",
+            "mov esp, offset {stack} + {stack_bytes}",
+            // The first GiB in 2 MiB pages: present, writable, huge. From the top down.
+            "mov eax, 0x3fe00083",
+            "mov ecx, 512",
+            "2:",
+            "mov dword ptr [ecx*8 + {tables} + 2*4096 - 8], eax",
+            "sub eax, 0x200000",
+            "dec ecx",
+            "jnz 2b",
+            "mov dword ptr [{tables} + 4096], offset {tables} + 2*4096 + 3",
+            "mov dword ptr [{tables}], offset {tables} + 4096 + 3",
+            "mov eax, {cr4}",
+            "mov cr4, eax",
+            "mov eax, offset {tables}",
+            "mov cr3, eax",
+            "mov ecx, 0xc0000080",
+            "rdmsr",
+            "or eax, {efer}",
+            "wrmsr",
+            "mov eax, {cr0}",
+            "mov cr0, eax",
+            "lgdt [.Lfreestone_gdt_pointer]",
+            "push 8",
+            "mov eax, offset .Lfreestone_long_mode",
+            "push eax",
+            "retf",
+
+            ".code64",
+            ".Lfreestone_long_mode:",
+            "xor eax, eax",
+            "mov ds, eax",
+            "mov es, eax",
+            "mov ss, eax",
+            "mov fs, eax",
+            "mov gs, eax",
+            "fninit",
+            "ldmxcsr [rip + .Lfreestone_mxcsr]",
+            // Arguments: borders, start info, cycle counter. The upper halves of registers are
+            // undefined after the switch, hence the 32-bit moves.
+            "mov edx, edi",
+            "shl rdx, 32",
+            "mov esi, esi",
+            "or rdx, rsi",
+            "mov esi, ebx",
+            "lea rdi, [rip + .Lfreestone_layout]",
+            "xor ebp, ebp",
+            "call {start}",
+            "ud2",
+
+            // Who comes in here was told by nobody that this is a kernel. In ring 3 that is Linux:
+            // write(2, message), exit(2). Elsewhere there is nothing to say it with.
+            ".globl freestone_program_entry",
+            "freestone_program_entry:",
+            "mov eax, cs",
+            "and eax, 3",
+            "jz 3f",
+            "mov eax, 1",
+            "mov edi, 2",
+            "lea rsi, [rip + .Lfreestone_message]",
+            "mov edx, [rip + .Lfreestone_message_bytes]",
+            "syscall",
+            "mov eax, 60",
+            "mov edi, 2",
+            "syscall",
+            "3:",
+            "hlt",
+            "jmp 3b",
+            ".popsection",
+
+            ".pushsection .rodata.freestone_entry, \"a\", @progbits",
+            ".balign 8",
+            ".Lfreestone_gdt:",
+            ".quad 0, {code_segment}, {data_segment}",
+            ".Lfreestone_gdt_pointer:",
+            ".word . - .Lfreestone_gdt - 1",
+            ".long .Lfreestone_gdt",
+            ".balign 8",
+            ".Lfreestone_layout:",
+            // In the order of `Layout`. A build without the linker script stops at these names.
+            ".quad freestone_linker_script_missing__add_the_build_rs_from_the_README",
+            ".quad freestone_rodata_end",
+            ".quad freestone_text_start",
+            ".quad freestone_text_end",
+            ".quad freestone_data_start",
+            ".quad freestone_data_end",
+            ".Lfreestone_mxcsr:",
+            ".long {mxcsr}",
+            ".Lfreestone_message:",
+            ".ascii \"This is a Freestone kernel, not a program for this system.\\n\"",
+            ".ascii \"Boot it in a virtual machine: cargo freestone run\\n\"",
+            ".Lfreestone_message_bytes:",
+            ".long . - .Lfreestone_message",
+            ".popsection",
+            stack = sym $crate::x86_64::stacks::BOOT,
+            stack_bytes = const $crate::x86_64::stacks::BOOT_BYTES + $crate::memory::PAGE_SIZE as usize,
+            tables = sym $crate::x86_64::entry::BOOT_TABLES,
+            cr4 = const $crate::x86_64::entry::CR4,
+            cr0 = const $crate::x86_64::entry::CR0,
+            efer = const $crate::x86_64::entry::EFER,
+            mxcsr = const $crate::x86_64::entry::MXCSR_DEFAULT,
+            code_segment = const $crate::x86_64::descriptors::CODE_SEGMENT,
+            data_segment = const $crate::x86_64::descriptors::DATA_SEGMENT,
+            start = sym freestone_start,
+        );
+    };
+}

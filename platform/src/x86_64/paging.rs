@@ -1,0 +1,371 @@
+//! Page tables: every byte of RAM at its physical address, nothing both writable and executable.
+//!
+//! The entry code enters long mode on a coarse map of the first GiB that allows everything. This
+//! file builds the map that stays: the image by parts (constants read-only, code executable, variables
+//! and stacks writable), all other RAM writable and not executable, in the largest pages that fit;
+//! page 0 and the guard pages under the stacks unmapped. Devices are not mapped here.
+//!
+//! Tables come from a small pool in `.bss`, which is enough for a machine of a few GiB, and beyond it
+//! from free memory. Source: Intel SDM volume 3, 5.5 (4-level paging).
+
+use core::arch::asm;
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::ops::Range;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use bitflags::bitflags;
+
+use super::layout::Layout;
+use super::{cpu, stacks};
+use crate::memory::{Kind, MemoryMap, PAGE_SIZE, covering_pages};
+
+bitflags! {
+    /// The bits of a page table entry that are not the address.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Flags: u64 {
+        /// The entry means something.
+        const PRESENT = 1 << 0;
+        /// Writes are allowed.
+        const WRITABLE = 1 << 1;
+        /// The entry maps a 2 MiB or 1 GiB page instead of naming a table.
+        const HUGE = 1 << 7;
+        /// Instructions must not be fetched.
+        const NO_EXECUTE = 1 << 63;
+    }
+}
+
+const CODE: Flags = Flags::PRESENT;
+const CONSTANTS: Flags = Flags::PRESENT.union(Flags::NO_EXECUTE);
+const VARIABLES: Flags = CONSTANTS.union(Flags::WRITABLE);
+const TABLE: Flags = Flags::PRESENT.union(Flags::WRITABLE);
+
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
+/// What the entry code maps, and so the only memory that tables can be taken from.
+pub const BOOT_MAPPED: u64 = 1 << 30;
+
+/// Below this lie firmware data and the holes of the first PCs: mapped, never handed out.
+pub const LOW_MEMORY: u64 = 1 << 20;
+
+/// One table of any level.
+#[repr(C, align(4096))]
+pub struct Table(UnsafeCell<[u64; 512]>);
+
+// SAFETY: tables are written by the boot processor before anything else runs, and read by the
+// processor itself.
+unsafe impl Sync for Table {}
+
+impl Table {
+    pub(super) const fn new() -> Table {
+        Table(UnsafeCell::new([0; 512]))
+    }
+}
+
+/// There was no memory left for a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfTables;
+
+impl fmt::Display for OutOfTables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no memory left for page tables")
+    }
+}
+
+/// Builds one tree of tables. Physical and virtual addresses are the same throughout.
+struct Mapper<F> {
+    root: *mut u64,
+    /// Yields zeroed tables.
+    tables: F,
+    gigabyte_pages: bool,
+}
+
+/// Bytes that one entry of a table covers, per level: 1 is the lowest.
+const fn span(level: u32) -> u64 {
+    PAGE_SIZE << (9 * (level - 1))
+}
+
+impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
+    fn new(mut tables: F, gigabyte_pages: bool) -> Result<Self, OutOfTables> {
+        let root = tables().ok_or(OutOfTables)?;
+        Ok(Mapper { root, tables, gigabyte_pages })
+    }
+
+    /// Maps whole pages at their own address. What a huge page covers already stays as it is.
+    fn map(&mut self, range: Range<u64>, flags: Flags) -> Result<(), OutOfTables> {
+        self.fill(self.root, 4, range, flags)
+    }
+
+    fn fill(
+        &mut self,
+        table: *mut u64,
+        level: u32,
+        range: Range<u64>,
+        flags: Flags,
+    ) -> Result<(), OutOfTables> {
+        let span = span(level);
+        let leaf_level = level <= 2 || level == 3 && self.gigabyte_pages;
+        let leaf = if level == 1 { flags } else { flags | Flags::HUGE };
+        let mut at = range.start;
+        while at < range.end {
+            let next = ((at | (span - 1)).wrapping_add(1)).min(range.end);
+            // SAFETY: the index is below 512, and `table` is one of the trees' tables.
+            let entry = unsafe { table.add((at / span % 512) as usize) };
+            if leaf_level && next - at == span {
+                // SAFETY: as above.
+                unsafe { entry.write(at | leaf.bits()) };
+            } else if let Some(child) = self.child(entry)? {
+                self.fill(child, level - 1, at..next, flags)?;
+            }
+            at = next;
+        }
+        Ok(())
+    }
+
+    /// The table an entry names, made if there is none; `None` if the entry is a huge page.
+    fn child(&mut self, entry: *mut u64) -> Result<Option<*mut u64>, OutOfTables> {
+        // SAFETY: `fill` passes entries of this tree's tables only.
+        let value = unsafe { entry.read() };
+        if value & Flags::HUGE.bits() != 0 {
+            return Ok(None);
+        }
+        if value != 0 {
+            return Ok(Some((value & ADDRESS) as *mut u64));
+        }
+        let table = (self.tables)().ok_or(OutOfTables)?;
+        // SAFETY: as above.
+        unsafe { entry.write(table as u64 | TABLE.bits()) };
+        Ok(Some(table))
+    }
+
+    /// Unmaps one 4 KiB page that was mapped as such.
+    fn unmap(&mut self, page: u64) {
+        let mut table = self.root;
+        for level in (1..=4).rev() {
+            // SAFETY: the index is below 512, and `table` is one of the tree's tables.
+            let entry = unsafe { table.add((page / span(level) % 512) as usize) };
+            // SAFETY: as above.
+            let value = unsafe { entry.read() };
+            if level == 1 {
+                // SAFETY: as above.
+                unsafe { entry.write(0) };
+            } else if value & Flags::PRESENT.bits() == 0 || value & Flags::HUGE.bits() != 0 {
+                return;
+            }
+            table = (value & ADDRESS) as *mut u64;
+        }
+    }
+}
+
+/// Enough for an image of a few MiB and RAM in a handful of regions below a few GiB.
+const POOL: usize = 12;
+static TABLES: [Table; POOL] = [const { Table::new() }; POOL];
+
+/// No more tables than this are needed to map `memory`: per region two partial tables on each lower
+/// level, and one per GiB.
+fn tables_needed(memory: &MemoryMap) -> u64 {
+    const ALWAYS: u64 = 4;
+    let usable = memory.regions().iter().filter(|region| region.kind == Kind::Usable);
+    ALWAYS + usable.map(|region| 4 + region.len() / span(3)).sum::<u64>()
+}
+
+/// Finds, and reserves, room for `count` tables that the entry code's map reaches.
+fn reserve_tables(memory: &mut MemoryMap, count: u64) -> Option<u64> {
+    let bytes = count * PAGE_SIZE;
+    let room = memory.free().find_map(|free| {
+        let start = covering_pages(free.start.max(LOW_MEMORY)..0).start;
+        let start = if start < free.start { start + PAGE_SIZE } else { start };
+        (start + bytes <= free.end.min(BOOT_MAPPED)).then_some(start)
+    })?;
+    memory.reserve(room..room + bytes).then_some(room)
+}
+
+/// Builds the map that stays and switches to it.
+///
+/// # Safety
+///
+/// - Ring 0, called once, on the entry code's map, with NX and WP enabled.
+/// - `layout` tells the truth about the image, and the code that runs is part of it.
+pub unsafe fn protect(layout: &'static Layout, memory: &mut MemoryMap) -> Result<(), OutOfTables> {
+    let needed = tables_needed(memory);
+    let mut pool = TABLES.iter().map(|table| table.0.get().cast::<u64>());
+    let mut extra = if needed > POOL as u64 {
+        let start = reserve_tables(memory, needed).ok_or(OutOfTables)?;
+        start..start + needed * PAGE_SIZE
+    } else {
+        0..0
+    };
+    let tables = || {
+        pool.next().or_else(|| {
+            let table = extra.start as *mut u64;
+            (!extra.is_empty()).then(|| {
+                extra.start += PAGE_SIZE;
+                // SAFETY: the page was free and is now reserved; the entry code's map reaches it.
+                unsafe { table.write_bytes(0, 512) };
+                table
+            })
+        })
+    };
+    let mut mapper = Mapper::new(tables, has_gigabyte_pages())?;
+    mapper.map(PAGE_SIZE..LOW_MEMORY, VARIABLES)?;
+    mapper.map(layout.rodata(), CONSTANTS)?;
+    mapper.map(layout.text(), CODE)?;
+    mapper.map(layout.data(), VARIABLES)?;
+    let image = layout.image();
+    for region in memory.regions().iter().filter(|region| region.kind == Kind::Usable) {
+        let region = covering_pages(region.start.max(LOW_MEMORY)..region.end);
+        mapper.map(region.start..region.end.min(image.start), VARIABLES)?;
+        mapper.map(region.start.max(image.end)..region.end, VARIABLES)?;
+    }
+    for stack in stacks::all() {
+        mapper.unmap(stack.guard().start);
+    }
+    LAYOUT.store(core::ptr::from_ref(layout).cast_mut(), Ordering::Release);
+    // SAFETY: the new map holds the code that runs, the stack and every table at the addresses they
+    // have now; the caller promised NX and WP.
+    unsafe {
+        asm!("mov cr3, {}", in(reg) mapper.root, options(nostack, preserves_flags));
+    }
+    Ok(())
+}
+
+/// CPUID 0x8000_0001, EDX bit 26 (Intel SDM volume 2, CPUID).
+fn has_gigabyte_pages() -> bool {
+    cpu::cpuid(0x8000_0001, 0)[3] & 1 << 26 != 0
+}
+
+static LAYOUT: AtomicPtr<Layout> = AtomicPtr::new(core::ptr::null_mut());
+
+/// The image's parts, once [`protect`] has run.
+pub fn layout() -> Option<&'static Layout> {
+    // SAFETY: null, or the `&'static Layout` that `protect` stored.
+    unsafe { LAYOUT.load(Ordering::Acquire).as_ref() }
+}
+
+/// For reports: the part of the image that holds `address`.
+pub fn part_of(address: u64) -> Option<&'static str> {
+    let layout = layout()?;
+    let parts = [
+        (layout.text(), "the kernel's code"),
+        (layout.rodata(), "the kernel's constants"),
+        (layout.data(), "the kernel's variables and stacks"),
+    ];
+    parts.into_iter().find(|(range, _)| range.contains(&address)).map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::boxed::Box;
+    use std::vec::Vec;
+
+    fn leaked() -> Option<*mut u64> {
+        Some(Box::leak(Box::new(Table::new())).0.get().cast())
+    }
+
+    /// What the processor would find for `address`, by the manual's table walk.
+    fn translate(root: *mut u64, address: u64) -> Option<(u64, Flags)> {
+        let mut table = root;
+        for level in (1..=4).rev() {
+            // SAFETY: tables of a tree under test, index below 512.
+            let entry = unsafe { table.add((address / span(level) % 512) as usize).read() };
+            let flags = Flags::from_bits_truncate(entry);
+            if !flags.contains(Flags::PRESENT) {
+                return None;
+            }
+            if level == 1 || flags.contains(Flags::HUGE) {
+                let inside = address % span(level);
+                return Some(((entry & ADDRESS & !(span(level) - 1)) + inside, flags));
+            }
+            table = (entry & ADDRESS) as *mut u64;
+        }
+        None
+    }
+
+    const MIB: u64 = 1 << 20;
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn every_page_maps_to_itself_with_its_flags_and_nothing_else_is_mapped() {
+        for gigabyte_pages in [false, true] {
+            let mut mapper = Mapper::new(leaked, gigabyte_pages).unwrap();
+            let ranges = [
+                (0x1000..MIB, VARIABLES),
+                (MIB..MIB + 0x3000, CONSTANTS),
+                (MIB + 0x3000..MIB + 0x9000, CODE),
+                (MIB + 0x9000..16 * MIB - 0x20000, VARIABLES),
+                (4 * GIB - 3 * PAGE_SIZE..6 * GIB + 2 * MIB + PAGE_SIZE, VARIABLES),
+            ];
+            for (range, flags) in &ranges {
+                mapper.map(range.clone(), *flags).unwrap();
+            }
+            mapper.unmap(MIB + 0xa000);
+            let expected = |page: u64| {
+                let found = ranges.iter().find(|(range, _)| range.contains(&page));
+                found.filter(|_| page != MIB + 0xa000).map(|(_, flags)| (page, *flags))
+            };
+            let near = |edge: u64| (edge.saturating_sub(64 * PAGE_SIZE)..edge + 64 * PAGE_SIZE);
+            let edges: Vec<u64> = ranges.iter().flat_map(|(r, _)| [r.start, r.end]).collect();
+            let pages = edges.into_iter().flat_map(near).step_by(PAGE_SIZE as usize);
+            let coarse = (0..8 * GIB).step_by(MIB as usize / 2);
+            for page in pages.chain(coarse).chain(0..1).map(|page| page & !(PAGE_SIZE - 1)) {
+                let got = translate(mapper.root, page);
+                let got = got.map(|(to, flags)| (to, flags - Flags::HUGE));
+                assert_eq!(got, expected(page), "page {page:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn huge_pages_are_used_where_they_fit_and_not_overwritten() {
+        let mut mapper = Mapper::new(leaked, true).unwrap();
+        mapper.map(GIB..3 * GIB, VARIABLES).unwrap();
+        mapper.map(GIB + 0x1000..GIB + 0x5000, CODE).unwrap();
+        mapper.unmap(GIB + 0x1000);
+        let (_, flags) = translate(mapper.root, GIB + 0x1000).unwrap();
+        assert_eq!(flags, VARIABLES | Flags::HUGE);
+    }
+
+    #[test]
+    fn running_out_of_tables_is_an_error() {
+        for available in 0..4 {
+            let mut left = available;
+            let tables = || {
+                left -= 1;
+                if left >= 0 { leaked() } else { None }
+            };
+            let mapped = Mapper::new(tables, false)
+                .and_then(|mut mapper| mapper.map(0x1000..0x2000, VARIABLES));
+            assert_eq!(mapped, Err(OutOfTables), "{available} tables");
+        }
+    }
+
+    #[test]
+    fn the_estimate_covers_what_mapping_takes() {
+        for region in [(MIB, 15 * MIB), (MIB + 4096, 3 * GIB), (4 * GIB - 4096, 100 * GIB + 8192)] {
+            let mut memory = MemoryMap::new();
+            memory.add(0, 640 << 10, Kind::Usable);
+            memory.add(region.0, region.1, Kind::Usable);
+            let mut taken = 0;
+            let tables = || {
+                taken += 1;
+                leaked()
+            };
+            let mut mapper = Mapper::new(tables, false).unwrap();
+            mapper.map(0x1000..MIB, VARIABLES).unwrap();
+            mapper.map(region.0..region.0 + region.1, VARIABLES).unwrap();
+            assert!(taken <= tables_needed(&memory), "{taken} for {region:x?}");
+        }
+    }
+
+    #[test]
+    fn tables_are_taken_from_free_memory_within_reach() {
+        let mut memory = MemoryMap::new();
+        memory.add(0, 640 << 10, Kind::Usable);
+        memory.add(MIB, GIB, Kind::Usable);
+        assert!(memory.reserve(MIB..2 * MIB + 5));
+        assert_eq!(reserve_tables(&mut memory, 100), Some(2 * MIB + PAGE_SIZE));
+        assert_eq!(reserve_tables(&mut memory, 100), Some(2 * MIB + 101 * PAGE_SIZE));
+        assert_eq!(reserve_tables(&mut memory, GIB / PAGE_SIZE), None);
+    }
+}

@@ -1,0 +1,313 @@
+//! PVH: reading what Xen, or QEMU in its manner, hands to a guest.
+//!
+//! The loader enters in 32-bit protected mode with EBX = physical address of an `hvm_start_info`.
+//! Everything in it is an address and a count supplied from outside, so every read is checked
+//! against what is mapped, and every list has a limit. Texts and lists are copied, since QEMU's
+//! firmware puts them into page 0, which will be unmapped; modules stay where they are and are
+//! reserved in the memory map. Layouts: Xen's public header `arch-x86/hvm/start_info.h` (interface, MIT).
+//!
+//! ```text
+//! hvm_start_info  0 magic   4 version  8 flags      12 nr_modules  16 modlist  24 cmdline  32 rsdp
+//! (version 1)    40 memmap 48 memmap_entries        52 reserved
+//! module          0 paddr   8 size    16 cmdline    24 reserved                           32 bytes
+//! memmap entry    0 addr    8 size    16 type       20 reserved                           24 bytes
+//! ```
+
+use core::fmt;
+
+use crate::boot_info::{MAX_MODULES, Module};
+use crate::memory::{Kind, MAX_REGIONS, MemoryMap};
+
+const MAGIC: u32 = 0x336e_c578;
+const START_INFO_V0_BYTES: usize = 40;
+const START_INFO_V1_BYTES: usize = 56;
+const MODULE_BYTES: usize = 32;
+const MEMMAP_ENTRY_BYTES: usize = 24;
+
+/// Room for all command lines together; what does not fit is cut.
+pub const TEXT_BYTES: usize = 4096;
+
+/// Physical memory as the boot code can read it.
+pub trait Physical {
+    /// The `len` bytes at `address`, or `None` if they are not all readable.
+    fn bytes(&self, address: u64, len: usize) -> Option<&'static [u8]>;
+}
+
+/// Why the boot data cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The start info, or something it points to, lies where nothing is mapped at boot.
+    OutOfReach(&'static str, u64),
+    /// The magic number is not PVH's: the image was not started by this protocol.
+    NotPvh(u32),
+    /// More ranges to keep than the memory map can remember.
+    TooManyReservations,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::OutOfReach(what, address) => {
+                write!(f, "PVH {what} at {address:#x} is outside what the boot code can read")
+            }
+            Error::NotPvh(magic) => write!(
+                f,
+                "not started by PVH: magic {magic:#010x}, not {MAGIC:#010x}; use QEMU's -kernel or Xen"
+            ),
+            Error::TooManyReservations => {
+                f.write_str("too many modules and regions to keep track of")
+            }
+        }
+    }
+}
+
+/// A `hvm_start_info`, read and checked.
+#[derive(Debug)]
+pub struct StartInfo {
+    /// 0 or 1 (a later one is read as 1: the layout only grows).
+    pub version: u32,
+    /// Without the final zero.
+    pub command_line: &'static [u8],
+    /// The modules, as many as are kept.
+    pub modules: [Option<Module>; MAX_MODULES],
+    /// Physical address of the ACPI root pointer.
+    pub rsdp: Option<u64>,
+    /// Regions from version 1, none from version 0; all that must stay is reserved in it.
+    pub memory: MemoryMap,
+}
+
+impl StartInfo {
+    /// Reads the start info at `address`; command lines are copied into `texts`.
+    pub fn read(
+        physical: &impl Physical,
+        address: u64,
+        texts: &'static mut [u8],
+    ) -> Result<StartInfo, Error> {
+        let mut texts = Texts(texts);
+        let head = fetch(physical, "start info", address, START_INFO_V0_BYTES)?;
+        if word(head, 0) != MAGIC {
+            return Err(Error::NotPvh(word(head, 0)));
+        }
+        let version = word(head, 4);
+        let mut info = StartInfo {
+            version,
+            command_line: &[],
+            modules: [None; MAX_MODULES],
+            rsdp: Some(long(head, 32)).filter(|&rsdp| rsdp != 0),
+            memory: MemoryMap::new(),
+        };
+        info.command_line = texts.copy(physical, "command line", long(head, 24))?;
+        info.read_modules(physical, long(head, 16), word(head, 12), &mut texts)?;
+        if version >= 1 {
+            let head = fetch(physical, "start info", address, START_INFO_V1_BYTES)?;
+            info.read_memory_map(physical, long(head, 40), word(head, 48))?;
+        }
+        Ok(info)
+    }
+
+    fn read_modules(
+        &mut self,
+        from: &impl Physical,
+        list: u64,
+        count: u32,
+        texts: &mut Texts,
+    ) -> Result<(), Error> {
+        let count = (count as usize).min(MAX_MODULES);
+        if count == 0 {
+            return Ok(());
+        }
+        let entries = fetch(from, "module list", list, count * MODULE_BYTES)?;
+        for (slot, entry) in self.modules.iter_mut().zip(entries.chunks_exact(MODULE_BYTES)) {
+            let (start, size) = (long(entry, 0), long(entry, 8));
+            let len = usize::try_from(size).map_err(|_| Error::OutOfReach("module", start))?;
+            let bytes = fetch(from, "module", start, len)?;
+            if !self.memory.reserve(start..start + size) {
+                return Err(Error::TooManyReservations);
+            }
+            let command_line = texts.copy(from, "module command line", long(entry, 16))?;
+            *slot = Some(Module { bytes, command_line });
+        }
+        Ok(())
+    }
+
+    fn read_memory_map(
+        &mut self,
+        from: &impl Physical,
+        list: u64,
+        count: u32,
+    ) -> Result<(), Error> {
+        let count = (count as usize).min(MAX_REGIONS);
+        let entries = fetch(from, "memory map", list, count * MEMMAP_ENTRY_BYTES)?;
+        for entry in entries.chunks_exact(MEMMAP_ENTRY_BYTES) {
+            self.memory.add(long(entry, 0), long(entry, 8), Kind::from(word(entry, 16)));
+        }
+        Ok(())
+    }
+}
+
+/// Where command lines are copied to: what is left of the room for them.
+struct Texts(&'static mut [u8]);
+
+impl Texts {
+    /// Copies the zero-terminated text at `address`; an address of 0 means there is none.
+    fn copy(
+        &mut self,
+        from: &impl Physical,
+        what: &'static str,
+        address: u64,
+    ) -> Result<&'static [u8], Error> {
+        if address == 0 {
+            return Ok(&[]);
+        }
+        let mut len = 0;
+        for (slot, at) in self.0.iter_mut().zip((0..).map(|offset| address.wrapping_add(offset))) {
+            match fetch(from, what, at, 1)? {
+                [0] => break,
+                byte => *slot = byte.first().copied().unwrap_or(0),
+            }
+            len += 1;
+        }
+        let (text, rest) = core::mem::take(&mut self.0).split_at_mut(len);
+        self.0 = rest;
+        Ok(text)
+    }
+}
+
+fn fetch(
+    from: &impl Physical,
+    what: &'static str,
+    address: u64,
+    len: usize,
+) -> Result<&'static [u8], Error> {
+    from.bytes(address, len).ok_or(Error::OutOfReach(what, address))
+}
+
+/// The little-endian 32-bit word at `offset`; 0 past the end, which `fetch` has ruled out.
+fn word(bytes: &[u8], offset: usize) -> u32 {
+    let field = bytes.get(offset..).and_then(|rest| rest.first_chunk());
+    field.map_or(0, |field| u32::from_le_bytes(*field))
+}
+
+/// The little-endian 64-bit word at `offset`; 0 past the end, which `fetch` has ruled out.
+fn long(bytes: &[u8], offset: usize) -> u64 {
+    let field = bytes.get(offset..).and_then(|rest| rest.first_chunk());
+    field.map_or(0, |field| u64::from_le_bytes(*field))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+    use std::{format, vec};
+
+    /// Memory that begins at `BASE`; what is outside is not readable.
+    struct Memory(&'static [u8]);
+    const BASE: u64 = 0x8000;
+
+    impl Physical for Memory {
+        fn bytes(&self, address: u64, len: usize) -> Option<&'static [u8]> {
+            let start = usize::try_from(address.checked_sub(BASE)?).ok()?;
+            self.0.get(start..start.checked_add(len)?)
+        }
+    }
+
+    const COMMAND_LINE: u64 = BASE + 0x100;
+    const MODULES: u64 = BASE + 0x200;
+    const MEMMAP: u64 = BASE + 0x300;
+    const MODULE: u64 = BASE + 0x400;
+    const MODULE_TEXT: u64 = BASE + 0x7f0;
+
+    fn good(version: u32) -> Vec<u8> {
+        let mut memory = vec![0_u8; 0x800];
+        let mut put = |at: u64, bytes: &[u8]| {
+            let at = (at - BASE) as usize;
+            memory[at..at + bytes.len()].copy_from_slice(bytes);
+        };
+        put(BASE, &MAGIC.to_le_bytes());
+        put(BASE + 4, &version.to_le_bytes());
+        put(BASE + 12, &1_u32.to_le_bytes());
+        put(BASE + 16, &MODULES.to_le_bytes());
+        put(BASE + 24, &COMMAND_LINE.to_le_bytes());
+        put(BASE + 32, &0xf_0000_u64.to_le_bytes());
+        put(BASE + 40, &MEMMAP.to_le_bytes());
+        put(BASE + 48, &2_u32.to_le_bytes());
+        put(COMMAND_LINE, b"oneshot key=value\0junk");
+        put(MODULES, &MODULE.to_le_bytes());
+        put(MODULES + 8, &5_u64.to_le_bytes());
+        put(MODULES + 16, &MODULE_TEXT.to_le_bytes());
+        put(MODULE, b"hello");
+        put(MODULE_TEXT, b"a module\0");
+        put(MEMMAP + 8, &0x9_0000_u64.to_le_bytes());
+        put(MEMMAP + 16, &1_u32.to_le_bytes());
+        put(MEMMAP + 24, &0x9_0000_u64.to_le_bytes());
+        put(MEMMAP + 32, &0x1000_u64.to_le_bytes());
+        put(MEMMAP + 40, &2_u32.to_le_bytes());
+        memory
+    }
+
+    fn read(memory: Vec<u8>) -> Result<StartInfo, Error> {
+        StartInfo::read(&Memory(memory.leak()), BASE, vec![0; TEXT_BYTES].leak())
+    }
+
+    #[test]
+    fn reads_version_1_and_keeps_what_it_points_to() {
+        let info = read(good(1)).unwrap();
+        assert_eq!((info.version, info.rsdp), (1, Some(0xf_0000)));
+        assert_eq!(info.command_line, b"oneshot key=value");
+        let module = info.modules[0].unwrap();
+        assert_eq!((module.bytes, module.command_line), (&b"hello"[..], &b"a module"[..]));
+        assert!(info.modules[1].is_none());
+        assert_eq!(info.memory.regions().len(), 2);
+        assert!(
+            !info.memory.free().any(|free| free.contains(&MODULE)),
+            "a module's memory is free"
+        );
+        assert!(info.memory.free().any(|free| free.contains(&0x1000)));
+    }
+
+    #[test]
+    fn reads_version_0_without_a_memory_map() {
+        let mut memory = good(0);
+        memory[40..56].fill(0xff);
+        let info = read(memory).unwrap();
+        assert_eq!(info.version, 0);
+        assert!(info.memory.regions().is_empty());
+        assert_eq!(info.modules[0].unwrap().bytes, b"hello");
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_read() {
+        let mut memory = good(1);
+        memory[0] = 0;
+        let error = read(memory).unwrap_err();
+        assert_eq!(error, Error::NotPvh(MAGIC & !0xff));
+        assert!(format!("{error}").contains("not started by PVH"));
+        let memory = Memory(good(1).leak());
+        let out = StartInfo::read(&memory, BASE + 0x7f0, &mut []).unwrap_err();
+        assert_eq!(out, Error::OutOfReach("start info", BASE + 0x7f0));
+        for (field, what) in [(16, "module list"), (24, "command line"), (40, "memory map")] {
+            let mut memory = good(1);
+            memory[field..field + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+            assert_eq!(read(memory).unwrap_err(), Error::OutOfReach(what, u64::MAX));
+        }
+    }
+
+    #[test]
+    fn long_command_lines_are_cut() {
+        let memory = Memory(good(1).leak());
+        let info = StartInfo::read(&memory, BASE, vec![0; 10].leak()).unwrap();
+        assert_eq!(info.command_line, b"oneshot ke");
+        assert_eq!(info.modules[0].unwrap().command_line, b"");
+    }
+
+    #[test]
+    fn every_flipped_byte_gives_an_answer() {
+        for at in 0..0x320 {
+            for flip in [0x01, 0x80, 0xff] {
+                let mut memory = good(1);
+                memory[at] ^= flip;
+                let _ = read(memory);
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Exceptions and interrupts: entry in assembly, handlers in Rust.
+//!
+//! Stable Rust has no interrupt calling convention, so each vector enters through an 8-byte stub
+//! that pushes its number and jumps to one common body. That body completes the [`Frame`], saves the
+//! vector state with FXSAVE (handlers are ordinary code and may use SSE), and calls `dispatch`.
+//!
+//! Some exceptions push an error code and most do not. Every vector is entered on an IST stack, whose
+//! pointer the processor aligns to 16 bytes before it pushes five words, or six with an error code:
+//! so bit 3 of the stack pointer tells which, and no table of vectors is needed.
+//!
+//! A handler is registered per vector ([`handle`]). What no handler takes ends the kernel with a
+//! report if it is an exception, and is counted and reported once if it is an interrupt.
+//!
+//! Sources: Intel SDM volume 3, 7.12 to 7.15.
+
+use core::arch::naked_asm;
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use super::descriptors::Level;
+use super::report;
+
+/// How many vectors there are.
+pub const VECTORS: usize = 256;
+
+/// Exceptions are below, interrupts from here on.
+pub const FIRST_INTERRUPT: u8 = 32;
+
+/// Size of one entry stub: `push imm8` and `jmp rel32`, padded.
+pub const STUB_BYTES: u64 = 8;
+
+/// Breakpoint (#BP), the one exception that is often meant.
+pub const BREAKPOINT: u8 = 3;
+
+/// The interrupted processor state, as the entry code lays it out on the handler's stack. A handler
+/// may change it; the interrupted code goes on with what stands here.
+#[derive(Clone, Debug)]
+#[repr(C)]
+#[expect(missing_docs, reason = "registers have no better names than their own")]
+pub struct Frame {
+    pub r15: u64,
+    pub r14: u64,
+    pub r13: u64,
+    pub r12: u64,
+    pub r11: u64,
+    pub r10: u64,
+    pub r9: u64,
+    pub r8: u64,
+    pub rbp: u64,
+    pub rdi: u64,
+    pub rsi: u64,
+    pub rdx: u64,
+    pub rcx: u64,
+    pub rbx: u64,
+    pub rax: u64,
+    /// Which vector: only the low byte, see [`Frame::vector`].
+    vector: u64,
+    /// The error code, 0 for vectors that have none.
+    pub error: u64,
+    pub rip: u64,
+    pub cs: u64,
+    pub rflags: u64,
+    pub rsp: u64,
+    pub ss: u64,
+}
+
+impl Frame {
+    /// Which vector brought us here.
+    pub fn vector(&self) -> u8 {
+        // The stub's `push imm8` sign-extends.
+        self.vector as u8
+    }
+}
+
+/// What a handler made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done: the interrupted code goes on.
+    Handled,
+    /// Not mine: report it.
+    Unhandled,
+}
+
+/// Handles one vector. Runs with interrupts off, on the vector's own stack, over code that may hold
+/// any lock: it must not wait for one, and must not allocate.
+pub type Handler = fn(&mut Frame) -> Outcome;
+
+const NONE: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+static HANDLERS: [AtomicPtr<()>; VECTORS] = [NONE; VECTORS];
+
+/// Registers `handler` for `vector`, in place of the one before it.
+pub fn handle(vector: u8, handler: Handler) {
+    HANDLERS[usize::from(vector)].store(handler as *mut (), Ordering::Release);
+}
+
+fn handler(vector: u8) -> Option<Handler> {
+    let pointer = HANDLERS[usize::from(vector)].load(Ordering::Acquire);
+    // SAFETY: the only non-null pointers stored are `Handler`s, in `handle`; function and data
+    // pointers have the same size and representation here.
+    (!pointer.is_null()).then(|| unsafe { core::mem::transmute::<*mut (), Handler>(pointer) })
+}
+
+/// How many interrupts came that nobody had registered for.
+pub fn unexpected_interrupts() -> u64 {
+    UNEXPECTED.load(Ordering::Relaxed)
+}
+
+static UNEXPECTED: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn dispatch(frame: &mut Frame) {
+    let vector = frame.vector();
+    let _level = Level::enter(vector);
+    let outcome = handler(vector).map_or(Outcome::Unhandled, |handler| handler(frame));
+    if outcome == Outcome::Handled {
+        return;
+    }
+    if vector < FIRST_INTERRUPT {
+        report::exception(frame);
+    }
+    if UNEXPECTED.fetch_add(1, Ordering::Relaxed) == 0 {
+        freestone_rt::println!("unexpected interrupt, vector {vector}; further ones are counted");
+    }
+}
+
+/// Address of vector 0's stub; the others follow, [`STUB_BYTES`] apart.
+pub fn first_stub() -> u64 {
+    stubs as *const () as u64
+}
+
+#[unsafe(naked)]
+extern "C" fn stubs() {
+    // The encoding is spelt out because `push` of a number above 127 would take five bytes.
+    naked_asm!(
+        ".balign 8",
+        ".set .Lfreestone_vector, 0",
+        ".rept 256",
+        ".byte 0x6a, .Lfreestone_vector & 0xff",
+        ".byte 0xe9",
+        ".long {common} - . - 4",
+        ".byte 0xcc",
+        ".set .Lfreestone_vector, .Lfreestone_vector + 1",
+        ".endr",
+        common = sym common,
+    )
+}
+
+/// Completes the frame, saves everything, calls `dispatch`, restores everything.
+///
+/// ```text
+/// on entry, no error code:   [vector] rip cs rflags rsp ss      rsp a multiple of 16
+/// on entry, error code:      [vector] error rip cs rflags …     rsp a multiple of 16, plus 8
+/// ```
+#[unsafe(naked)]
+extern "C" fn common() {
+    naked_asm!(
+        "test spl, 8",
+        "jnz 2f",
+        // No error code: move the vector down one word and put 0 in its place.
+        "push [rsp]",
+        "mov qword ptr [rsp + 8], 0",
+        "2:",
+        "push rax",
+        "push rbx",
+        "push rcx",
+        "push rdx",
+        "push rsi",
+        "push rdi",
+        "push rbp",
+        "push r8",
+        "push r9",
+        "push r10",
+        "push r11",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        // The interrupted code may have set DF and unmasked floating-point exceptions.
+        "cld",
+        "mov rdi, rsp",
+        "mov rbp, rsp",
+        "sub rsp, {state}",
+        "and rsp, -16",
+        "fxsave64 [rsp]",
+        "mov dword ptr [rbp - 8], {mxcsr}",
+        "ldmxcsr [rbp - 8]",
+        "call {dispatch}",
+        "fxrstor64 [rsp]",
+        "mov rsp, rbp",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop r11",
+        "pop r10",
+        "pop r9",
+        "pop r8",
+        "pop rbp",
+        "pop rdi",
+        "pop rsi",
+        "pop rdx",
+        "pop rcx",
+        "pop rbx",
+        "pop rax",
+        "add rsp, 16",
+        "iretq",
+        // 512 bytes of FXSAVE, a word for MXCSR above it, and room to align.
+        state = const 512 + 32,
+        mxcsr = const super::entry::MXCSR_DEFAULT,
+        dispatch = sym dispatch,
+    )
+}
