@@ -78,18 +78,17 @@ impl Stats {
     }
 }
 
-/// One line, such as `812 KiB of 4096 KiB in 2 regions, peak 1020 KiB; 120 allocations, 80 frees,
+/// One line, such as `812 KiB of 4096 KiB in 2 region(s), peak 1020 KiB; 120 allocations, 80 frees,
 /// 12 reallocations (5 in place), 0 failures`.
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} of {} in {} region{}, peak {}; {} allocations, {} frees, {} reallocations \
+            "{} of {} in {} region(s), peak {}; {} allocations, {} frees, {} reallocations \
              ({} in place), {} failures",
             Bytes(self.allocated_bytes),
             Bytes(self.capacity_bytes),
             self.regions,
-            if self.regions == 1 { "" } else { "s" },
             Bytes(self.peak_bytes),
             self.allocations,
             self.frees,

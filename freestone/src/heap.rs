@@ -5,6 +5,7 @@ use core::ptr::NonNull;
 
 use freestone_alloc::{Heap, Stats};
 use freestone_platform::BootInfo;
+use freestone_rt::number::Decimal;
 
 /// Adds all free memory to `heap`. What `entry!` calls before `main`.
 ///
@@ -25,9 +26,12 @@ pub unsafe fn give_free_memory(heap: &'static Heap, boot: &'static BootInfo) {
 
 /// One line on the consoles: what was asked for, and how the heap stands.
 pub fn report_exhaustion(wanted: Layout, stats: Stats) {
+    let decimal = |number: usize| Decimal(number as u64);
     freestone_rt::println!(
-        "heap exhausted: no room for {} bytes (alignment {}); {stats}",
-        wanted.size(),
-        wanted.align(),
+        "heap exhausted: no room for {} bytes (alignment {}), {} of {} bytes are in use",
+        decimal(wanted.size()),
+        decimal(wanted.align()),
+        decimal(stats.allocated_bytes),
+        decimal(stats.capacity_bytes),
     );
 }

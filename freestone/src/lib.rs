@@ -41,9 +41,9 @@ pub use freestone_xen as xen;
 #[cfg(feature = "log")]
 pub use freestone_rt::logger;
 
-pub use freestone_platform::{BootInfo, Exit, console, exit, memory, time};
 #[cfg(target_arch = "x86_64")]
 pub use freestone_platform::x86_64::traps;
+pub use freestone_platform::{BootInfo, Exit, console, exit, memory, time};
 pub use freestone_rt::{print, println};
 
 mod heap;

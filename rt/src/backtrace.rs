@@ -15,6 +15,8 @@ use core::fmt;
 use core::ops::Range;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
+use crate::number::Hex;
+
 /// Tells the walker where it may tread.
 pub struct Bounds {
     /// The mapped stack that holds an address, if there is one.
@@ -55,9 +57,9 @@ pub fn print(out: &mut dyn fmt::Write, frame_pointer: usize) {
     let Some(bounds) = (unsafe { BOUNDS.load(Ordering::Acquire).as_ref() }) else { return };
     // SAFETY: `stack_of` names mapped stacks only: that is what `Bounds` asks of the machine layer.
     let frames = unsafe { walk(frame_pointer, bounds) };
-    for (depth, address) in frames.take(MAX_FRAMES).enumerate() {
+    for address in frames.take(MAX_FRAMES) {
         // As in the panic report: there is nobody left to tell.
-        let _ = writeln!(out, "  #{depth:<2} {address:#018x}");
+        let _ = writeln!(out, "  from 0x{}", Hex(address as u64));
     }
 }
 

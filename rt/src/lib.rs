@@ -9,6 +9,7 @@
 //! - [`panic`]: a report that always comes out: it takes no lock, and a panic while panicking
 //!   still prints and ends.
 //! - [`backtrace`]: return addresses by following frame pointers, inside bounds that are checked.
+//! - [`number`]: numbers in reports, without `core`'s padding machinery.
 //! - [`shims`]: the unwinder's and stack protector's names.
 //! - `logger` (feature `log`): a backend for the `log` crate.
 //!
@@ -38,6 +39,7 @@ pub mod backtrace;
 pub mod console;
 #[cfg(feature = "log")]
 pub mod logger;
+pub mod number;
 pub mod panic;
 pub mod shims;
 

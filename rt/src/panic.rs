@@ -9,6 +9,7 @@ use core::fmt::Write as _;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use crate::number::Decimal;
 use crate::{backtrace, console};
 
 static DEPTH: AtomicU32 = AtomicU32::new(0);
@@ -24,12 +25,12 @@ pub fn report(info: &PanicInfo<'_>, exit: fn() -> !) -> ! {
     // Results are ignored on purpose: there is nobody left to tell.
     match DEPTH.fetch_add(1, Ordering::Relaxed) {
         0 => {
-            let _ = write!(out, "\nKERNEL PANIC");
+            let _ = out.write_str("\nKERNEL PANIC");
             describe(&mut out, info);
             backtrace::print(&mut out, backtrace::frame_pointer());
         }
         1 => {
-            let _ = write!(out, "\nPANIC WHILE PANICKING");
+            let _ = out.write_str("\nPANIC WHILE PANICKING");
             describe(&mut out, info);
         }
         2 => {
@@ -46,7 +47,11 @@ pub fn report(info: &PanicInfo<'_>, exit: fn() -> !) -> ! {
 /// `at FILE:LINE:COLUMN` first: it cannot fail, the message can.
 fn describe(out: &mut console::Writer, info: &PanicInfo<'_>) {
     if let Some(place) = info.location() {
-        let _ = write!(out, " at {place}");
+        let _ = out.write_str(" at ");
+        // Not `{}` of a string or an integer: see `number`.
+        let _ = out.write_str(place.file());
+        let (line, column) = (Decimal(place.line().into()), Decimal(place.column().into()));
+        let _ = write!(out, ":{line}:{column}");
     }
     let _ = write!(out, "\n  {}\n", info.message());
 }

@@ -78,7 +78,7 @@ pub unsafe fn boot(
         ask_for_memory(xen, &mut found.memory);
     }
     if found.memory.usable_bytes() == 0 {
-        refuse(&"the loader reported no memory (PVH start_info version 0 has no memory map)");
+        refuse(&pvh::Error::NoMemory);
     }
     // Low memory and the image are used in place; `protect` reserves what it takes itself.
     let kept = found.memory.reserve(0..paging::LOW_MEMORY) && found.memory.reserve(layout.image());

@@ -80,9 +80,19 @@ struct Mapper<F> {
     gigabyte_pages: bool,
 }
 
+/// Binary logarithm of [`span`].
+const fn shift(level: u32) -> u32 {
+    PAGE_SIZE.trailing_zeros() + 9 * (level - 1)
+}
+
 /// Bytes that one entry of a table covers, per level: 1 is the lowest.
 const fn span(level: u32) -> u64 {
-    PAGE_SIZE << (9 * (level - 1))
+    1 << shift(level)
+}
+
+/// Which entry of a table on `level` is about `address`: below 512.
+const fn index(address: u64, level: u32) -> usize {
+    (address >> shift(level)) as usize & 511
 }
 
 impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
@@ -110,7 +120,7 @@ impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
         while at < range.end {
             let next = ((at | (span - 1)).wrapping_add(1)).min(range.end);
             // SAFETY: the index is below 512, and `table` is one of the trees' tables.
-            let entry = unsafe { table.add((at / span % 512) as usize) };
+            let entry = unsafe { table.add(index(at, level)) };
             if leaf_level && next - at == span {
                 // SAFETY: as above.
                 unsafe { entry.write(at | leaf.bits()) };
@@ -143,7 +153,7 @@ impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
         let mut table = self.root;
         for level in (1..=4).rev() {
             // SAFETY: the index is below 512, and `table` is one of the tree's tables.
-            let entry = unsafe { table.add((page / span(level) % 512) as usize) };
+            let entry = unsafe { table.add(index(page, level)) };
             // SAFETY: as above.
             let value = unsafe { entry.read() };
             if level == 1 {
@@ -217,7 +227,7 @@ pub unsafe fn protect(layout: &'static Layout, memory: &mut MemoryMap) -> Result
         mapper.map(region.start..region.end.min(image.start), VARIABLES)?;
         mapper.map(region.start.max(image.end)..region.end, VARIABLES)?;
     }
-    for stack in stacks::all() {
+    for stack in &stacks::ALL {
         mapper.unmap(stack.guard().start);
     }
     LAYOUT.store(core::ptr::from_ref(layout).cast_mut(), Ordering::Release);
@@ -242,15 +252,18 @@ pub fn layout() -> Option<&'static Layout> {
     unsafe { LAYOUT.load(Ordering::Acquire).as_ref() }
 }
 
-/// For reports: the part of the image that holds `address`.
-pub fn part_of(address: u64) -> Option<&'static str> {
-    let layout = layout()?;
-    let parts = [
-        (layout.text(), "the kernel's code"),
-        (layout.rodata(), "the kernel's constants"),
-        (layout.data(), "the kernel's variables and stacks"),
-    ];
-    parts.into_iter().find(|(range, _)| range.contains(&address)).map(|(_, name)| name)
+/// For reports: a line about the part of the image that holds `address`, empty if none does.
+pub fn part_of(address: u64) -> &'static str {
+    let Some(layout) = layout() else { return "" };
+    if layout.text().contains(&address) {
+        "  in the kernel's code\n"
+    } else if layout.rodata().contains(&address) {
+        "  in the kernel's constants\n"
+    } else if layout.data().contains(&address) {
+        "  in the kernel's variables and stacks\n"
+    } else {
+        ""
+    }
 }
 
 #[cfg(test)]
@@ -268,7 +281,7 @@ mod tests {
         let mut table = root;
         for level in (1..=4).rev() {
             // SAFETY: tables of a tree under test, index below 512.
-            let entry = unsafe { table.add((address / span(level) % 512) as usize).read() };
+            let entry = unsafe { table.add(index(address, level)).read() };
             let flags = Flags::from_bits_truncate(entry);
             if !flags.contains(Flags::PRESENT) {
                 return None;

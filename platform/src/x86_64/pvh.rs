@@ -15,6 +15,8 @@
 
 use core::fmt;
 
+use freestone_rt::number::Hex;
+
 use crate::boot_info::{MAX_MODULES, Module};
 use crate::memory::{Kind, MAX_REGIONS, MemoryMap};
 
@@ -40,6 +42,8 @@ pub enum Error {
     OutOfReach(&'static str, u64),
     /// The magic number is not PVH's: the image was not started by this protocol.
     NotPvh(u32),
+    /// No usable memory was reported: version 0 has no memory map, and no hypervisor had one.
+    NoMemory,
     /// More ranges to keep than the memory map can remember.
     TooManyReservations,
 }
@@ -47,13 +51,16 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // Strings are written, not formatted: `{}` of a string brings in padding code.
             Error::OutOfReach(what, address) => {
-                write!(f, "PVH {what} at {address:#x} is outside what the boot code can read")
+                f.write_str(what)?;
+                write!(f, " at 0x{} is outside what the boot code can read", Hex(*address))
             }
-            Error::NotPvh(magic) => write!(
-                f,
-                "not started by PVH: magic {magic:#010x}, not {MAGIC:#010x}; use QEMU's -kernel or Xen"
-            ),
+            Error::NotPvh(magic) => {
+                let magic = Hex(u64::from(*magic));
+                write!(f, "not started by PVH (magic {magic}): use QEMU's -kernel or Xen")
+            }
+            Error::NoMemory => f.write_str("the loader reported no usable memory"),
             Error::TooManyReservations => {
                 f.write_str("too many modules and regions to keep track of")
             }

@@ -7,46 +7,48 @@
 use core::fmt::{self, Write as _};
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use freestone_rt::number::{Decimal, Hex};
 use freestone_rt::{backtrace, console};
 
 use super::traps::Frame;
 use super::{cpu, paging, stacks};
 use crate::exit;
 
-/// Mnemonic and name per vector (Intel SDM volume 3, table 7-1; AMD APM volume 2, table 8-1).
-const EXCEPTIONS: [(&str, &str); 32] = [
-    ("#DE", "divide error"),
-    ("#DB", "debug exception"),
-    ("NMI", "non-maskable interrupt"),
-    ("#BP", "breakpoint"),
-    ("#OF", "overflow"),
-    ("#BR", "bound range exceeded"),
-    ("#UD", "invalid opcode"),
-    ("#NM", "device not available"),
-    ("#DF", "double fault"),
-    ("9", "coprocessor segment overrun"),
-    ("#TS", "invalid TSS"),
-    ("#NP", "segment not present"),
-    ("#SS", "stack-segment fault"),
-    ("#GP", "general protection fault"),
-    ("#PF", "page fault"),
-    ("15", "reserved"),
-    ("#MF", "x87 floating-point error"),
-    ("#AC", "alignment check"),
-    ("#MC", "machine check"),
-    ("#XM", "SIMD floating-point exception"),
-    ("#VE", "virtualization exception"),
-    ("#CP", "control protection exception"),
-    ("22", "reserved"),
-    ("23", "reserved"),
-    ("24", "reserved"),
-    ("25", "reserved"),
-    ("26", "reserved"),
-    ("27", "reserved"),
-    ("#HV", "hypervisor injection exception"),
-    ("#VC", "VMM communication exception"),
-    ("#SX", "security exception"),
-    ("31", "reserved"),
+/// Name and mnemonic per vector (Intel SDM volume 3, table 7-1; AMD APM volume 2, table 8-1); empty
+/// where the manuals reserve the vector.
+const EXCEPTIONS: [&str; 32] = [
+    "divide error (#DE)",
+    "debug exception (#DB)",
+    "non-maskable interrupt (NMI)",
+    "breakpoint (#BP)",
+    "overflow (#OF)",
+    "bound range exceeded (#BR)",
+    "invalid opcode (#UD)",
+    "device not available (#NM)",
+    "double fault (#DF)",
+    "coprocessor segment overrun",
+    "invalid TSS (#TS)",
+    "segment not present (#NP)",
+    "stack-segment fault (#SS)",
+    "general protection fault (#GP)",
+    "page fault (#PF)",
+    "",
+    "x87 floating-point error (#MF)",
+    "alignment check (#AC)",
+    "machine check (#MC)",
+    "SIMD floating-point exception (#XM)",
+    "virtualization exception (#VE)",
+    "control protection exception (#CP)",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "hypervisor injection exception (#HV)",
+    "VMM communication exception (#VC)",
+    "security exception (#SX)",
+    "",
 ];
 
 const DOUBLE_FAULT: u8 = 8;
@@ -84,48 +86,54 @@ pub fn exception(frame: &Frame) -> ! {
     exit::crash()
 }
 
+// Strings are written, not formatted: `{}` of a string brings in `core`'s padding code.
 fn full(out: &mut console::Writer, frame: &Frame) -> fmt::Result {
     out.write_str("\nEXCEPTION: ")?;
     headline(out, frame)?;
     if freestone_rt::panic::in_progress() {
         out.write_str("  raised while a panic was being reported\n")?;
-    } else if on_exception_stack(frame.rsp) {
+    } else if on_handler_stack(frame.rsp) {
         out.write_str("  raised inside an exception handler\n")?;
     }
-    explain(out, frame)?;
+    match frame.vector() {
+        PAGE_FAULT => page_fault(out, frame.error)?,
+        DOUBLE_FAULT => double_fault(out)?,
+        GENERAL_PROTECTION if frame.error == 0 => out.write_str(
+            "  a privileged, reserved or non-canonical operand (error code 0: no segment involved)\n",
+        )?,
+        _ if frame.error != 0 => value(out, "  error code ", frame.error, "\n")?,
+        _ => {}
+    }
     registers(out, frame)?;
-    out.write_str("backtrace\n")?;
-    writeln!(out, "  at  {:#018x}", frame.rip)?;
+    value(out, "backtrace\n  at   0x", frame.rip, "\n")?;
     backtrace::print(out, frame.rbp as usize);
     Ok(())
 }
 
+/// One number between two texts. Not inlined: it stands in for a dozen calls of the formatter.
+#[inline(never)]
+fn value(out: &mut console::Writer, before: &str, number: u64, after: &str) -> fmt::Result {
+    out.write_str(before)?;
+    write!(out, "{}", Hex(number))?;
+    out.write_str(after)
+}
+
 fn headline(out: &mut console::Writer, frame: &Frame) -> fmt::Result {
     let vector = frame.vector();
-    let (mnemonic, name) = EXCEPTIONS.get(usize::from(vector)).copied().unwrap_or(("?", "unknown"));
-    writeln!(out, "{name} ({mnemonic}, vector {vector}) at {:#018x}", frame.rip)
+    out.write_str(EXCEPTIONS.get(usize::from(vector)).copied().unwrap_or_default())?;
+    write!(out, ", vector {}", Decimal(vector.into()))?;
+    value(out, ", at 0x", frame.rip, "\n")
 }
 
-fn on_exception_stack(rsp: u64) -> bool {
-    stacks::all().iter().skip(1).any(|stack| (stack.bottom..=stack.top).contains(&rsp))
+fn on_handler_stack(rsp: u64) -> bool {
+    stacks::ALL.iter().skip(1).any(|stack| stack.usable().contains(&rsp))
 }
 
-/// What the error code and CR2 mean for this vector.
-fn explain(out: &mut console::Writer, frame: &Frame) -> fmt::Result {
-    match frame.vector() {
-        PAGE_FAULT => page_fault(out, frame.error),
-        DOUBLE_FAULT => {
-            // The push onto an exhausted stack leaves its address in CR2.
-            match guarded(cpu::fault_address()) {
-                Some(name) => overflow(out, name),
-                None => out.write_str("  an exception could not be delivered\n"),
-            }
-        }
-        GENERAL_PROTECTION if frame.error == 0 => out.write_str(
-            "  a privileged, reserved or non-canonical operand (error code 0: no segment involved)\n",
-        ),
-        _ if frame.error != 0 => writeln!(out, "  error code {:#x}", frame.error),
-        _ => Ok(()),
+fn double_fault(out: &mut console::Writer) -> fmt::Result {
+    // The push onto an exhausted stack leaves its address in CR2.
+    match guarded(cpu::fault_address()) {
+        Some(name) => overflow(out, name),
+        None => out.write_str("  an exception could not be delivered\n"),
     }
 }
 
@@ -133,53 +141,68 @@ fn page_fault(out: &mut console::Writer, error: u64) -> fmt::Result {
     let address = cpu::fault_address();
     let error = PageFault::from_bits_retain(error);
     let action = if error.contains(PageFault::FETCH) {
-        "executing"
+        "  executing 0x"
     } else if error.contains(PageFault::WRITE) {
-        "writing"
+        "  writing 0x"
     } else {
-        "reading"
+        "  reading 0x"
     };
     let reason = if error.contains(PageFault::RESERVED_BIT) {
-        "a page table entry has a reserved bit set"
+        ": a page table entry has a reserved bit set\n"
     } else if !error.contains(PageFault::PRESENT) {
-        "nothing is mapped there"
+        ": nothing is mapped there\n"
     } else if error.contains(PageFault::FETCH) {
-        "the page is not executable"
+        ": the page is not executable\n"
     } else {
-        "the page is read-only"
+        ": the page is read-only\n"
     };
-    writeln!(out, "  {action} {address:#018x}: {reason}")?;
+    value(out, action, address, reason)?;
     match guarded(address) {
         Some(name) => overflow(out, name),
         None if address < crate::memory::PAGE_SIZE => {
             out.write_str("  a null pointer, or nearly\n")
         }
-        None => paging::part_of(address).map_or(Ok(()), |part| writeln!(out, "  in {part}")),
+        None => out.write_str(paging::part_of(address)),
     }
 }
 
 /// The name of the stack whose guard page holds `address`.
 fn guarded(address: u64) -> Option<&'static str> {
-    stacks::all().into_iter().find(|stack| stack.guard().contains(&address)).map(|stack| stack.name)
+    stacks::ALL.iter().find(|stack| stack.guard().contains(&address)).map(|stack| stack.name)
 }
 
 fn overflow(out: &mut console::Writer, name: &str) -> fmt::Result {
-    writeln!(out, "  STACK OVERFLOW: the {name} stack ran into its guard page")
+    out.write_str("  STACK OVERFLOW: the ")?;
+    out.write_str(name)?;
+    out.write_str(" stack ran into its guard page\n")
 }
 
 fn registers(out: &mut console::Writer, frame: &Frame) -> fmt::Result {
-    let rows = [
-        [("rax", frame.rax), ("rbx", frame.rbx), ("rcx", frame.rcx), ("rdx", frame.rdx)],
-        [("rsi", frame.rsi), ("rdi", frame.rdi), ("rbp", frame.rbp), ("rsp", frame.rsp)],
-        [("r8 ", frame.r8), ("r9 ", frame.r9), ("r10", frame.r10), ("r11", frame.r11)],
-        [("r12", frame.r12), ("r13", frame.r13), ("r14", frame.r14), ("r15", frame.r15)],
-        [("rfl", frame.rflags), ("cs ", frame.cs), ("ss ", frame.ss), ("cr3", cpu::table_root())],
+    const PER_ROW: usize = 4;
+    let values = [
+        ("  rax ", frame.rax),
+        ("  rbx ", frame.rbx),
+        ("  rcx ", frame.rcx),
+        ("  rdx ", frame.rdx),
+        ("  rsi ", frame.rsi),
+        ("  rdi ", frame.rdi),
+        ("  rbp ", frame.rbp),
+        ("  rsp ", frame.rsp),
+        ("  r8  ", frame.r8),
+        ("  r9  ", frame.r9),
+        ("  r10 ", frame.r10),
+        ("  r11 ", frame.r11),
+        ("  r12 ", frame.r12),
+        ("  r13 ", frame.r13),
+        ("  r14 ", frame.r14),
+        ("  r15 ", frame.r15),
+        ("  rfl ", frame.rflags),
+        ("  cs  ", frame.cs),
+        ("  ss  ", frame.ss),
+        ("  cr3 ", cpu::table_root()),
     ];
-    for row in rows {
-        for (name, value) in row {
-            write!(out, "  {name} {value:016x}")?;
-        }
-        out.write_str("\n")?;
+    for (index, (name, number)) in values.into_iter().enumerate() {
+        value(out, name, number, if index % PER_ROW == PER_ROW - 1 { "\n" } else { "" })?;
     }
     Ok(())
 }

@@ -32,8 +32,8 @@ impl<const SIZE: usize> Stack<SIZE> {
         self.bytes.get() as u64 + SIZE as u64
     }
 
-    fn named(&self, name: &'static str) -> Named {
-        Named { name, bottom: self.top() - SIZE as u64, top: self.top() }
+    const fn named(&'static self, name: &'static str) -> Named {
+        Named { name, base: &raw const self.guard, len: GUARD + SIZE }
     }
 }
 
@@ -61,38 +61,42 @@ pub static MACHINE_CHECK: Stack<HANDLER_BYTES> = Stack::new();
 pub const LEVEL_BYTES: u64 = HANDLER_BYTES as u64;
 
 /// A stack as reports speak of it.
-#[derive(Clone, Copy)]
 pub struct Named {
     /// What runs on it.
     pub name: &'static str,
-    /// Its lowest byte; the guard page ends here.
-    pub bottom: u64,
-    /// One past its highest byte.
-    pub top: u64,
+    base: *const [u8; GUARD],
+    len: usize,
 }
+
+// SAFETY: the pointer is only ever turned into an address.
+unsafe impl Sync for Named {}
 
 impl Named {
     /// The page that must not be mapped.
     pub fn guard(&self) -> Range<u64> {
-        self.bottom - PAGE_SIZE..self.bottom
+        let base = self.base as u64;
+        base..base + PAGE_SIZE
+    }
+
+    /// The mapped part.
+    pub fn usable(&self) -> Range<u64> {
+        let base = self.base as u64;
+        base + PAGE_SIZE..base + self.len as u64
     }
 }
 
-/// All stacks.
-pub fn all() -> [Named; 6] {
-    [
-        BOOT.named("boot"),
-        EXCEPTION.named("exception"),
-        INTERRUPT.named("interrupt"),
-        DOUBLE_FAULT.named("double fault"),
-        NMI.named("NMI"),
-        MACHINE_CHECK.named("machine check"),
-    ]
-}
+/// All stacks, the boot stack first.
+pub static ALL: [Named; 6] = [
+    BOOT.named("boot"),
+    EXCEPTION.named("exception"),
+    INTERRUPT.named("interrupt"),
+    DOUBLE_FAULT.named("double fault"),
+    NMI.named("NMI"),
+    MACHINE_CHECK.named("machine check"),
+];
 
 /// The mapped part of the stack that holds `address`: what a backtrace may read.
 pub fn containing(address: usize) -> Option<Range<usize>> {
-    let address = address as u64;
-    let stack = all().into_iter().find(|stack| (stack.bottom..stack.top).contains(&address))?;
-    Some(stack.bottom as usize..stack.top as usize)
+    let range = ALL.iter().map(Named::usable).find(|range| range.contains(&(address as u64)))?;
+    Some(range.start as usize..range.end as usize)
 }

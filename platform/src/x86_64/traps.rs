@@ -1,7 +1,7 @@
 //! Exceptions and interrupts: entry in assembly, handlers in Rust.
 //!
-//! Stable Rust has no interrupt calling convention, so each vector enters through an 8-byte stub
-//! that pushes its number and jumps to one common body. That body completes the [`Frame`], saves the
+//! Stable Rust has no interrupt calling convention, so each vector enters through a stub, a single
+//! `call` of one common body: the return address tells which stub, and so which vector, it was. That body completes the [`Frame`], saves the
 //! vector state with FXSAVE (handlers are ordinary code and may use SSE), and calls `dispatch`.
 //!
 //! Some exceptions push an error code and most do not. Every vector is entered on an IST stack, whose
@@ -16,6 +16,8 @@
 use core::arch::naked_asm;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
+use freestone_rt::number::Decimal;
+
 use super::descriptors::Level;
 use super::report;
 
@@ -25,8 +27,8 @@ pub const VECTORS: usize = 256;
 /// Exceptions are below, interrupts from here on.
 pub const FIRST_INTERRUPT: u8 = 32;
 
-/// Size of one entry stub: `push imm8` and `jmp rel32`, padded.
-pub const STUB_BYTES: u64 = 8;
+/// Size of one entry stub: `call rel32`.
+pub const STUB_BYTES: u64 = 5;
 
 /// Breakpoint (#BP), the one exception that is often meant.
 pub const BREAKPOINT: u8 = 3;
@@ -52,8 +54,8 @@ pub struct Frame {
     pub rcx: u64,
     pub rbx: u64,
     pub rax: u64,
-    /// Which vector: only the low byte, see [`Frame::vector`].
-    vector: u64,
+    /// Where the stub's `call` would return to.
+    stub_end: u64,
     /// The error code, 0 for vectors that have none.
     pub error: u64,
     pub rip: u64,
@@ -66,8 +68,7 @@ pub struct Frame {
 impl Frame {
     /// Which vector brought us here.
     pub fn vector(&self) -> u8 {
-        // The stub's `push imm8` sign-extends.
-        self.vector as u8
+        ((self.stub_end - first_stub()) / STUB_BYTES - 1) as u8
     }
 }
 
@@ -117,6 +118,7 @@ extern "C" fn dispatch(frame: &mut Frame) {
         report::exception(frame);
     }
     if UNEXPECTED.fetch_add(1, Ordering::Relaxed) == 0 {
+        let vector = Decimal(vector.into());
         freestone_rt::println!("unexpected interrupt, vector {vector}; further ones are counted");
     }
 }
@@ -128,33 +130,22 @@ pub fn first_stub() -> u64 {
 
 #[unsafe(naked)]
 extern "C" fn stubs() {
-    // The encoding is spelt out because `push` of a number above 127 would take five bytes.
-    naked_asm!(
-        ".balign 8",
-        ".set .Lfreestone_vector, 0",
-        ".rept 256",
-        ".byte 0x6a, .Lfreestone_vector & 0xff",
-        ".byte 0xe9",
-        ".long {common} - . - 4",
-        ".byte 0xcc",
-        ".set .Lfreestone_vector, .Lfreestone_vector + 1",
-        ".endr",
-        common = sym common,
-    )
+    // The encoding is spelt out so that no assembler picks another one.
+    naked_asm!(".rept 256", ".byte 0xe8", ".long {common} - . - 4", ".endr", common = sym common)
 }
 
 /// Completes the frame, saves everything, calls `dispatch`, restores everything.
 ///
 /// ```text
-/// on entry, no error code:   [vector] rip cs rflags rsp ss      rsp a multiple of 16
-/// on entry, error code:      [vector] error rip cs rflags …     rsp a multiple of 16, plus 8
+/// on entry, no error code:   [stub end] rip cs rflags rsp ss      rsp a multiple of 16
+/// on entry, error code:      [stub end] error rip cs rflags …     rsp a multiple of 16, plus 8
 /// ```
 #[unsafe(naked)]
 extern "C" fn common() {
     naked_asm!(
         "test spl, 8",
         "jnz 2f",
-        // No error code: move the vector down one word and put 0 in its place.
+        // No error code: move the stub's end down one word and put 0 in its place.
         "push [rsp]",
         "mov qword ptr [rsp + 8], 0",
         "2:",
