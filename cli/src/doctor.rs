@@ -163,8 +163,10 @@ fn find(named: Option<&Path>) -> Result<PathBuf, String> {
 fn target() -> Result<String, String> {
     let folder = match Workspace::read(false) {
         Ok(workspace) => workspace.target_directory,
-        Err(_) => env::current_dir().map_err(|error| error.to_string())?.join("target"),
+        // Outside of a workspace, or without cargo.
+        Err(_) => env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()).into(),
     };
+    let folder = std::path::absolute(folder).map_err(|error| error.to_string())?;
     let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     let probe = existing.join(format!(".freestone-doctor-{}", process::id()));
     File::create_new(&probe)

@@ -14,6 +14,7 @@
 //! These numbers must stay in step with the exit code in the platform crate.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal};
 use std::net::TcpListener;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -76,6 +77,11 @@ impl Boot<'_> {
             Failure::tool(format!("{} does not start: {error}", self.qemu.display()))
         })?;
         let (status, message) = self.judge(&outcome);
+        // A guest that stopped in the middle of a line would run into what is said about it.
+        let is_mid_line = outcome.stdout.last().is_some_and(|byte| *byte != b'\n');
+        if is_mid_line && !message.is_empty() && io::stderr().is_terminal() {
+            say!("");
+        }
         Ok(Verdict { status, message, wall: outcome.wall })
     }
 

@@ -245,7 +245,8 @@ fn nap(deadline: Option<Instant>) -> Duration {
 }
 
 fn stop(child: &mut Child, how: Stop) {
-    // Not reaped yet, so the id is still its own (and that of its group).
+    // Not reaped yet, so the id is still its own; and its group exists, for spawning returned only
+    // after exec.
     let id = child.id().cast_signed();
     let target = if how == Stop::Ask { id } else { -id };
     if how != Stop::Kill {
@@ -259,8 +260,6 @@ fn stop(child: &mut Child, how: Stop) {
         }
     }
     send(target, libc::SIGKILL);
-    // The group id exists only once the child has set it; the child itself always does.
-    let _ = child.kill();
     let _ = child.wait();
 }
 

@@ -6,7 +6,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::process;
 use std::time::{Duration, Instant};
 
@@ -104,6 +104,8 @@ fn cargo_test(
 ) -> Result<process::Command, Failure> {
     let own = env::current_exe()
         .map_err(|error| Failure::tool(format!("this program's own path: {error}")))?;
+    // Cargo runs each test in the folder of its package.
+    let qemu = path::absolute(qemu).map_err(|error| Failure::tool(format!("QEMU's path: {error}")))?;
     let mut command = toolchain::cargo();
     command.args(["test", "--workspace"]);
     if only_build {

@@ -219,3 +219,10 @@ fn much_output_arrives_complete_through_a_slow_reader() {
     assert_eq!(text.lines().count(), 40000);
     assert!(text.ends_with("line 39999\n"));
 }
+
+#[test]
+fn a_timeout_of_0_is_none() {
+    let fake = folder("patient").join("qemu");
+    script(&fake, "sleep 1; exit 33");
+    see(tool().arg("run").arg(stub()).args(["--timeout", "0", "--qemu"]).arg(&fake)).expect(0);
+}

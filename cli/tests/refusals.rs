@@ -1,0 +1,247 @@
+//! What the tool refuses before anything is booted: images, arguments, a system that lacks something.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+
+use common::{folder, require_qemu, script, see, stub, tool};
+
+/// One line that names the file, for each kind of wrong one.
+#[test]
+fn every_unusable_image_has_its_own_line() {
+    let folder = folder("images");
+    let stub = fs::read(stub()).expect("the stub kernel");
+    let file = |name: &str, bytes: &[u8]| {
+        let file = folder.join(name);
+        fs::write(&file, bytes).expect("a file");
+        file
+    };
+    let with = |at: usize, byte: u8| {
+        let mut changed = stub.clone();
+        changed[at] = byte;
+        changed
+    };
+    let object = folder.join("object");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stub.s");
+    let status = Command::new("cc").args(["-c", source, "-o"]).arg(&object).status();
+    assert!(status.is_ok_and(|status| status.success()));
+    let fifo = folder.join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().is_ok_and(|status| status.success()));
+    let huge = folder.join("huge");
+    fs::File::create(&huge).and_then(|file| file.set_len(2 << 30)).expect("a sparse file");
+
+    for (path, says) in [
+        (folder.join("missing"), "No such file"),
+        (folder.clone(), "this is a directory"),
+        (fifo, "not a regular file"),
+        ("/dev/zero".into(), "not a regular file"),
+        (huge, "larger than 1 GiB"),
+        (file("empty", b""), "the file is empty"),
+        (file("script", b"#!/bin/sh\n"), "this is a script"),
+        (file("text", b"hello"), "not an ELF file"),
+        (file("cut", &stub[..stub.len() / 2]), "truncated"),
+        (file("arm", &with(18, 183)), "built for aarch64"),
+        (file("class", &with(4, 1)), "32-bit ELF"),
+        (object, "an object file that was not linked"),
+        (env!("CARGO_BIN_EXE_cargo-freestone").into(), "a program for this system, not a kernel"),
+    ] {
+        let seen = see(tool().arg("run").arg(&path)).expect(2).says(says);
+        let begin = format!("error: {}: ", path.display());
+        assert!(
+            seen.stderr.starts_with(&begin) && seen.stderr.lines().count() == 1,
+            "{}",
+            seen.stderr
+        );
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_2() {
+    let file = folder("unreadable").join("kernel");
+    fs::copy(stub(), &file).expect("a copy");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0)).expect("chmod");
+    if is_root() {
+        return; // root reads everything
+    }
+    see(tool().arg("run").arg(&file)).expect(2).says("Permission denied");
+}
+
+#[test]
+fn wrong_arguments_are_2() {
+    for (arguments, says) in [
+        (&["run", "--machine", "vax"][..], "invalid value 'vax'"),
+        (&["run", "-m", "0"], "invalid value '0'"),
+        (&["run", "-m", "much"], "invalid value 'much'"),
+        (&["run", "-m", "99999999999"], "invalid value '99999999999'"),
+        (&["run", "--timeout", "-1"], "-1"),
+        (&["run", "--timeout", "1.5"], "invalid value '1.5'"),
+        (&["run", "--gdb", "0"], "invalid value '0'"),
+        (&["run", "--gdb", "65536"], "invalid value '65536'"),
+        (&["run", "--no-such-option"], "--no-such-option"),
+        (&["run", "a", "b"], "unexpected argument 'b'"),
+        (&["run", "a", "--release"], "cannot be used with"),
+        (&["walk"], "unrecognized subcommand 'walk'"),
+        (&[], "Usage: cargo freestone"),
+    ] {
+        see(tool().args(arguments)).expect(2).says(says);
+    }
+}
+
+#[test]
+fn help_has_the_table_of_statuses() {
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["freestone", "test", "--help"],
+        &["doctor", "--help"],
+    ] {
+        let seen = see(tool().args(arguments)).expect(0);
+        assert!(seen.stdout.contains("  124  time ran out\n"), "{}", seen.stdout);
+    }
+}
+
+#[test]
+fn a_named_qemu_that_is_not_there_is_3_and_nothing_is_installed() {
+    let seen =
+        see(tool().arg("run").arg(stub()).args(["--qemu", "/nowhere/qemu", "--yes"])).expect(3);
+    assert_eq!(
+        seen.stderr,
+        "error: --qemu names /nowhere/qemu, which is not a program that can be run\n"
+    );
+    let seen = see(tool().arg("run").arg(stub()).env("FREESTONE_QEMU", "no-such-qemu")).expect(3);
+    seen.says("FREESTONE_QEMU names no-such-qemu");
+}
+
+#[test]
+fn a_program_that_is_no_qemu_is_3() {
+    for program in ["/bin/true", "/bin/false", "/bin/cat"] {
+        let seen = see(tool().arg("run").arg(stub()).args(["--qemu", program]));
+        // `true` ends as a machine does that went off without a verdict; nothing tells them apart.
+        seen.expect(if program == "/bin/true" { 4 } else { 3 });
+    }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|about| about.uid() == 0)
+}
+
+/// The tool in a system whose PATH is one folder.
+fn in_bare_system(path: &Path) -> Command {
+    let mut command = tool();
+    command.env("PATH", path).env_remove("FREESTONE_QEMU").arg("run").arg(stub());
+    command
+}
+
+#[test]
+fn a_missing_qemu_is_3_with_the_cure() {
+    let path = folder("bare");
+    let seen = see(&mut in_bare_system(&path)).expect(3);
+    seen.says("QEMU is missing: qemu-system-x86_64 is not on PATH\n").says("error: install QEMU");
+    let seen = see(in_bare_system(&path).arg("--json")).expect(3);
+    assert!(seen.stdout.contains("\"verdict\":\"tool\""), "{}", seen.stdout);
+}
+
+/// A made-up apt-get writes down what it was asked and does what it is told. Only where the tool would
+/// call apt-get at all: on Debian and its relatives, as root and without a terminal.
+#[test]
+fn root_without_a_terminal_gets_qemu_from_apt() {
+    if !is_root() || !Path::new("/etc/debian_version").exists() {
+        return;
+    }
+    let path = folder("apt");
+    let log = path.join("log");
+    let apt = |install: &str| {
+        let body = format!(
+            "echo \"$DEBIAN_FRONTEND $@\" >> '{}'\necho to stdout\n{install}",
+            log.display()
+        );
+        let _ = fs::remove_file(&log);
+        script(&path.join("apt-get"), &body);
+    };
+    apt("exit 100");
+    let seen = see(&mut in_bare_system(&path)).expect(3).says("apt-get did not install QEMU");
+    assert_eq!(seen.stdout, "");
+    assert!(fs::read_to_string(&log).expect("called").ends_with("noninteractive update\n"));
+
+    apt("exit 0");
+    see(&mut in_bare_system(&path))
+        .expect(3)
+        .says("was installed, yet qemu-system-x86_64 is not on PATH");
+
+    let fake = path.join("fake");
+    script(&fake, "echo booted; exit 33");
+    let place = path.join("qemu-system-x86_64");
+    apt(&format!("[ $1 = install ] && /bin/cp '{}' '{}'; exit 0", fake.display(), place.display()));
+    let seen = see(&mut in_bare_system(&path)).expect(0);
+    assert_eq!(seen.stdout, "booted\n");
+    seen.says("running: apt-get install -y --no-install-recommends qemu-system-x86\n")
+        .says("to stdout");
+    let asked = fs::read_to_string(&log).expect("called");
+    assert!(
+        asked.ends_with("noninteractive install -y --no-install-recommends qemu-system-x86\n"),
+        "{asked}"
+    );
+}
+
+#[test]
+fn doctor_is_content_where_kernels_boot() {
+    require_qemu();
+    let seen = see(tool().arg("doctor")).expect(0);
+    assert_eq!(
+        seen.stdout.lines().filter(|line| line.starts_with("ok ")).count(),
+        7,
+        "{}",
+        seen.stdout
+    );
+    assert!(
+        seen.stdout.lines().last().is_some_and(|line| line.starts_with("note     kvm")),
+        "{}",
+        seen.stdout
+    );
+}
+
+#[test]
+fn doctor_names_what_is_missing_and_the_cure() {
+    let path = folder("sick");
+    let mut command = tool();
+    command.arg("doctor").env("PATH", &path).env("CARGO_TARGET_DIR", "/dev/null/target");
+    for name in ["CARGO", "RUSTC", "FREESTONE_QEMU"] {
+        command.env_remove(name);
+    }
+    let seen = see(&mut command).expect(3);
+    assert_eq!(seen.stdout.matches("missing ").count(), 7, "{}", seen.stdout);
+    assert_eq!(seen.stdout.matches(" -> ").count(), 7, "{}", seen.stdout);
+
+    let seen = see(command.arg("--json")).expect(3);
+    let answer: serde_json::Value = serde_json::from_str(&seen.stdout).expect("JSON");
+    assert_eq!(answer["status"], 3);
+    let checks = answer["checks"].as_array().expect("a list");
+    assert!(
+        checks.iter().all(|check| check["ok"] == false && check["cure"].is_string()),
+        "{answer}"
+    );
+}
+
+#[test]
+fn doctor_sees_old_tools() {
+    let path = folder("old");
+    script(
+        &path.join("rustc"),
+        "echo 'rustc 1.94.1'; echo 'release: 1.94.1'; echo 'host: aarch64-apple-darwin'",
+    );
+    script(&path.join("qemu"), "echo 'QEMU emulator version 2.0'");
+    let mut command = tool();
+    command.arg("doctor").env("RUSTC", path.join("rustc")).env("FREESTONE_QEMU", path.join("qemu"));
+    let seen = see(&mut command).expect(3);
+    for line in [
+        "missing  rustc    1.94.1 is older than 1.95\n",
+        "missing  host     aarch64-apple-darwin: ",
+        "ok       qemu     QEMU emulator version 2.0 (",
+        "missing  microvm  this QEMU has no microvm machine\n",
+    ] {
+        assert!(seen.stdout.contains(line), "{line:?} not in\n{}", seen.stdout);
+    }
+}
