@@ -81,20 +81,19 @@ fn is_program(file: &Path) -> bool {
 }
 
 fn install(yes: bool) -> Result<(), Failure> {
-    let has_apt =
-        System::read().family == Family::Debian && find_program(Path::new("apt-get")).is_some();
+    let is_here = |name| find_program(Path::new(name)).is_some();
+    let has_apt = Family::of_this_system() == Family::Debian && is_here("apt-get");
     let is_root = is_root();
-    let is_asked = !yes && has_apt && io::stdin().is_terminal() && io::stderr().is_terminal();
-    if is_asked {
-        if !ask()? {
-            return Err(Failure::tool(cure()));
-        }
-        if !is_root && find_program(Path::new("sudo")).is_none() {
-            return Err(Failure::tool(cure()));
-        }
+    let is_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+    // A question whose "yes" would lead nowhere is not asked.
+    let may_ask = has_apt && (is_root || is_here("sudo"));
+    if !yes && is_terminal && may_ask && ask()? {
         return with_apt(!is_root);
     }
-    if has_apt && is_root { with_apt(false) } else { Err(Failure::tool(cure())) }
+    if has_apt && is_root && (yes || !is_terminal) {
+        return with_apt(false);
+    }
+    Err(Failure::tool(cure()))
 }
 
 fn is_root() -> bool {
@@ -107,8 +106,10 @@ fn ask() -> Result<bool, Failure> {
     let stdin = io::stdin();
     // read_line would sit through Ctrl-C: std repeats reads that a signal cut short.
     if !supervise::wait_readable(&stdin, ANSWER_LIMIT) {
-        let status = supervise::caught().map_or(Status::Tool, Status::of_signal);
-        return Err(Failure::new(status, "no answer"));
+        return Err(match supervise::caught() {
+            Some(signal) => Failure::new(Status::of_signal(signal), "interrupted"),
+            None => Failure::tool(format!("no answer; {}", cure())),
+        });
     }
     let mut answer = String::new();
     let read = stdin.read_line(&mut answer).unwrap_or(0);
@@ -161,11 +162,10 @@ fn apt(sudo: bool, arguments: &[&str]) -> Result<bool, Failure> {
 
 /// What to type on this system.
 pub fn cure() -> String {
-    let system = System::read();
-    let install = system.family.command();
-    let sudo = if is_root() || !system.family.needs_root() { "" } else { "sudo " };
-    match install {
-        Some(install) => format!("install QEMU with: {sudo}{install}"),
+    let family = Family::of_this_system();
+    let sudo = if is_root() || !family.needs_root() { "" } else { "sudo " };
+    match family.command() {
+        Some(command) => format!("install QEMU with: {sudo}{command}"),
         None => format!("install QEMU ({QEMU}) with the system's package manager"),
     }
 }
@@ -184,6 +184,16 @@ enum Family {
 }
 
 impl Family {
+    fn of_this_system() -> Self {
+        if env::consts::OS == "macos" {
+            return Self::MacOs;
+        }
+        let text = fs::read_to_string("/etc/os-release")
+            .or_else(|_| fs::read_to_string("/usr/lib/os-release"));
+        family_of(&text.unwrap_or_default())
+    }
+
+    /// What to type, after `sudo` where root is needed.
     fn command(self) -> Option<&'static str> {
         Some(match self {
             Self::Debian => "apt-get install --no-install-recommends qemu-system-x86",
@@ -199,22 +209,6 @@ impl Family {
 
     fn needs_root(self) -> bool {
         !matches!(self, Self::NixOs | Self::MacOs)
-    }
-}
-
-struct System {
-    family: Family,
-}
-
-impl System {
-    fn read() -> Self {
-        if env::consts::OS == "macos" {
-            return Self { family: Family::MacOs };
-        }
-        let text = fs::read_to_string("/etc/os-release")
-            .or_else(|_| fs::read_to_string("/usr/lib/os-release"))
-            .unwrap_or_default();
-        Self { family: family_of(&text) }
     }
 }
 

@@ -105,7 +105,8 @@ fn cargo_test(
     let own = env::current_exe()
         .map_err(|error| Failure::tool(format!("this program's own path: {error}")))?;
     // Cargo runs each test in the folder of its package.
-    let qemu = path::absolute(qemu).map_err(|error| Failure::tool(format!("QEMU's path: {error}")))?;
+    let qemu =
+        path::absolute(qemu).map_err(|error| Failure::tool(format!("QEMU's path: {error}")))?;
     let mut command = toolchain::cargo();
     command.args(["test", "--workspace"]);
     if only_build {
