@@ -1,1 +1,32 @@
-#![no_std]
+//! Floating-point functions for kernels: the methods that `core` lacks, and the symbols of C.
+//!
+//! - [`Float`] gives `f32` and `f64` the method names they have in `std`: `x.sqrt()`, `x.powi(3)`,
+//!   `x.sin_cos()`. For kernels written in Rust.
+//! - [`export`] has the functions of C's `math.h`, and with the feature `export` defines them at link
+//!   time. For what the compiler itself calls (`fmod` behind `%`, `floor`, `fma`), and for C code.
+//!
+//! ```
+//! # #![allow(unused_imports)] // this example runs with std, which has the method already
+//! use freestone_math::Float as _;
+//!
+//! let diagonal = (3.0_f64 * 3.0 + 4.0 * 4.0).sqrt();
+//! assert_eq!(diagonal, 5.0);
+//! ```
+//!
+//! The values come from the `libm` crate; the README has their errors and what is planned.
+//!
+//! # When the symbols exist
+//!
+//! Only with the feature `export`, only under `panic = "abort"`, never in this crate's own tests. A
+//! kernel on stable always aborts on panic and a host test always unwinds, so
+//! `cargo test --workspace --all-features` cannot replace the functions of the process that runs
+//! the tests. A kernel that sees undefined `fmod` has forgotten one of the two.
+
+#![cfg_attr(not(test), no_std)]
+
+pub mod export;
+mod float;
+#[cfg(test)]
+mod tests;
+
+pub use float::Float;

@@ -5,8 +5,9 @@
 //! above it the return address. Prebuilt `core` keeps them; a kernel's own code does when built with
 //! `-C force-frame-pointers=yes` (`cargo freestone run` does). Where a function keeps none, its
 //! frame is missing or the chain ends early. So nothing read here is trusted: every frame must lie
-//! on the stack the walk began on, above the one before it, and every return address inside the
-//! kernel's code.
+//! on a known stack, above the one before it if that was on the same stack (a handler's chain leads
+//! to the stack it interrupted), and every return address inside the kernel's code. Their number is
+//! limited.
 //!
 //! What is a stack and what is code is the machine layer's knowledge; it tells by [`set_bounds`].
 //! Without that there is no trace.
@@ -63,17 +64,17 @@ pub fn print(out: &mut dyn fmt::Write, frame_pointer: usize) {
     }
 }
 
-/// The return addresses on the stack that holds `frame_pointer`.
+/// The return addresses, from the frame that `frame_pointer` names outwards. May be endless.
 ///
 /// # Safety
 ///
 /// - Every range that `bounds.stack_of` returns is readable while the iterator lives.
 unsafe fn walk(frame_pointer: usize, bounds: &Bounds) -> impl Iterator<Item = usize> {
     const WORD: usize = size_of::<usize>();
-    let stack = (bounds.stack_of)(frame_pointer).unwrap_or(0..0);
+    let mut stack = (bounds.stack_of)(frame_pointer).unwrap_or(0..0);
     let mut frame = frame_pointer;
     core::iter::from_fn(move || {
-        let inside = frame >= stack.start && frame <= stack.end.checked_sub(2 * WORD)?;
+        let inside = stack.start <= frame && frame <= stack.end.checked_sub(2 * WORD)?;
         if !inside || !frame.is_multiple_of(WORD) {
             return None;
         }
@@ -83,8 +84,13 @@ unsafe fn walk(frame_pointer: usize, bounds: &Bounds) -> impl Iterator<Item = us
             let frame = frame as *const usize;
             (frame.read(), frame.add(1).read())
         };
-        // A caller's frame lies above; anything else ends the walk after this address.
-        frame = if caller > frame { caller } else { 0 };
+        if !stack.contains(&caller) {
+            stack = (bounds.stack_of)(caller).unwrap_or(0..0);
+        } else if caller <= frame {
+            // Down or in a circle: this address is the last.
+            stack = 0..0;
+        }
+        frame = caller;
         (bounds.is_code)(address).then_some(address)
     })
 }
@@ -96,10 +102,13 @@ mod tests {
 
     static mut STACK: [usize; 16] = [0; 16];
 
+    /// Two stacks: the upper half and the lower half.
     fn stack_of(address: usize) -> Option<Range<usize>> {
         let start = &raw const STACK as usize;
-        let range = start..start + size_of::<[usize; 16]>();
-        range.contains(&address).then_some(range)
+        let half = size_of::<[usize; 16]>() / 2;
+        [start..start + half, start + half..start + 2 * half]
+            .into_iter()
+            .find(|range| range.contains(&address))
     }
 
     const BOUNDS: Bounds =
@@ -127,6 +136,9 @@ mod tests {
         // A frame that points at itself, or down.
         assert_eq!(trace(&[(4, at(4))], 0), [0x1111, 0x1222]);
         assert_eq!(trace(&[(4, at(0))], 0), [0x1111, 0x1222]);
+        // From the upper stack to the lower one, and off it.
+        assert_eq!(trace(&[(10, at(4)), (4, 0)], 10), [0x1333, 0x1222]);
+        assert_eq!(trace(&[(4, at(10)), (10, 0)], 0), [0x1111, 0x1222, 0x1333]);
         // A return address that is no code.
         assert_eq!(trace(&[(4, at(10)), (5, 0x3000)], 0), [0x1111]);
         // Off the stack, across its end, misaligned, null.

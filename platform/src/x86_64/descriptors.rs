@@ -21,26 +21,13 @@ const DATA: u16 = 0x10;
 const TSS_SELECTOR: u16 = 0x18;
 
 /// Which of the seven IST slots, counted from 1 as the gates do.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
+#[derive(Clone, Copy)]
 enum Ist {
     DoubleFault = 1,
     Nmi = 2,
     MachineCheck = 3,
     Exception = 4,
     Interrupt = 5,
-}
-
-impl Ist {
-    const fn of(vector: usize) -> Ist {
-        match vector {
-            2 => Ist::Nmi,
-            8 => Ist::DoubleFault,
-            18 => Ist::MachineCheck,
-            0..32 => Ist::Exception,
-            _ => Ist::Interrupt,
-        }
-    }
 }
 
 /// A table the processor reads behind the compiler's back.
@@ -65,31 +52,13 @@ struct Tss {
 
 const _: () = assert!(size_of::<Tss>() == 104);
 
-/// An interrupt gate: the handler's address in three pieces.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Gate {
-    offset_low: u16,
-    selector: u16,
-    ist: u8,
-    kind: u8,
-    offset_middle: u16,
-    offset_high: u32,
-    reserved: u32,
+/// The two words of an interrupt gate: present, ring 0; the processor clears IF on the way in.
+fn gate(handler: u64, ist: Ist) -> [u64; 2] {
+    const PRESENT_INTERRUPT_GATE: u64 = 0x8e << 40;
+    let address = handler & 0xffff | (handler >> 16 & 0xffff) << 48;
+    let low = address | u64::from(CODE) << 16 | (ist as u64) << 32 | PRESENT_INTERRUPT_GATE;
+    [low, handler >> 32]
 }
-
-const ABSENT: Gate = Gate {
-    offset_low: 0,
-    selector: 0,
-    ist: 0,
-    kind: 0,
-    offset_middle: 0,
-    offset_high: 0,
-    reserved: 0,
-};
-
-/// Present, ring 0, 64-bit interrupt gate: the processor clears IF on the way in.
-const INTERRUPT_GATE: u8 = 0x8e;
 
 static GDT: Hardware<[u64; 5]> = Hardware(UnsafeCell::new([0; 5]));
 static TSS: Hardware<Tss> = Hardware(UnsafeCell::new(Tss {
@@ -102,7 +71,8 @@ static TSS: Hardware<Tss> = Hardware(UnsafeCell::new(Tss {
     // Behind the limit: no I/O permission map.
     io_map_base: size_of::<Tss>() as u16,
 }));
-static IDT: Hardware<[Gate; traps::VECTORS]> = Hardware(UnsafeCell::new([ABSENT; traps::VECTORS]));
+static IDT: Hardware<[[u64; 2]; traps::VECTORS]> =
+    Hardware(UnsafeCell::new([[0; 2]; traps::VECTORS]));
 
 /// Ring-0 64-bit code, and data; accessed bits set, so that the processor never writes them.
 pub const CODE_SEGMENT: u64 = 0x00af_9b00_0000_ffff;
@@ -154,20 +124,18 @@ pub unsafe fn load() {
         *GDT.0.get() = gdt;
         (*TSS.0.get()).interrupt_stacks = interrupt_stacks;
     }
-    let first_stub = traps::first_stub();
-    for vector in 0..traps::VECTORS {
-        let stub = first_stub + vector as u64 * traps::STUB_BYTES;
-        let gate = Gate {
-            offset_low: stub as u16,
-            selector: CODE,
-            ist: Ist::of(vector) as u8,
-            kind: INTERRUPT_GATE,
-            offset_middle: (stub >> 16) as u16,
-            offset_high: (stub >> 32) as u32,
-            reserved: 0,
-        };
-        // SAFETY: `vector` is inside the table; nobody else looks at it yet.
-        unsafe { (&raw mut (*IDT.0.get())[vector]).write(gate) };
+    // SAFETY: as above.
+    let idt = unsafe { &mut *IDT.0.get() };
+    let mut stub = traps::first_stub();
+    let (exceptions, interrupts) = idt.split_at_mut(usize::from(traps::FIRST_INTERRUPT));
+    for (gates, ist) in [(exceptions, Ist::Exception), (interrupts, Ist::Interrupt)] {
+        for slot in gates {
+            *slot = gate(stub, ist);
+            stub += traps::STUB_BYTES;
+        }
+    }
+    for (vector, ist) in [(2, Ist::Nmi), (8, Ist::DoubleFault), (18, Ist::MachineCheck)] {
+        idt[vector] = gate(traps::first_stub() + vector as u64 * traps::STUB_BYTES, ist);
     }
     let (gdt, idt) = (Pointer::to(&GDT), Pointer::to(&IDT));
     // SAFETY: the tables are complete and live for ever; CODE and DATA mean in the new GDT what they
@@ -193,11 +161,13 @@ pub struct Level {
 }
 
 impl Level {
-    /// Moves the exception stack one level down if `vector` uses it.
+    /// Moves the exception stack one level down if that is what `vector` came in on.
     pub fn enter(vector: u8) -> Option<Level> {
-        let ist = Ist::of(usize::from(vector));
-        let level = Level { ist: ist as usize - 1 };
-        (ist == Ist::Exception).then(|| {
+        // SAFETY: the table is filled, and nobody writes it any more.
+        let [low, _] = unsafe { (*IDT.0.get())[usize::from(vector)] };
+        let ist = low >> 32 & 7;
+        (ist == Ist::Exception as u64).then(|| {
+            let level = Level { ist: ist as usize - 1 };
             level.shift(0_u64.wrapping_sub(stacks::LEVEL_BYTES));
             level
         })
@@ -234,16 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_three_worst_exceptions_have_stacks_of_their_own() {
-        for vector in 0..256 {
-            let expected = match vector {
-                2 => 2,
-                8 => 1,
-                18 => 3,
-                _ if vector < 32 => 4,
-                _ => 5,
-            };
-            assert_eq!(Ist::of(vector) as u8, expected, "vector {vector}");
-        }
+    fn gates_spread_the_address_as_the_manual_draws_it() {
+        let [low, high] = gate(0x1234_5678_9abc_def0, Ist::Exception);
+        assert_eq!(low & 0xffff, 0xdef0);
+        assert_eq!(low >> 16 & 0xffff, u64::from(CODE));
+        assert_eq!(low >> 32 & 0xff, 4);
+        assert_eq!(low >> 40 & 0xff, 0x8e);
+        assert_eq!(low >> 48, 0x9abc);
+        assert_eq!(high, 0x1234_5678);
     }
 }

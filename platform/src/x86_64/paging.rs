@@ -103,9 +103,11 @@ impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
 
     /// Maps whole pages at their own address. What a huge page covers already stays as it is.
     fn map(&mut self, range: Range<u64>, flags: Flags) -> Result<(), OutOfTables> {
-        self.fill(self.root, 4, range, flags)
+        self.descend(self.root, 4, range, flags)
     }
 
+    /// Maps `range`, which this `table` covers. Whole entries become pages where the level has
+    /// pages; the ends, or everything, go one level down.
     fn fill(
         &mut self,
         table: *mut u64,
@@ -113,18 +115,42 @@ impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
         range: Range<u64>,
         flags: Flags,
     ) -> Result<(), OutOfTables> {
-        let span = span(level);
-        let leaf_level = level <= 2 || level == 3 && self.gigabyte_pages;
+        let mask = span(level) - 1;
+        let pages = level <= 2 || level == 3 && self.gigabyte_pages;
+        let whole = (range.start + mask & !mask)..(range.end & !mask);
+        if !pages || whole.is_empty() {
+            return self.descend(table, level, range, flags);
+        }
         let leaf = if level == 1 { flags } else { flags | Flags::HUGE };
+        // One entry after the other and nothing else: this is most of what booting costs.
+        // SAFETY: the index is below 512 for every address in `range`; the pointer stays in `table`
+        // while it is written through.
+        let mut entry = unsafe { table.add(index(whole.start, level)) };
+        for page in whole.clone().step_by(1 << shift(level)) {
+            // SAFETY: as above.
+            unsafe {
+                entry.write(page | leaf.bits());
+                entry = entry.add(1);
+            }
+        }
+        self.descend(table, level, range.start..whole.start, flags)?;
+        self.descend(table, level, whole.end..range.end, flags)
+    }
+
+    /// Maps `range` through the tables one level below `table`.
+    fn descend(
+        &mut self,
+        table: *mut u64,
+        level: u32,
+        range: Range<u64>,
+        flags: Flags,
+    ) -> Result<(), OutOfTables> {
         let mut at = range.start;
         while at < range.end {
-            let next = ((at | (span - 1)).wrapping_add(1)).min(range.end);
-            // SAFETY: the index is below 512, and `table` is one of the trees' tables.
+            let next = (at | (span(level) - 1)).wrapping_add(1).min(range.end);
+            // SAFETY: the index is below 512, and `table` is one of the tree's tables.
             let entry = unsafe { table.add(index(at, level)) };
-            if leaf_level && next - at == span {
-                // SAFETY: as above.
-                unsafe { entry.write(at | leaf.bits()) };
-            } else if let Some(child) = self.child(entry)? {
+            if let Some(child) = self.child(entry)? {
                 self.fill(child, level - 1, at..next, flags)?;
             }
             at = next;

@@ -14,6 +14,7 @@
 //! Sources: Intel SDM volume 3, 7.12 to 7.15.
 
 use core::arch::naked_asm;
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use freestone_rt::number::Decimal;
@@ -166,8 +167,12 @@ extern "C" fn common() {
         "push r15",
         // The interrupted code may have set DF and unmasked floating-point exceptions.
         "cld",
-        "mov rdi, rsp",
+        "mov rbx, rsp",
+        // What looks like a call from the interrupted code, for backtraces.
+        "push [rbx + {rip}]",
+        "push [rbx + {rbp}]",
         "mov rbp, rsp",
+        "mov rdi, rbx",
         "sub rsp, {state}",
         "and rsp, -16",
         "fxsave64 [rsp]",
@@ -175,7 +180,7 @@ extern "C" fn common() {
         "ldmxcsr [rbp - 8]",
         "call {dispatch}",
         "fxrstor64 [rsp]",
-        "mov rsp, rbp",
+        "mov rsp, rbx",
         "pop r15",
         "pop r14",
         "pop r13",
@@ -195,6 +200,8 @@ extern "C" fn common() {
         "iretq",
         // 512 bytes of FXSAVE, a word for MXCSR above it, and room to align.
         state = const 512 + 32,
+        rip = const offset_of!(Frame, rip),
+        rbp = const offset_of!(Frame, rbp),
         mxcsr = const super::entry::MXCSR_DEFAULT,
         dispatch = sym dispatch,
     )

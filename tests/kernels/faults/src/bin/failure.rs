@@ -1,0 +1,12 @@
+//! A kernel that says no.
+#![no_std]
+#![no_main]
+
+use freestone::{BootInfo, Exit};
+
+freestone::entry!(main);
+
+fn main(_boot: &'static BootInfo) -> Exit {
+    freestone::println!("it did not work out");
+    Exit::Failure
+}

@@ -1,0 +1,11 @@
+//! A panic with a message.
+#![no_std]
+#![no_main]
+
+use freestone::{BootInfo, Exit};
+
+freestone::entry!(main);
+
+fn main(_boot: &'static BootInfo) -> Exit {
+    panic!("the answer is {}", 6 * 9);
+}
