@@ -16,7 +16,7 @@ use crate::qemu::{Boot, MACHINES};
 use crate::run;
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
-use crate::toolchain::{self, Workspace};
+use crate::toolchain::{self, Kernel, Workspace};
 use crate::{image, install, say};
 
 /// For building the tests, and for running them; with `--long` the second is longer.
@@ -65,10 +65,18 @@ impl Row {
 
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
+    // Cheap questions first: not to know the kernel should not cost a run of all tests.
+    let kernel =
+        Workspace::read(matches.get_flag("verbose"))?.default_kernel(None, &run::here()?)?;
     let named = matches.get_one::<PathBuf>("qemu").map(PathBuf::as_path);
     let qemu = install::qemu(named, matches.get_flag("yes"))?;
     let mut rows = vec![host_tests(matches, &qemu)?];
-    boots(matches, &qemu, &mut rows)?;
+    match kernel {
+        Some(kernel) => boots(matches, &qemu, &kernel, &mut rows)?,
+        None => {
+            rows.push(Row::new("boot", Status::Success, "skipped: no kernel in this workspace"))
+        }
+    }
     show(&rows);
     let is_green = rows.iter().all(|row| row.status == Status::Success);
     Ok(if is_green { Status::Success } else { Status::Failed })
@@ -120,18 +128,14 @@ fn cargo_test(
     Ok(command)
 }
 
-fn boots(matches: &ArgMatches, qemu: &Path, rows: &mut Vec<Row>) -> Result<(), Failure> {
+fn boots(
+    matches: &ArgMatches,
+    qemu: &Path,
+    kernel: &Kernel,
+    rows: &mut Vec<Row>,
+) -> Result<(), Failure> {
     let verbose = matches.get_flag("verbose");
-    let kernel = match Workspace::read(verbose)?.default_kernel(None, &run::here()?) {
-        Ok(Some(kernel)) => kernel,
-        Ok(None) => {
-            say!("no kernel in this workspace: nothing is booted");
-            rows.push(Row::new("boot", Status::Success, "skipped: no kernel in this workspace"));
-            return Ok(());
-        }
-        Err(failure) => return Err(failure),
-    };
-    let image = toolchain::build(&kernel, false, verbose)?;
+    let image = toolchain::build(kernel, false, verbose)?;
     image::check(&image)?;
     let chosen = matches.get_one::<String>("machine");
     for machine in MACHINES.into_iter().filter(|name| chosen.is_none_or(|chosen| chosen == name)) {

@@ -229,4 +229,7 @@ fn test_runs_the_tests_and_boots_every_machine() {
 
     w.write("host/src/lib.rs", "this is not Rust");
     w.see("", &["test"]).expect(101).says("the tests do not build");
+
+    w.kernel("two");
+    w.see("", &["test"]).expect(2).says("several kernels here; choose one with -p: one, two");
 }

@@ -2,9 +2,11 @@
 //!
 //! Written for the person who has nothing but a serial line. It takes no lock, allocates nothing, and
 //! does less each time it is entered, as the panic report does: an exception inside the report
-//! prints one line, one inside that just ends.
+//! prints one line, one inside that just ends. Helpers with two callers are kept out of line: nothing
+//! here needs speed, and every kernel carries it.
 
 use core::fmt::{self, Write as _};
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use freestone_rt::number::{Decimal, Hex};
@@ -110,7 +112,7 @@ fn full(out: &mut console::Writer, frame: &Frame) -> fmt::Result {
     Ok(())
 }
 
-/// One number between two texts. Not inlined: it stands in for a dozen calls of the formatter.
+/// One number between two texts.
 #[inline(never)]
 fn value(out: &mut console::Writer, before: &str, number: u64, after: &str) -> fmt::Result {
     out.write_str(before)?;
@@ -118,6 +120,7 @@ fn value(out: &mut console::Writer, before: &str, number: u64, after: &str) -> f
     out.write_str(after)
 }
 
+#[inline(never)]
 fn headline(out: &mut console::Writer, frame: &Frame) -> fmt::Result {
     let vector = frame.vector();
     out.write_str(EXCEPTIONS.get(usize::from(vector)).copied().unwrap_or_default())?;
@@ -167,42 +170,46 @@ fn page_fault(out: &mut console::Writer, error: u64) -> fmt::Result {
 }
 
 /// The name of the stack whose guard page holds `address`.
+#[inline(never)]
 fn guarded(address: u64) -> Option<&'static str> {
     stacks::ALL.iter().find(|stack| stack.guard().contains(&address)).map(|stack| stack.name)
 }
 
+#[inline(never)]
 fn overflow(out: &mut console::Writer, name: &str) -> fmt::Result {
     out.write_str("  STACK OVERFLOW: the ")?;
     out.write_str(name)?;
     out.write_str(" stack ran into its guard page\n")
 }
 
+/// Labels, and where in the frame the values are.
+const REGISTERS: [(&str, usize); 19] = [
+    ("  rax ", offset_of!(Frame, rax)),
+    ("  rbx ", offset_of!(Frame, rbx)),
+    ("  rcx ", offset_of!(Frame, rcx)),
+    ("  rdx ", offset_of!(Frame, rdx)),
+    ("\n  rsi ", offset_of!(Frame, rsi)),
+    ("  rdi ", offset_of!(Frame, rdi)),
+    ("  rbp ", offset_of!(Frame, rbp)),
+    ("  rsp ", offset_of!(Frame, rsp)),
+    ("\n  r8  ", offset_of!(Frame, r8)),
+    ("  r9  ", offset_of!(Frame, r9)),
+    ("  r10 ", offset_of!(Frame, r10)),
+    ("  r11 ", offset_of!(Frame, r11)),
+    ("\n  r12 ", offset_of!(Frame, r12)),
+    ("  r13 ", offset_of!(Frame, r13)),
+    ("  r14 ", offset_of!(Frame, r14)),
+    ("  r15 ", offset_of!(Frame, r15)),
+    ("\n  rfl ", offset_of!(Frame, rflags)),
+    ("  cs  ", offset_of!(Frame, cs)),
+    ("  ss  ", offset_of!(Frame, ss)),
+];
+
 fn registers(out: &mut console::Writer, frame: &Frame) -> fmt::Result {
-    const PER_ROW: usize = 4;
-    let values = [
-        ("  rax ", frame.rax),
-        ("  rbx ", frame.rbx),
-        ("  rcx ", frame.rcx),
-        ("  rdx ", frame.rdx),
-        ("  rsi ", frame.rsi),
-        ("  rdi ", frame.rdi),
-        ("  rbp ", frame.rbp),
-        ("  rsp ", frame.rsp),
-        ("  r8  ", frame.r8),
-        ("  r9  ", frame.r9),
-        ("  r10 ", frame.r10),
-        ("  r11 ", frame.r11),
-        ("  r12 ", frame.r12),
-        ("  r13 ", frame.r13),
-        ("  r14 ", frame.r14),
-        ("  r15 ", frame.r15),
-        ("  rfl ", frame.rflags),
-        ("  cs  ", frame.cs),
-        ("  ss  ", frame.ss),
-        ("  cr3 ", cpu::table_root()),
-    ];
-    for (index, (name, number)) in values.into_iter().enumerate() {
-        value(out, name, number, if index % PER_ROW == PER_ROW - 1 { "\n" } else { "" })?;
+    for (label, offset) in REGISTERS {
+        // SAFETY: the offset is that of one of the frame's fields, which are all `u64`.
+        let number = unsafe { core::ptr::from_ref(frame).byte_add(offset).cast::<u64>().read() };
+        value(out, label, number, "")?;
     }
-    Ok(())
+    value(out, "  cr3 ", cpu::table_root(), "\n")
 }
