@@ -104,7 +104,7 @@ fn the_kernel_one_stands_in_is_built_and_booted() {
     assert!(!seen.stderr.contains("Compiling"), "{}", seen.stderr);
 
     let seen = w.see("", &["run"]).expect(2);
-    seen.says("error: several kernels here; choose one with -p: one, two");
+    seen.says("error: several kernels here: one, two; choose one with -p");
     w.see("", &["run", "-p", "two"]).expect(0);
     w.see("one", &["run", "-p", "two", "--", "f"]).expect(1);
     w.see("", &["run", "-p", "three"])
@@ -231,5 +231,5 @@ fn test_runs_the_tests_and_boots_every_machine() {
     w.see("", &["test"]).expect(101).says("the tests do not build");
 
     w.kernel("two");
-    w.see("", &["test"]).expect(2).says("several kernels here; choose one with -p: one, two");
+    w.see("", &["test"]).expect(2).says("several kernels here: one, two; choose one with -p");
 }
