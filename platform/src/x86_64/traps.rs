@@ -34,6 +34,13 @@ pub const STUB_BYTES: u64 = 5;
 /// Breakpoint (#BP), the one exception that is often meant.
 pub const BREAKPOINT: u8 = 3;
 
+/// Raises a breakpoint exception (`int3`). Without a handler for [`BREAKPOINT`] that is the end of the
+/// kernel, with a report of where it stood.
+pub fn breakpoint() {
+    // SAFETY: INT3 enters the handler, which preserves everything it does not mean to change.
+    unsafe { core::arch::asm!("int3") }
+}
+
 /// The interrupted processor state, as the entry code lays it out on the handler's stack. A handler
 /// may change it; the interrupted code goes on with what stands here.
 #[derive(Clone, Debug)]

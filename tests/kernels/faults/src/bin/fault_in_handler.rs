@@ -17,7 +17,6 @@ fn handler(_frame: &mut Frame) -> Outcome {
 
 fn main(_boot: &'static BootInfo) -> Exit {
     traps::handle(traps::BREAKPOINT, handler);
-    // SAFETY: a breakpoint changes nothing by itself.
-    unsafe { core::arch::asm!("int3") };
+    traps::breakpoint();
     Exit::Success
 }
