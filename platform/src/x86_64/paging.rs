@@ -117,7 +117,7 @@ impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
     ) -> Result<(), OutOfTables> {
         let mask = span(level) - 1;
         let pages = level <= 2 || level == 3 && self.gigabyte_pages;
-        let whole = (range.start + mask & !mask)..(range.end & !mask);
+        let whole = ((range.start + mask) & !mask)..(range.end & !mask);
         if !pages || whole.is_empty() {
             return self.descend(table, level, range, flags);
         }
@@ -343,7 +343,7 @@ mod tests {
                 let found = ranges.iter().find(|(range, _)| range.contains(&page));
                 found.filter(|_| page != MIB + 0xa000).map(|(_, flags)| (page, *flags))
             };
-            let near = |edge: u64| (edge.saturating_sub(64 * PAGE_SIZE)..edge + 64 * PAGE_SIZE);
+            let near = |edge: u64| edge.saturating_sub(64 * PAGE_SIZE)..edge + 64 * PAGE_SIZE;
             let edges: Vec<u64> = ranges.iter().flat_map(|(r, _)| [r.start, r.end]).collect();
             let pages = edges.into_iter().flat_map(near).step_by(PAGE_SIZE as usize);
             let coarse = (0..8 * GIB).step_by(MIB as usize / 2);

@@ -93,8 +93,8 @@ pub enum Outcome {
 /// any lock: it must not wait for one, and must not allocate.
 pub type Handler = fn(&mut Frame) -> Outcome;
 
-const NONE: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
-static HANDLERS: [AtomicPtr<()>; VECTORS] = [NONE; VECTORS];
+static HANDLERS: [AtomicPtr<()>; VECTORS] =
+    [const { AtomicPtr::new(core::ptr::null_mut()) }; VECTORS];
 
 /// Registers `handler` for `vector`, in place of the one before it.
 pub fn handle(vector: u8, handler: Handler) {

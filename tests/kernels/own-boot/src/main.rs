@@ -7,6 +7,8 @@
 
 use core::arch::{asm, global_asm};
 
+// Nothing is called by name, so the crate must be named for its symbols to be linked.
+use freestone_mem as _;
 use freestone_rt::console::{self, Console};
 use freestone_rt::println;
 
