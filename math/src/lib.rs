@@ -24,6 +24,7 @@
 
 #![cfg_attr(not(test), no_std)]
 
+mod corrected;
 pub mod export;
 mod float;
 #[cfg(test)]
