@@ -175,19 +175,19 @@ macro_rules! export_pair {
     ($($source:literal, $what:literal:
         $($name:ident($($argument:ident: $type:ty),*; $second:ty) -> $result:ty),+;)*) => {
         $($(
-        #[doc = concat!($what, "\n\n- Source: ", $source, ".")]
-        ///
-        /// # Safety
-        ///
-        /// - `second` is aligned and writable.
-        #[cfg_attr(all(feature = "export", panic = "abort", not(test)), unsafe(no_mangle))]
-        pub unsafe extern "C" fn $name($($argument: $type,)* second: *mut $second) -> $result {
-            let (result, other) = libm::$name($($argument),*);
-            // SAFETY: the caller promised a place for the second result.
-            unsafe { *second = other };
-            result
-        }
-    )+)*
+            #[doc = concat!($what, "\n\n- Source: ", $source, ".")]
+            ///
+            /// # Safety
+            ///
+            /// - `second` is aligned and writable.
+            #[cfg_attr(all(feature = "export", panic = "abort", not(test)), unsafe(no_mangle))]
+            pub unsafe extern "C" fn $name($($argument: $type,)* second: *mut $second) -> $result {
+                let (result, other) = libm::$name($($argument),*);
+                // SAFETY: the caller promised a place for the second result.
+                unsafe { *second = other };
+                result
+            }
+        )+)*
 
         #[cfg(test)]
         pub(crate) const PAIRS: &[&str] = &[$($(stringify!($name)),+),*];
