@@ -25,8 +25,7 @@ freestone::entry!(main);
 
 /// By now the machine is up: memory is mapped, faults are caught, the heap is filled.
 fn main(boot: &'static BootInfo) -> Exit {
-    let level =
-        if boot.has_argument("verbose") { LevelFilter::Trace } else { LevelFilter::Info };
+    let level = if boot.has_argument("verbose") { LevelFilter::Trace } else { LevelFilter::Info };
     if let Err(refused) = freestone::logger::init(level) {
         println!("no log: {refused}");
     }

@@ -50,7 +50,11 @@ fn boot(boot: &'static BootInfo) -> Result<(), Finding> {
     }
     println!("command line  {:?}", boot.command_line());
     for module in boot.modules() {
-        println!("module        {} bytes, {}", module.bytes.len(), module.command_line.escape_ascii());
+        println!(
+            "module        {} bytes, {}",
+            module.bytes.len(),
+            module.command_line.escape_ascii()
+        );
     }
     match boot.rsdp() {
         Some(address) => println!("ACPI          root pointer at {address:#x}"),

@@ -74,33 +74,36 @@ macro_rules! entry {
              in the Cargo.toml at the workspace root, and `test = false, bench = false` to the \
              kernel's [[bin]]"
         );
-        $crate::entry!(@panic [$($option $value)*]);
-        $crate::entry!(@shims [$($option $value)*]);
-        $crate::entry!(@allocator [$($option $value)*] $main);
+        $crate::entry!(@check $($option $value)*);
+        $crate::entry!(@panic $($option)*);
+        $crate::entry!(@shims $($option)*);
+        $crate::entry!(@allocator $main, $($option)*);
     };
 
-    (@panic [panic none $($rest:tt)*]) => {};
-    (@panic [$option:ident $value:ident $($rest:tt)*]) => { $crate::entry!(@panic [$($rest)*]); };
-    (@panic []) => { $crate::rt::panic_handler!(exit = $crate::platform::exit::crash); };
-
-    (@shims [shims none $($rest:tt)*]) => {};
-    (@shims [$option:ident $value:ident $($rest:tt)*]) => { $crate::entry!(@shims [$($rest)*]); };
-    (@shims []) => { $crate::rt::shims!(); };
-
-    (@allocator [allocator none $($rest:tt)*] $main:path) => { $crate::platform::boot!($main); };
-    (@allocator [panic none $($rest:tt)*] $main:path) => {
-        $crate::entry!(@allocator [$($rest)*] $main);
-    };
-    (@allocator [shims none $($rest:tt)*] $main:path) => {
-        $crate::entry!(@allocator [$($rest)*] $main);
-    };
-    (@allocator [$option:ident $value:ident $($rest:tt)*] $main:path) => {
+    (@check) => {};
+    (@check panic none $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
+    (@check shims none $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
+    (@check allocator none $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
+    (@check $option:ident $value:ident $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
             "entry! has no option `", ::core::stringify!($option), ": ", ::core::stringify!($value),
             "`; it knows `panic: none`, `shims: none` and `allocator: none`"
         ));
     };
-    (@allocator [] $main:path) => {
+
+    (@panic panic $($rest:ident)*) => {};
+    (@panic $option:ident $($rest:ident)*) => { $crate::entry!(@panic $($rest)*); };
+    (@panic) => { $crate::rt::panic_handler!(exit = $crate::platform::exit::crash); };
+
+    (@shims shims $($rest:ident)*) => {};
+    (@shims $option:ident $($rest:ident)*) => { $crate::entry!(@shims $($rest)*); };
+    (@shims) => { $crate::rt::shims!(); };
+
+    (@allocator $main:path, allocator $($rest:ident)*) => { $crate::platform::boot!($main); };
+    (@allocator $main:path, $option:ident $($rest:ident)*) => {
+        $crate::entry!(@allocator $main, $($rest)*);
+    };
+    (@allocator $main:path,) => {
         #[global_allocator]
         static FREESTONE_HEAP: $crate::alloc_glue::Heap = $crate::alloc_glue::Heap::new();
 

@@ -3,7 +3,7 @@
 //! A function that keeps a frame pointer starts with `push rbp; mov rbp, rsp` (or its like on other
 //! machines), so that memory at the frame pointer holds the caller's frame pointer, and the word
 //! above it the return address. Prebuilt `core` keeps them; a kernel's own code does when built with
-//! `-C force-frame-pointers=yes` (`cargo freestone run` does). Where a function keeps none, its
+//! `-C force-frame-pointers=yes`, by RUSTFLAGS or in `.cargo/config.toml`. Where a function keeps none, its
 //! frame is missing or the chain ends early. So nothing read here is trusted: every frame must lie
 //! on a known stack, above the one before it if that was on the same stack (a handler's chain leads
 //! to the stack it interrupted), and every return address inside the kernel's code. Their number is

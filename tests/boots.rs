@@ -1,0 +1,78 @@
+//! Kernels that do what they should, on every machine.
+
+use freestone_tests::{MACHINES, Profile, boot, kernel, status};
+
+#[test]
+fn the_tour_succeeds_on_every_machine_in_16_mib() {
+    for profile in [Profile::Dev, Profile::Release] {
+        let image = kernel("example-kernel", "example-kernel", profile);
+        for machine in MACHINES {
+            let arguments = ["--machine", machine, "-m", "16", "--", "oneshot key=value"];
+            boot(&image, &arguments).expect(
+                status::SUCCESS,
+                &[
+                    "PVH, start_info version 1",
+                    "QEMU TCG",
+                    "16550",
+                    "\"oneshot key=value\"",
+                    "Usable",
+                    "333283335000",
+                    "the 3",
+                    "1.4142135623730951",
+                    "measured against the PIT",
+                    "was caught",
+                    "VERDICT: success",
+                ],
+            );
+        }
+    }
+}
+
+#[test]
+fn hello_needs_2_mib() {
+    let image = kernel("kernel-hello", "kernel-hello", Profile::Release);
+    for machine in MACHINES {
+        let arguments = ["--machine", machine, "-m", "2"];
+        boot(&image, &arguments).expect(status::SUCCESS, &["Hello, world"]);
+    }
+}
+
+#[test]
+fn large_memory_is_mapped_and_used() {
+    let image = kernel("example-kernel", "example-kernel", Profile::Dev);
+    // More than the entry code maps, and on pc a region above 4 GiB: QEMU reserves, but does not
+    // touch, what the guest does not use.
+    let ended = boot(&image, &["--machine", "pc", "-m", "6144"]);
+    let ended = ended.expect(status::SUCCESS, &["0x000100000000..", "VERDICT: success"]);
+    assert!(ended.stdout.contains("RAM were free"), "{ended}");
+}
+
+#[test]
+fn a_module_arrives_whole() {
+    let image = kernel("example-kernel", "example-kernel", Profile::Dev);
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let bytes = std::fs::read(manifest).expect("this crate has a manifest").len();
+    for machine in MACHINES {
+        let arguments =
+            ["--machine", machine, "--qemu-arg=-initrd", &format!("--qemu-arg={manifest}")];
+        boot(&image, &arguments)
+            .expect(status::SUCCESS, &[&format!("module        {bytes} bytes")]);
+    }
+}
+
+#[test]
+fn a_kernel_with_its_own_boot_code_takes_rt_alone() {
+    for profile in [Profile::Dev, Profile::Release] {
+        let image = kernel("kernel-own-boot", "kernel-own-boot", profile);
+        for machine in MACHINES {
+            boot(&image, &["--machine", machine]).expect(
+                status::CRASH,
+                &[
+                    "booted by code of its own, PVH magic 0x336ec578, 0.667",
+                    "KERNEL PANIC at tests/kernels/own-boot/src/main.rs:",
+                    "and it panics with rt's handler",
+                ],
+            );
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Kernels that go wrong: each must end with its report and its status, never in silence.
+
+use std::time::{Duration, Instant};
+
+use freestone_tests::{Profile, Scratch, boot, cargo, kernel, root, run, status};
+
+/// Runs one of the kernels in `kernels/faults` in both profiles.
+#[track_caller]
+fn check(name: &str, expected: i32, texts: &[&str]) {
+    for profile in [Profile::Dev, Profile::Release] {
+        let image = kernel("kernel-faults", name, profile);
+        boot(&image, &["--timeout", "30"]).expect(expected, texts);
+    }
+}
+
+#[test]
+fn a_panic_tells_where_and_why() {
+    check(
+        "panic",
+        status::CRASH,
+        &["KERNEL PANIC at tests/kernels/faults/src/bin/panic.rs:", "the answer is 54"],
+    );
+}
+
+#[test]
+fn a_panic_inside_a_panic_message_still_ends() {
+    check(
+        "panic_in_message",
+        status::CRASH,
+        &["KERNEL PANIC", "the first panic", "PANIC WHILE PANICKING", "the second panic"],
+    );
+}
+
+#[test]
+fn a_panic_while_the_console_is_locked_still_prints() {
+    check(
+        "panic_while_printing",
+        status::CRASH,
+        &["half a line, ", "KERNEL PANIC at", "inside print"],
+    );
+}
+
+#[test]
+fn an_unmapped_read_is_decoded() {
+    check(
+        "page_fault",
+        status::CRASH,
+        &[
+            "EXCEPTION: page fault (#PF), vector 14, at 0x00000000001",
+            "reading 0x0000456789abcd00: nothing is mapped there",
+            "rax ",
+            "cr3 ",
+            "backtrace",
+            "at   0x00000000001",
+        ],
+    );
+}
+
+#[test]
+fn a_null_pointer_is_called_one() {
+    check(
+        "null_pointer",
+        status::CRASH,
+        &["page fault", "writing 0x0000000000000010: nothing is mapped there", "a null pointer"],
+    );
+}
+
+#[test]
+fn code_is_read_only() {
+    check(
+        "write_to_text",
+        status::CRASH,
+        &["page fault", "writing 0x", "the page is read-only", "in the kernel's code"],
+    );
+}
+
+#[test]
+fn variables_are_not_executable() {
+    check(
+        "execute_data",
+        status::CRASH,
+        &["page fault", "executing 0x", "the page is not executable", "variables and stacks"],
+    );
+}
+
+#[test]
+fn a_stack_overflow_names_the_stack() {
+    check(
+        "stack_overflow",
+        status::CRASH,
+        &["page fault", "STACK OVERFLOW: the boot stack ran into its guard page"],
+    );
+}
+
+#[test]
+fn heap_exhaustion_is_reported_and_then_a_panic() {
+    check(
+        "heap_exhaustion",
+        status::CRASH,
+        &[
+            "heap exhausted: no room for 1099511627776 bytes",
+            "a terabyte was refused",
+            "KERNEL PANIC",
+            "memory allocation of",
+        ],
+    );
+}
+
+#[test]
+fn a_fault_inside_a_handler_is_reported_as_such() {
+    check(
+        "fault_in_handler",
+        status::CRASH,
+        &[
+            "page fault",
+            "raised inside an exception handler",
+            "reading 0x0000456789abcd00",
+            // The trace crosses from the handler's stack to the interrupted one.
+            "from 0x",
+        ],
+    );
+}
+
+#[test]
+fn endless_faults_end_in_a_double_fault() {
+    check(
+        "endless_faults",
+        status::CRASH,
+        &["double fault (#DF)", "STACK OVERFLOW: the exception stack"],
+    );
+}
+
+#[test]
+fn an_undeliverable_exception_is_a_double_fault() {
+    check(
+        "double_fault",
+        status::CRASH,
+        &["double fault (#DF)", "an exception could not be delivered"],
+    );
+}
+
+#[test]
+fn a_triple_fault_is_a_crash_not_a_success() {
+    check("triple_fault", status::CRASH, &["about to reset"]);
+}
+
+#[test]
+fn failure_is_told_from_crash() {
+    check("failure", status::FAILURE, &["it did not work out"]);
+}
+
+#[test]
+fn a_hang_ends_at_the_timeout_with_its_last_words() {
+    let image = kernel("kernel-faults", "hang", Profile::Dev);
+    let start = Instant::now();
+    let ended = boot(&image, &["--timeout", "2"]).expect(status::TIMEOUT, &["the last words"]);
+    assert!(ended.stderr.contains("the last words"), "not repeated in the message: {ended}");
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(20), "a timeout of 2 s took {took:?}");
+}
+
+#[test]
+fn frame_pointers_make_the_trace_complete() {
+    let scratch = Scratch::new("frame-pointers");
+    let mut command = cargo(root());
+    command.env("RUSTFLAGS", "-Cforce-frame-pointers=yes");
+    command.args(["build", "--quiet", "-p", "kernel-faults", "--bin", "panic", "--target-dir"]);
+    let built = run(command.arg(scratch.path()));
+    assert_eq!(built.status, Some(0), "{built}");
+    let ended = boot(&scratch.path().join("debug/panic"), &[]);
+    let ended = ended.expect(status::CRASH, &["KERNEL PANIC"]);
+    let frames = ended.stdout.matches("\n  from 0x").count();
+    // core's panic function, main, what entry! put around it, boot, the entry code.
+    assert!(frames >= 5, "only {frames} frames: {ended}");
+}
