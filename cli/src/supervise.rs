@@ -245,8 +245,8 @@ fn nap(deadline: Option<Instant>) -> Duration {
 }
 
 fn stop(child: &mut Child, how: Stop) {
-    // Not reaped yet, so the id is still its own; and its group exists, for spawning returned only
-    // after exec.
+    // The group exists, for spawning returned only after exec. The child may have been reaped, but
+    // only a moment ago (its output was still on the way): its id has not come round again.
     let id = child.id().cast_signed();
     let target = if how == Stop::Ask { id } else { -id };
     if how != Stop::Kill {
