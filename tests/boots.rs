@@ -1,6 +1,6 @@
 //! Kernels that do what they should, on every machine.
 
-use freestone_tests::{MACHINES, Profile, boot, kernel, status};
+use freestone_tests::{MACHINES, Profile, boot, kernel, long, status};
 
 #[test]
 fn the_tour_succeeds_on_every_machine_in_16_mib() {
@@ -45,6 +45,23 @@ fn large_memory_is_mapped_and_used() {
     let ended = boot(&image, &["--machine", "pc", "-m", "6144"]);
     let ended = ended.expect(status::SUCCESS, &["0x000100000000..", "VERDICT: success"]);
     assert!(ended.stdout.contains("RAM were free"), "{ended}");
+}
+
+#[test]
+fn any_amount_of_memory_will_do() {
+    // Odd sizes end in the middle of a huge page; with --long, every size in a range and large ones.
+    let mut sizes = vec![2, 3, 5, 17, 1025];
+    if long() {
+        sizes.extend(2..=130);
+        sizes.extend([511, 1023, 1024, 2047, 2048, 2049, 3071, 3073, 4096, 5000, 8192]);
+    }
+    let image = kernel("kernel-hello", "kernel-hello", Profile::Dev);
+    for mib in sizes {
+        for machine in MACHINES {
+            let arguments = ["--machine", machine, "-m", &mib.to_string()];
+            boot(&image, &arguments).expect(status::SUCCESS, &["Hello, world"]);
+        }
+    }
 }
 
 #[test]

@@ -5,47 +5,33 @@ use std::process::Command;
 
 use freestone_tests::{Ended, MACHINES, Scratch, boot, cargo, root, run, status, target};
 
-const MAIN: &str = "\
-#![no_std]
-#![no_main]
-freestone::entry!(main);
-fn main(boot: &'static freestone::BootInfo) -> freestone::Exit {
-    freestone::println!(\"hello from outside, {}\", boot.protocol());
-    freestone::Exit::Success
+/// The README's kernel: these tests build what it shows, not a copy of it.
+const README: &str = include_str!("../README.md");
+
+/// The code block that follows a line with `title` in the README.
+fn shown(title: &str) -> &'static str {
+    let block = README.split_once(&format!("`{title}`\n```")).map(|(_, rest)| rest);
+    let block = block.and_then(|rest| rest.split_once("```")).map(|(block, _)| block);
+    let code = block.and_then(|block| block.split_once('\n')).map(|(_language, code)| code);
+    code.unwrap_or_else(|| panic!("the README shows no {title}"))
 }
-";
 
-const BUILD: &str = "\
-fn main() {
-    println!(\"cargo::rustc-link-arg-bins=@{}\", std::env::var(\"DEP_FREESTONE_LINK\").unwrap());
-}
-";
-
-const PROFILES: &str = "\
-[profile.dev]
-panic = \"abort\"
-[profile.release]
-panic = \"abort\"
-";
-
-/// One dependency, the profile lines, nothing else.
-fn manifest(name: &str, profiles: &str) -> String {
+/// The README's manifest, with the kit from this repository and under another name.
+fn manifest(name: &str) -> String {
     let facade = root().join("freestone");
-    format!(
-        "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
-         [dependencies]\nfreestone = {{ path = {:?} }}\n{profiles}",
-        facade.display().to_string()
-    )
+    let path = format!("freestone = {{ path = {:?} }}", facade.display().to_string());
+    let (published, named) = ("freestone = \"0.1\"", "name = \"my-kernel\"");
+    let shown = shown("Cargo.toml");
+    assert!(shown.contains(published) && shown.contains(named), "the README's manifest changed");
+    shown.replace(published, &path).replace(named, &format!("name = {name:?}"))
 }
 
-/// A folder with that kernel; parts are left out or replaced by the tests.
-fn project(name: &str, profiles: &str, build: Option<&str>, main: &str) -> Scratch {
+/// A folder with that kernel; tests replace parts of it.
+fn project(name: &str) -> Scratch {
     let scratch = Scratch::new(name);
-    scratch.write("Cargo.toml", &manifest(name, profiles));
-    scratch.write("src/main.rs", main);
-    if let Some(build) = build {
-        scratch.write("build.rs", build);
-    }
+    scratch.write("Cargo.toml", &manifest(name));
+    scratch.write("src/main.rs", shown("src/main.rs"));
+    scratch.write("build.rs", shown("build.rs"));
     scratch
 }
 
@@ -68,7 +54,7 @@ fn refused(project: &Scratch, advice: &str) {
 
 #[test]
 fn a_kernel_builds_with_plain_cargo_and_boots() {
-    let project = project("outside", PROFILES, Some(BUILD), MAIN);
+    let project = project("outside");
     for (arguments, folder) in [(&[][..], "debug"), (&["--release"][..], "release")] {
         let mut command = cargo(project.path());
         command.env_remove("CARGO_TARGET_DIR").args(["build", "--quiet"]).args(arguments);
@@ -77,7 +63,7 @@ fn a_kernel_builds_with_plain_cargo_and_boots() {
         let image = project.path().join("target").join(folder).join("outside");
         for machine in MACHINES {
             boot(&image, &["--machine", machine])
-                .expect(status::SUCCESS, &["hello from outside, PVH"]);
+                .expect(status::SUCCESS, &["hello from QEMU TCG, 3.143"]);
         }
     }
 
@@ -90,7 +76,7 @@ fn a_kernel_builds_with_plain_cargo_and_boots() {
     // The tool finds the kernel in the folder it is called in.
     let mut tool = freestone_tests::tool();
     tool.current_dir(project.path()).env_remove("CARGO_TARGET_DIR").arg("run");
-    run(&mut tool).expect(status::SUCCESS, &["hello from outside"]);
+    run(&mut tool).expect(status::SUCCESS, &["hello from"]);
 }
 
 #[test]
@@ -110,7 +96,8 @@ fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 extern \"C\" fn rust_eh_personality() {}
 ";
-    let project = project("refusals", PROFILES, Some(BUILD), main);
+    let project = project("refusals");
+    project.write("src/main.rs", main);
     let built = build(&project);
     assert_eq!(built.status, Some(0), "{built}");
     let image = shared_target().join("debug/refusals");
@@ -122,14 +109,17 @@ extern \"C\" fn rust_eh_personality() {}
 
 #[test]
 fn a_forgotten_build_script_is_named() {
-    let project = project("no-build", PROFILES, None, MAIN);
+    let project = project("no-build");
+    project.remove("build.rs");
     refused(&project, "freestone_linker_script_missing__add_the_build_rs_from_the_README");
 }
 
 #[test]
 fn a_forgotten_profile_line_is_named() {
-    let project = project("no-abort", "", Some(BUILD), MAIN);
-    refused(&project, "panic = \\\"abort\\\"".replace('\\', "").as_str());
+    let project = project("no-abort");
+    let unwinding = manifest("no-abort").replace("panic = \"abort\"", "");
+    project.write("Cargo.toml", &unwinding);
+    refused(&project, "add `panic = \"abort\"` to [profile.dev]");
 }
 
 #[test]
@@ -140,18 +130,20 @@ fn a_forgotten_entry_is_named() {
 use freestone as _;
 freestone::rt::runtime!(exit = freestone::platform::exit::crash);
 ";
-    let project = project("no-entry", PROFILES, Some(BUILD), main);
+    let project = project("no-entry");
+    project.write("src/main.rs", main);
     refused(&project, "add `freestone::entry!(main);`");
 }
 
 #[test]
 fn an_undefined_c_function_is_named_not_taken_from_the_host() {
-    let main = MAIN.replace(
+    let main = shown("src/main.rs").replace(
         "    freestone::Exit::Success",
         "    unsafe extern \"C\" { fn getpid() -> i32; }\n\
          \x20   // SAFETY: never runs: the host's C library must not be found.\n\
          \x20   freestone::println!(\"{}\", unsafe { getpid() });\n    freestone::Exit::Success",
     );
-    let project = project("libc", PROFILES, Some(BUILD), &main);
+    let project = project("libc");
+    project.write("src/main.rs", &main);
     refused(&project, "undefined symbol: getpid");
 }

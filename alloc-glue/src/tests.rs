@@ -240,7 +240,7 @@ impl Shadow<'_> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 400,
+        cases: if std::env::var_os("FREESTONE_LONG").is_some() { 40_000 } else { 400 },
         rng_seed: RngSeed::Fixed(0x0f5e_ed5e_ed00),
         failure_persistence: None,
         ..ProptestConfig::default()
@@ -523,7 +523,7 @@ fn the_counters_print_as_one_line() {
     };
     assert_eq!(
         format!("{stats}"),
-        "812 KiB of 20 MiB in 2 regions, peak 9999 bytes; 120 allocations, 80 frees, \
+        "812 KiB of 20 MiB in 2 region(s), peak 9999 bytes; 120 allocations, 80 frees, \
          12 reallocations (5 in place), 0 failures"
     );
 }

@@ -138,6 +138,8 @@ fn numbers(_boot: &'static BootInfo) -> Result<(), Finding> {
     println!("sine of 1         {:.15}", black_box(1.0_f64).sin());
     println!("e to the pi       {:.12}", core::f64::consts::PI.exp());
     println!("2 to the -1022    {:e}", two.powi(-1022));
+    let tenth = black_box(0.1_f64);
+    println!("0.1 * 10 - 1      {:e}, rounded once", tenth.mul_add(10.0, -1.0));
 
     let large = black_box(u128::MAX / 3);
     let divisor = black_box(1_000_000_007_u128);
@@ -146,6 +148,7 @@ fn numbers(_boot: &'static BootInfo) -> Result<(), Finding> {
 
     ensure(two.sqrt() == core::f64::consts::SQRT_2, "the square root of 2 is wrong")?;
     ensure((black_box(1.0_f64).sin() - 0.841_470_984_807_896_5).abs() < 1e-15, "sin(1) is wrong")?;
+    ensure(tenth.mul_add(10.0, -1.0) == 5.551_115_123_125_783e-17, "a fused sum is wrong")?;
     ensure(two.powi(-1022) == f64::MIN_POSITIVE, "a power of 2 is wrong")?;
     ensure(quotient * divisor + rest == large && rest < divisor, "128-bit division is wrong")
 }

@@ -251,7 +251,7 @@ fn zero_bytes_at_a_dangling_pointer_are_not_touched() {
 fn larger_sizes_match_naive() {
     const MEMORY: usize = 20_000;
     let config = ProptestConfig {
-        cases: 300,
+        cases: if std::env::var_os("FREESTONE_LONG").is_some() { 30_000 } else { 300 },
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(0xf4ee_5704),
         ..ProptestConfig::default()

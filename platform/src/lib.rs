@@ -5,14 +5,22 @@
 //! long mode, faults are reported with registers and a trace, memory is mapped so that nothing is
 //! both writable and executable, and `print!` works. What the loader told is in [`BootInfo`].
 //!
-//! ```ignore
-//! freestone_platform::boot!(main);
-//! fn main(boot: &'static freestone_platform::BootInfo) -> freestone_platform::Exit { … }
+//! ```
+//! use freestone_platform::{BootInfo, Exit};
+//!
+//! // In a kernel: freestone_platform::boot!(kernel_main);
+//! fn kernel_main(boot: &'static BootInfo) -> Exit {
+//!     if boot.has_argument("selftest") && boot.memory().usable_bytes() < 16 << 20 {
+//!         return Exit::Failure;
+//!     }
+//!     Exit::Success
+//! }
+//! # fn main() {}
 //! ```
 //!
 //! Most kernels take the façade crate `freestone` instead, whose `entry!` adds panic handler and heap.
 //!
-//! The machine-independent surface is in [`boot_info`], [`console`], [`exit`], [`memory`] and
+//! The machine-independent surface is in [`boot_info`], [`console`], [`mod@exit`], [`memory`] and
 //! [`time`]; what only one machine has is in its own module ([`x86_64`]).
 
 #![no_std]

@@ -6,29 +6,44 @@
 //! would break every host test that links it.
 //!
 //! - [`console`]: a registry of consoles, `print!` and `println!`.
-//! - [`panic`]: a report that always comes out: it takes no lock, and a panic while panicking
+//! - [`mod@panic`]: a report that always comes out: it takes no lock, and a panic while panicking
 //!   still prints and ends.
 //! - [`backtrace`]: return addresses by following frame pointers, inside bounds that are checked.
 //! - [`number`]: numbers in reports, without `core`'s padding machinery.
-//! - [`shims`]: the unwinder's and stack protector's names.
+//! - [`mod@shims`]: the unwinder's and stack protector's names.
 //! - `logger` (feature `log`): a backend for the `log` crate.
 //!
-//! This crate knows no machine. A kernel with boot code of its own uses it like this:
+//! This crate knows no machine. A kernel with boot code of its own brings a console and a way to end:
 //!
-//! ```ignore
-//! #![no_std]
-//! #![no_main]
+//! ```
+//! use freestone_rt::console::{self, Console};
 //!
-//! freestone_rt::runtime!(exit = power_off);
+//! struct Serial;
 //!
-//! static SERIAL: Serial = Serial; // implements freestone_rt::console::Console
+//! impl Console for Serial {
+//!     fn name(&self) -> &'static str {
+//!         "serial port"
+//!     }
+//!     fn write(&self, bytes: &[u8]) {
+//!         for byte in bytes { /* wait a bounded time, then out 0x3f8, byte */ }
+//!     }
+//! }
 //!
-//! extern "C" fn main() -> ! { // called by your entry assembly
-//!     freestone_rt::console::register(&SERIAL).ok();
+//! // In the kernel: freestone_rt::runtime!(exit = power_off);
+//! fn power_off() -> ! {
+//!     loop {}
+//! }
+//!
+//! // What the entry assembly calls.
+//! extern "C" fn kernel_main() -> ! {
+//!     let _ = console::register(&Serial);
 //!     freestone_rt::println!("hello");
 //!     power_off()
 //! }
+//! # fn main() {}
 //! ```
+//!
+//! The kernel in `tests/kernels/own-boot` of the repository is this one, complete.
 
 #![no_std]
 
@@ -43,7 +58,7 @@ pub mod number;
 pub mod panic;
 pub mod shims;
 
-/// Stamps the panic handler and the [shims] into a kernel.
+/// Stamps the panic handler and the [shims](mod@shims) into a kernel.
 ///
 /// `runtime!(exit = PATH)` where `PATH` is a `fn() -> !` that ends the machine with whatever it
 /// has for "crashed". It is called after the panic has been reported, in any context, possibly

@@ -22,6 +22,11 @@ pub mod status {
     pub const TIMEOUT: i32 = 124;
 }
 
+/// Whether tests may take their time: `cargo freestone test --long`.
+pub fn long() -> bool {
+    env::var_os("FREESTONE_LONG").is_some_and(|value| value == "1")
+}
+
 /// The repository's root.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is not at the root")
@@ -174,6 +179,12 @@ impl Scratch {
         let folder = path.parent().unwrap_or(&self.0);
         let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, content));
         written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
+    /// Removes a file below it.
+    pub fn remove(&self, name: &str) {
+        let path = self.0.join(name);
+        fs::remove_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 }
 

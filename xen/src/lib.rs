@@ -69,8 +69,8 @@ impl Xen {
     /// - if the CPU does not say that there is a hypervisor: one `cpuid`, nothing else;
     /// - outside ring 0, where Xen refuses hypercalls (this is also where PV guests run, whose
     ///   hypercalls are made in another way);
-    /// - if none of the hypervisor leaves is Xen's: under another hypervisor this costs 256 `cpuid`,
-    ///   which trap there;
+    /// - if the hypervisor is another one (two more `cpuid`, which trap there; 256 if it is Hyper-V,
+    ///   under whose name Xen may hide);
     /// - if the CPU's vendor is not one that Xen runs such guests on.
     ///
     /// - Source: Xen's `public/arch-x86/cpuid.h`.

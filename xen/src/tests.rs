@@ -30,7 +30,8 @@ fn words(text: &[u8; 12]) -> [u32; 3] {
     [0, 4, 8].map(|i| u32::from_le_bytes(text[i..i + 4].try_into().unwrap()))
 }
 
-/// A machine with that vendor whose hypervisor leaves at `base` carry `signature`.
+/// A machine with that vendor whose hypervisor leaves at `base` carry `signature`. If that is not the
+/// first place, Hyper-V's come before them, as with Viridian enlightenments.
 fn machine(
     vendor: &[u8; 12],
     base: u32,
@@ -44,6 +45,10 @@ fn machine(
         (1, 0) => [0, 0, 1 << 31, 0],
         (leaf, 0) if leaf == base => [last, s0, s1, s2],
         (leaf, 0) if leaf == base + 3 => [0, 0, 2_500_000, 0],
+        (0x4000_0000, 0) => {
+            let [h0, h1, h2] = words(b"Microsoft Hv");
+            [0x4000_0005, h0, h1, h2]
+        }
         _ => [0; 4],
     }
 }
@@ -68,6 +73,18 @@ fn xen_is_found_at_every_place_it_can_be() {
         let found = cpuid::find(machine(AMD, base, XEN, base + 5));
         assert_eq!(found, Some(Found { extension: Extension::Svm, base }));
     }
+}
+
+#[test]
+fn another_hypervisor_is_asked_once() {
+    let read = RefCell::new(Vec::new());
+    let kvm = machine(AMD, 0x4000_0000, b"KVMKVMKVM\0\0\0", 0x4000_0001);
+    let found = cpuid::find(|leaf, sub_leaf| {
+        read.borrow_mut().push(leaf);
+        kvm(leaf, sub_leaf)
+    });
+    assert_eq!(found, None);
+    assert_eq!(*read.borrow(), [1, 0, 0x4000_0000]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(super) fn start(entry_ticks: u64) {
     BOOT_TICKS.store(entry_ticks, Ordering::Relaxed);
 }
 
-/// Ticks since [`start`]'s moment.
+/// Ticks since the image's first instruction.
 pub fn ticks_since_boot() -> u64 {
     cpu::ticks().saturating_sub(BOOT_TICKS.load(Ordering::Relaxed))
 }
