@@ -1,0 +1,14 @@
+//! Links with the simplest script there is and Freestone's arguments.
+
+use std::env;
+use std::path::PathBuf;
+
+use freestone_targets::LinkInput;
+
+fn main() {
+    println!("cargo::rerun-if-changed=../own-boot/own.ld");
+    let directory = PathBuf::from(env::var_os("OUT_DIR").unwrap());
+    let response_file =
+        LinkInput::with_script(include_str!("../own-boot/own.ld")).write(&directory).unwrap();
+    println!("cargo::rustc-link-arg-bins=@{}", response_file.display());
+}
