@@ -44,8 +44,8 @@ pub fn report(info: &PanicInfo<'_>, exit: fn() -> !) -> ! {
     exit()
 }
 
-/// `at FILE:LINE:COLUMN` first: it cannot fail, the message can.
-fn describe(out: &mut console::Writer, info: &PanicInfo<'_>) {
+/// Writes where the panic was and its message. The place comes first: it cannot fail, the message can.
+pub fn describe(out: &mut console::Writer, info: &PanicInfo<'_>) {
     if let Some(place) = info.location() {
         let _ = out.write_str(" at ");
         // Not `{}` of a string or an integer: see `number`.

@@ -1,0 +1,135 @@
+//! What only a machine shows: traps, memory, time.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use freestone::traps::{self, Frame, Outcome};
+use freestone::{memory, time};
+
+freestone_harness::harness!();
+
+/// Counts the breakpoints it lets pass.
+static PASSED: AtomicU64 = AtomicU64::new(0);
+
+fn pass(frame: &mut Frame) -> Outcome {
+    assert_eq!(frame.vector(), traps::BREAKPOINT);
+    PASSED.fetch_add(1, Ordering::Relaxed);
+    Outcome::Handled
+}
+
+freestone_harness::tests! {
+    fn a_breakpoint_is_caught_and_survived() {
+        traps::handle(traps::BREAKPOINT, pass);
+        for _ in 0..100 {
+            traps::breakpoint();
+        }
+        assert_eq!(PASSED.load(Ordering::Relaxed), 100);
+    }
+
+    fn a_handler_changes_no_register() {
+        traps::handle(traps::BREAKPOINT, clobber);
+        let (general, vector): (u64, u64);
+        // SAFETY: every register written is declared, the stack is used through push and pop alone;
+        // the breakpoint is handled.
+        unsafe {
+            asm!(
+                "mov r8, 0x1111", "mov r9, 0x2222", "mov r10, 0x3333", "mov r11, 0x4444",
+                "mov rsi, 0x5555", "mov rdi, 0x6666",
+                "movq xmm7, r8", "movq xmm15, r9",
+                "std", "int3", "pushfq", "pop rax", "cld",
+                "and eax, 0x400",
+                "sub r8, 0x1111", "sub r9, 0x2222", "sub r10, 0x3333", "sub r11, 0x4444",
+                "sub rsi, 0x5555", "sub rdi, 0x6666",
+                "sub rax, 0x400",
+                "or r8, r9", "or r10, r11", "or rsi, rdi", "or r8, r10", "or r8, rsi", "or rax, r8",
+                "movq rcx, xmm7", "movq rdx, xmm15",
+                "sub rcx, 0x1111", "sub rdx, 0x2222", "or rcx, rdx",
+                out("rax") general, out("rcx") vector, out("rdx") _, out("rsi") _, out("rdi") _,
+                out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+                out("xmm7") _, out("xmm15") _,
+            );
+        }
+        assert_eq!(general, 0, "a general register or the direction flag");
+        assert_eq!(vector, 0, "an SSE register");
+    }
+
+    fn the_red_zone_survives_a_breakpoint() {
+        traps::handle(traps::BREAKPOINT, clobber);
+        let kept: u64;
+        // SAFETY: writes below the stack pointer, inside the 128 bytes that the ABI gives to leaf
+        // code; `nostack` is absent, so the compiler keeps its own data out of there.
+        unsafe {
+            asm!(
+                "lea rcx, [rsp - 128]",
+                "mov rax, 0x0123456789abcdef",
+                "mov [rcx], rax", "mov [rcx + 64], rax", "mov [rcx + 120], rax",
+                "int3",
+                "mov rdx, rax",
+                "and rdx, [rcx]", "and rdx, [rcx + 64]", "and rdx, [rcx + 120]",
+                "sub rax, rdx",
+                out("rax") kept, out("rcx") _, out("rdx") _,
+            );
+        }
+        assert_eq!(kept, 0);
+    }
+
+    #[should_panic(expected = "attempt to divide by zero")]
+    fn a_division_by_zero_is_a_panic_in_rust() {
+        let zero = core::hint::black_box(0);
+        let _ = core::hint::black_box(1 / zero);
+    }
+
+    fn free_memory_is_writable_up_to_its_end() {
+        // The heap has it all: take most of it and write to both ends of each page.
+        let mut blocks = alloc::vec::Vec::new();
+        while let Ok(block) = try_block(1 << 20) {
+            blocks.push(block);
+        }
+        assert!(blocks.len() > 32, "only {} MiB", blocks.len());
+        for (number, block) in blocks.iter_mut().enumerate() {
+            for page in block.chunks_mut(memory::PAGE_SIZE as usize) {
+                page[0] = number as u8;
+                *page.last_mut().unwrap() = !(number as u8);
+            }
+        }
+        for (number, block) in blocks.iter().enumerate() {
+            assert!(block.chunks(4096).all(|p| p[0] == number as u8 && p[4095] == !(number as u8)));
+        }
+    }
+
+    fn time_does_not_go_back() {
+        let mut latest = time::now();
+        for _ in 0..10_000 {
+            let now = time::now();
+            assert!(now >= latest, "{now:?} after {latest:?}");
+            latest = now;
+        }
+    }
+}
+
+/// Fills the registers that a call may change with something else.
+fn clobber(_frame: &mut Frame) -> Outcome {
+    // SAFETY: every register written is declared.
+    unsafe {
+        asm!(
+            "mov rax, -1", "mov rcx, rax", "mov rdx, rax", "mov rsi, rax", "mov rdi, rax",
+            "mov r8, rax", "mov r9, rax", "mov r10, rax", "mov r11, rax",
+            "pcmpeqd xmm7, xmm7", "pcmpeqd xmm15, xmm15",
+            out("rax") _, out("rcx") _, out("rdx") _, out("rsi") _, out("rdi") _,
+            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+            out("xmm7") _, out("xmm15") _,
+        );
+    }
+    Outcome::Handled
+}
+
+fn try_block(bytes: usize) -> Result<alloc::vec::Vec<u8>, alloc::collections::TryReserveError> {
+    let mut block = alloc::vec::Vec::new();
+    block.try_reserve_exact(bytes)?;
+    block.resize(bytes, 0);
+    Ok(block)
+}
