@@ -1,0 +1,504 @@
+//! ELF, 32 or 64 bits, either byte order, linked or not, as one set of plain structures.
+//!
+//! Headers are checked when an [`Object`] is made: every section, segment and symbol table lies inside the
+//! file, so what is handed out afterwards are slices. The copies made here are of a size in
+//! proportion to the file's own tables; contents are never copied.
+
+use std::borrow::Cow;
+
+use object::Endianness;
+use object::elf;
+use object::read::StringTable;
+use object::read::elf::{FileHeader, ProgramHeader as _, SectionHeader as _, Sym as _};
+
+use crate::error::{Error, Problem};
+use crate::functions::{self, Function};
+use crate::names;
+use crate::symbols::{Binding, Place, Symbol, SymbolKind, Visibility};
+
+/// What kind of processor the code is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Machine {
+    /// 64-bit x86.
+    X86_64,
+    /// 32-bit x86.
+    X86,
+    /// 64-bit Arm.
+    Aarch64,
+    /// RISC-V, 32 or 64 bits.
+    Riscv,
+    /// Another, by its number in the ELF header.
+    Other(u16),
+}
+
+/// What the linker has made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ObjectKind {
+    /// Not linked yet: a `.o` file.
+    Relocatable,
+    /// Linked at a fixed address.
+    Executable,
+    /// Linked to be loaded anywhere: a position-independent executable or a shared library.
+    Dynamic,
+}
+
+/// A section.
+#[derive(Clone, Debug)]
+pub struct Section<'data> {
+    /// Its name.
+    pub name: Cow<'data, str>,
+    /// Where it is in memory; 0 before linking.
+    pub address: u64,
+    /// How many bytes it has in memory.
+    pub size: u64,
+    /// Its bytes in the file; none if it is all zeroes (`.bss`).
+    pub data: &'data [u8],
+    /// Where these begin in the file.
+    pub offset: u64,
+    /// `sh_type`.
+    pub kind: u32,
+    /// `sh_flags`.
+    pub flags: u64,
+    /// `sh_info`; for relocations, the section they are for.
+    info: u32,
+}
+
+impl Section<'_> {
+    /// Whether it is part of what runs.
+    pub fn is_loaded(&self) -> bool {
+        self.flags & elf::SHF_ALLOC.0 != 0
+    }
+
+    /// Whether it holds machine code.
+    pub fn is_code(&self) -> bool {
+        self.is_loaded() && self.flags & elf::SHF_EXECINSTR.0 != 0 && self.kind != elf::SHT_NOBITS.0
+    }
+
+    /// Whether it can be written to.
+    pub fn is_writable(&self) -> bool {
+        self.flags & elf::SHF_WRITE.0 != 0
+    }
+
+    /// Whether it holds a thread's own variables.
+    pub fn is_thread_local(&self) -> bool {
+        self.flags & elf::SHF_TLS.0 != 0
+    }
+
+    /// Whether `address` is in it.
+    pub fn contains(&self, address: u64) -> bool {
+        address.checked_sub(self.address).is_some_and(|offset| offset < self.size)
+    }
+}
+
+/// A program header: what a loader goes by.
+#[derive(Clone, Debug)]
+pub struct Segment<'data> {
+    /// `p_type`.
+    pub kind: u32,
+    /// `p_flags`.
+    pub flags: u32,
+    /// Where in the file.
+    pub offset: u64,
+    /// Where in memory, as the code sees it.
+    pub address: u64,
+    /// Where in memory, as the loader sees it.
+    pub physical: u64,
+    /// How many bytes in memory.
+    pub size: u64,
+    /// Its bytes in the file; the rest is zeroes.
+    pub data: &'data [u8],
+    /// `p_align`.
+    pub align: u64,
+}
+
+impl Segment<'_> {
+    /// Whether it is put into memory (`PT_LOAD`).
+    pub fn is_loaded(&self) -> bool {
+        self.kind == elf::PT_LOAD.0
+    }
+
+    /// Whether code in it can run.
+    pub fn is_executable(&self) -> bool {
+        self.flags & elf::PF_X.0 != 0
+    }
+
+    /// Whether it can be written to.
+    pub fn is_writable(&self) -> bool {
+        self.flags & elf::PF_W.0 != 0
+    }
+}
+
+/// An ELF note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Note<'data> {
+    /// Who defines what it means, without the zero at the end.
+    pub owner: &'data [u8],
+    /// Which of the owner's notes it is.
+    pub kind: u32,
+    /// What it says.
+    pub content: &'data [u8],
+    /// Where it is in memory; in the file, for a section that is not loaded.
+    pub address: u64,
+}
+
+/// A relocation: a place in a section that the linker fills in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relocation {
+    /// The place, counted from the start of the section (before linking) or an address.
+    pub offset: u64,
+    /// The machine's number for how it is filled in.
+    pub kind: u32,
+    /// The symbol's index in [`Object::symbols`]' numbering; 0: none.
+    pub symbol: usize,
+    /// What is added to the symbol's address; 0 if that stands at the place itself.
+    pub addend: i64,
+}
+
+/// One ELF file: an object file, a library or an executable.
+pub struct Object<'data> {
+    file: &'data str,
+    member: Option<String>,
+    bytes: &'data [u8],
+    endian: Endianness,
+    /// Whether it is ELF64.
+    pub is_64: bool,
+    /// What processor it is for.
+    pub machine: Machine,
+    /// Linked or not.
+    pub kind: ObjectKind,
+    /// `e_entry`: where a program begins; 0: nowhere.
+    pub entry: u64,
+    /// The sections; the first is always the empty one. None in an image stripped of them.
+    pub sections: Vec<Section<'data>>,
+    /// The program headers.
+    pub segments: Vec<Segment<'data>>,
+    symbols: Vec<Symbol<'data>>,
+    /// How many bytes of names may still be read. Names may share bytes, but a table in which all of
+    /// them share the same megabyte was made to take for ever.
+    names_left: usize,
+}
+
+impl<'data> Object<'data> {
+    pub(crate) fn parse(
+        file: &'data str,
+        member: Option<String>,
+        bytes: &'data [u8],
+    ) -> Result<Self, Error> {
+        let mut object = Self {
+            file,
+            member,
+            bytes,
+            endian: Endianness::Little,
+            is_64: true,
+            machine: Machine::Other(0),
+            kind: ObjectKind::Relocatable,
+            entry: 0,
+            sections: Vec::new(),
+            segments: Vec::new(),
+            symbols: Vec::new(),
+            names_left: bytes.len().saturating_mul(4),
+        };
+        match bytes.get(4) {
+            Some(1) => object.read::<elf::FileHeader32<Endianness>>()?,
+            Some(2) => object.read::<elf::FileHeader64<Endianness>>()?,
+            _ => return Err(object.malformed(4, "the ELF header")),
+        }
+        Ok(object)
+    }
+
+    fn read<Elf: FileHeader<Endian = Endianness>>(&mut self) -> Result<(), Error> {
+        let header = Elf::parse(self.bytes).map_err(|_| self.malformed(0, "the ELF header"))?;
+        let endian = header.endian().map_err(|_| self.malformed(5, "the ELF header"))?;
+        self.endian = endian;
+        self.is_64 = header.is_class_64();
+        self.entry = header.e_entry(endian).into();
+        self.machine = match header.e_machine(endian) {
+            elf::EM_X86_64 => Machine::X86_64,
+            elf::EM_386 => Machine::X86,
+            elf::EM_AARCH64 => Machine::Aarch64,
+            elf::EM_RISCV => Machine::Riscv,
+            other => Machine::Other(other.0),
+        };
+        self.kind = match header.e_type(endian) {
+            elf::ET_REL => ObjectKind::Relocatable,
+            elf::ET_EXEC => ObjectKind::Executable,
+            elf::ET_DYN => ObjectKind::Dynamic,
+            _ => return Err(self.malformed(16, "the kind of ELF file")),
+        };
+        self.read_segments(header)?;
+        self.read_sections(header)?;
+        self.read_symbols(header)
+    }
+
+    fn read_segments<Elf: FileHeader<Endian = Endianness>>(
+        &mut self,
+        header: &Elf,
+    ) -> Result<(), Error> {
+        let (endian, bytes) = (self.endian, self.bytes);
+        let segments = header
+            .program_headers(endian, bytes)
+            .map_err(|_| self.malformed(header.e_phoff(endian).into(), "the program headers"))?;
+        for segment in segments {
+            let offset = segment.p_offset(endian).into();
+            self.segments.push(Segment {
+                kind: segment.p_type(endian).0,
+                flags: segment.p_flags(endian).0,
+                offset,
+                address: segment.p_vaddr(endian).into(),
+                physical: segment.p_paddr(endian).into(),
+                size: segment.p_memsz(endian).into(),
+                data: self.part(offset, segment.p_filesz(endian).into(), "a segment")?,
+                align: segment.p_align(endian).into(),
+            });
+        }
+        Ok(())
+    }
+
+    fn read_sections<Elf: FileHeader<Endian = Endianness>>(
+        &mut self,
+        header: &Elf,
+    ) -> Result<(), Error> {
+        let (endian, bytes) = (self.endian, self.bytes);
+        let table = header.e_shoff(endian).into();
+        let fail = |object: &Self| object.malformed(table, "the section headers");
+        let headers = header.section_headers(endian, bytes).map_err(|_| fail(self))?;
+        let strings = header.section_strings(endian, bytes, headers).map_err(|_| fail(self))?;
+        for section in headers {
+            let offset = section.sh_offset(endian).into();
+            let size = section.sh_size(endian).into();
+            let kind = section.sh_type(endian);
+            let is_empty = matches!(kind, elf::SHT_NOBITS | elf::SHT_NULL);
+            let name = self.text(strings, section.sh_name(endian))?;
+            self.sections.push(Section {
+                name,
+                address: section.sh_addr(endian).into(),
+                size: if kind == elf::SHT_NULL { 0 } else { size },
+                data: if is_empty { &[] } else { self.part(offset, size, "a section")? },
+                offset,
+                kind: kind.0,
+                flags: section.sh_flags(endian).0,
+                info: section.sh_info(endian),
+            });
+        }
+        Ok(())
+    }
+
+    fn read_symbols<Elf: FileHeader<Endian = Endianness>>(
+        &mut self,
+        header: &Elf,
+    ) -> Result<(), Error> {
+        let (endian, bytes) = (self.endian, self.bytes);
+        let fail = |object: &Self| object.malformed(header.e_shoff(endian).into(), "symbols");
+        let sections = header.sections(endian, bytes).map_err(|_| fail(self))?;
+        let table = sections.symbols(endian, bytes, elf::SHT_SYMTAB).map_err(|_| fail(self))?;
+        self.symbols.reserve_exact(table.symbols().len());
+        for (index, symbol) in table.enumerate() {
+            let name = self.text(table.strings(), symbol.st_name(endian))?;
+            let section = table.symbol_section(endian, symbol, index).map_err(|_| fail(self))?;
+            let section = section.map(|section| section.0);
+            let kind = SymbolKind::from_elf(symbol.st_type());
+            self.symbols.push(Symbol {
+                name,
+                binding: Binding::from_elf(symbol.st_bind()),
+                visibility: Visibility::from_elf(symbol.st_visibility()),
+                kind,
+                place: self.place(symbol.st_shndx(endian), section, kind),
+                section,
+                address: symbol.st_value(endian).into(),
+                size: symbol.st_size(endian).into(),
+            });
+        }
+        Ok(())
+    }
+
+    fn place(&self, index: elf::SymbolSection, section: Option<usize>, kind: SymbolKind) -> Place {
+        match index {
+            elf::SHN_UNDEF => return Place::Undefined,
+            elf::SHN_ABS => return Place::Absolute,
+            elf::SHN_COMMON => return Place::Common,
+            _ => {}
+        }
+        let Some(section) = section.and_then(|index| self.sections.get(index)) else {
+            return Place::Other;
+        };
+        if !section.is_loaded() {
+            Place::Other
+        } else if section.is_thread_local() || kind == SymbolKind::ThreadLocal {
+            Place::ThreadLocal
+        } else if section.flags & elf::SHF_EXECINSTR.0 != 0 {
+            Place::Text
+        } else if section.kind == elf::SHT_NOBITS.0 {
+            Place::Zeroed
+        } else if section.is_writable() {
+            Place::Data
+        } else {
+            Place::ReadOnly
+        }
+    }
+
+    /// The file it is in.
+    pub fn file(&self) -> &'data str {
+        self.file
+    }
+
+    /// The archive member it is, if it is one.
+    pub fn member(&self) -> Option<&str> {
+        self.member.as_deref()
+    }
+
+    /// File and member, as messages name them.
+    pub fn name(&self) -> String {
+        match &self.member {
+            Some(member) => format!("{}({member})", self.file),
+            None => self.file.into(),
+        }
+    }
+
+    /// The crate whose code it holds, by the names of file and member; `None` for an executable and
+    /// for what rustc did not make.
+    pub fn crate_name(&self) -> Option<&str> {
+        names::crate_of_member(self.member.as_deref()?).or_else(|| names::crate_of_file(self.file))
+    }
+
+    /// The file's bytes (the member's, in an archive).
+    pub fn bytes(&self) -> &'data [u8] {
+        self.bytes
+    }
+
+    /// The symbols, in the order of the file; relocations refer to them by index. Empty if the file
+    /// is stripped.
+    pub fn symbols(&self) -> &[Symbol<'data>] {
+        &self.symbols
+    }
+
+    /// The functions, in the order of sections and addresses, each with its code.
+    pub fn functions(&self) -> impl ExactSizeIterator<Item = Function<'data>> + use<'data> {
+        functions::of(self).into_iter()
+    }
+
+    /// The section of this name.
+    pub fn section(&self, name: &str) -> Option<&Section<'data>> {
+        self.sections.iter().find(|section| section.name == name)
+    }
+
+    /// Bytes of a linked file from `address` on, to the end of the section or segment they are in.
+    pub fn bytes_at(&self, address: u64) -> Option<&'data [u8]> {
+        let in_section = self.sections.iter().filter(|s| s.is_loaded() && s.address != 0);
+        let in_section = in_section.map(|s| (s.address, s.data));
+        let in_segment = self.segments.iter().filter(|s| s.is_loaded());
+        let in_segment = in_segment.map(|s| (s.address, s.data));
+        in_section.chain(in_segment).find_map(|(start, data)| {
+            let offset = usize::try_from(address.checked_sub(start)?).ok()?;
+            data.get(offset..).filter(|rest| !rest.is_empty())
+        })
+    }
+
+    /// The relocations for one section, by its index; in an executable these are few or none.
+    pub fn relocations(&self, section: usize) -> impl Iterator<Item = Relocation> + '_ {
+        let tables = self.sections.iter().filter(move |table| {
+            matches!(elf::SectionType(table.kind), elf::SHT_RELA | elf::SHT_REL)
+                && usize::try_from(table.info) == Ok(section)
+                && section != 0
+        });
+        tables.flat_map(|table| self.relocation_table(table))
+    }
+
+    /// The entries of one section of relocations.
+    pub fn relocation_table<'a>(
+        &'a self,
+        table: &'a Section<'data>,
+    ) -> impl Iterator<Item = Relocation> + use<'a, 'data> {
+        let has_addend = table.kind == elf::SHT_RELA.0;
+        let word = if self.is_64 { 8 } else { 4 };
+        let entry = if has_addend { 3 * word } else { 2 * word };
+        table.data.chunks_exact(entry).map(move |entry| {
+            let word_at = |index: usize| self.word(&entry[index * word..]).unwrap_or(0);
+            let info = word_at(1);
+            let (symbol, kind) =
+                if self.is_64 { (info >> 32, info as u32) } else { (info >> 8, info as u8 as u32) };
+            let addend = match (has_addend, self.is_64) {
+                (false, _) => 0,
+                (true, true) => word_at(2) as i64,
+                (true, false) => i64::from(word_at(2) as i32),
+            };
+            Relocation { offset: word_at(0), kind, symbol: symbol as usize, addend }
+        })
+    }
+
+    /// The notes in sections of that kind, or, without sections, in segments. A broken note ends
+    /// its section's.
+    pub fn notes(&self) -> Vec<Note<'data>> {
+        let sections = self.sections.iter().filter(|s| s.kind == elf::SHT_NOTE.0);
+        let sections =
+            sections.map(|s| (s.data, if s.address == 0 { s.offset } else { s.address }));
+        let segments = self.segments.iter().filter(|s| s.kind == elf::PT_NOTE.0);
+        let segments = segments.map(|s| (s.data, s.address));
+        let mut notes: Vec<Note<'data>> = Vec::new();
+        for (mut data, mut address) in segments.chain(sections) {
+            while let Some((note, len)) = self.note(data, address) {
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+                data = &data[len..];
+                address = address.wrapping_add(len as u64);
+            }
+        }
+        notes
+    }
+
+    /// The first note in `data`, and how many bytes it takes. All known notes are aligned to 4.
+    fn note(&self, data: &'data [u8], address: u64) -> Option<(Note<'data>, usize)> {
+        let number = |at: usize| Some(self.u32(*data.get(at..)?.first_chunk()?));
+        let (owner_len, content_len) = (number(0)? as usize, number(4)? as usize);
+        let owner = data.get(12..12_usize.checked_add(owner_len)?)?;
+        let content_at = owner_len.checked_next_multiple_of(4)?.checked_add(12)?;
+        let content = data.get(content_at..content_at.checked_add(content_len)?)?;
+        let end = content_at + content_len.checked_next_multiple_of(4)?;
+        let owner = owner.strip_suffix(b"\0").unwrap_or(owner);
+        Some((Note { owner, kind: number(8)?, content, address }, end.min(data.len())))
+    }
+
+    /// The address-sized number at the start of `bytes`.
+    pub fn word(&self, bytes: &[u8]) -> Option<u64> {
+        if self.is_64 {
+            let bytes = *bytes.first_chunk()?;
+            let is_little = self.endian == Endianness::Little;
+            Some(if is_little { u64::from_le_bytes(bytes) } else { u64::from_be_bytes(bytes) })
+        } else {
+            Some(self.u32(*bytes.first_chunk()?).into())
+        }
+    }
+
+    fn u32(&self, bytes: [u8; 4]) -> u32 {
+        let is_little = self.endian == Endianness::Little;
+        if is_little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) }
+    }
+
+    fn part(&self, offset: u64, size: u64, what: &'static str) -> Result<&'data [u8], Error> {
+        let range = usize::try_from(offset).ok().zip(usize::try_from(size).ok());
+        range
+            .and_then(|(start, len)| self.bytes.get(start..start.checked_add(len)?))
+            .ok_or_else(|| self.malformed(offset, what))
+    }
+
+    fn text(&mut self, strings: StringTable<'data>, offset: u32) -> Result<Cow<'data, str>, Error> {
+        if offset == 0 {
+            return Ok(Cow::Borrowed(""));
+        }
+        let name = strings.get(offset).ok();
+        let left = name.and_then(|name| self.names_left.checked_sub(name.len()));
+        let (Some(name), Some(left)) = (name, left) else {
+            return Err(self.error(None, Problem::Malformed("the names of symbols or sections")));
+        };
+        self.names_left = left;
+        Ok(String::from_utf8_lossy(name))
+    }
+
+    pub(crate) fn malformed(&self, offset: u64, part: &'static str) -> Error {
+        self.error(Some(offset), Problem::Malformed(part))
+    }
+
+    pub(crate) fn error(&self, offset: Option<u64>, problem: Problem) -> Error {
+        Error { file: self.file.into(), member: self.member.clone(), offset, problem }
+    }
+}

@@ -1,0 +1,134 @@
+//! Functions: which symbols are some, and which bytes are their code.
+//!
+//! A symbol with a size says itself where its function ends. Assembly often gives no size; such a
+//! function goes on to the next symbol or the end of the section. A label inside a function that
+//! knows its size is not a function.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+
+use crate::elf::Object;
+use crate::symbols::{Binding, Place, Symbol, SymbolKind};
+
+/// A function and its code.
+#[derive(Clone, Debug)]
+pub struct Function<'data> {
+    /// Its name, mangled as in the file; of several, the one most like a public name.
+    pub name: Cow<'data, str>,
+    /// Its other names.
+    pub aliases: Vec<Cow<'data, str>>,
+    /// Where it is; before linking, counted from the start of its section.
+    pub address: u64,
+    /// Its code.
+    pub code: &'data [u8],
+    /// The index of its section in [`Object::sections`].
+    pub section: usize,
+    /// Whether the symbol said how long it is; else it goes on to the next symbol.
+    pub is_sized: bool,
+    /// The strongest binding of its names.
+    pub binding: Binding,
+}
+
+impl Function<'_> {
+    /// Its name and all others.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&*self.name).chain(self.aliases.iter().map(|name| &**name))
+    }
+
+    /// One past its last byte.
+    pub fn end(&self) -> u64 {
+        self.address.saturating_add(self.code.len() as u64)
+    }
+}
+
+/// A place in a section where a function may begin, with all its names.
+struct Start<'object, 'data> {
+    section: usize,
+    address: u64,
+    size: u64,
+    names: Vec<&'object Symbol<'data>>,
+}
+
+pub(crate) fn of<'data>(object: &Object<'data>) -> Vec<Function<'data>> {
+    let starts = starts(object);
+    let mut functions = Vec::with_capacity(starts.len());
+    // Where the last function that knew its size ends.
+    let mut covered = (0, 0);
+    for (index, start) in starts.iter().enumerate() {
+        let is_label = start.size == 0 && covered.0 == start.section && start.address < covered.1;
+        if is_label {
+            continue;
+        }
+        let section = &object.sections[start.section];
+        let base = if section.address == 0 { 0 } else { section.address };
+        let end = match start.size {
+            0 => starts[index + 1..]
+                .first()
+                .filter(|next| next.section == start.section)
+                .map_or(u64::MAX, |next| next.address),
+            size => start.address.saturating_add(size),
+        };
+        if start.size != 0 {
+            covered = (start.section, end);
+        }
+        let Some(code) = slice(section.data, start.address - base, end - start.address) else {
+            continue;
+        };
+        let first = start.names[0];
+        functions.push(Function {
+            name: first.name.clone(),
+            aliases: start.names[1..].iter().map(|symbol| symbol.name.clone()).collect(),
+            address: start.address,
+            code,
+            section: start.section,
+            is_sized: start.size != 0,
+            binding: first.binding,
+        });
+    }
+    functions
+}
+
+fn starts<'object, 'data>(object: &'object Object<'data>) -> Vec<Start<'object, 'data>> {
+    let mut symbols: Vec<_> =
+        object.symbols().iter().filter(|symbol| is_candidate(object, symbol)).collect();
+    symbols.sort_by_key(|symbol| {
+        let is_function = symbol.kind == SymbolKind::Function;
+        let rank = (Reverse(is_function), symbol.binding.rank(), symbol.name.len(), &symbol.name);
+        (symbol.section, symbol.address, rank)
+    });
+    let mut starts: Vec<Start<'object, 'data>> = Vec::new();
+    for symbol in symbols {
+        let section = symbol.section.unwrap_or(0);
+        match starts.last_mut() {
+            Some(last) if (last.section, last.address) == (section, symbol.address) => {
+                last.size = last.size.max(symbol.size);
+                last.names.push(symbol);
+            }
+            _ => starts.push(Start {
+                section,
+                address: symbol.address,
+                size: symbol.size,
+                names: vec![symbol],
+            }),
+        }
+    }
+    starts
+}
+
+fn is_candidate(object: &Object<'_>, symbol: &Symbol<'_>) -> bool {
+    let section = symbol.section.and_then(|index| object.sections.get(index));
+    let is_in_code = section.is_some_and(|section| {
+        section.is_code()
+            && symbol.address >= section.address
+            && symbol.address - section.address < section.data.len() as u64
+    });
+    // `$x` and `$d` tell code from data on Arm and RISC-V; `.L` are the assembler's own.
+    let is_mark = symbol.name.is_empty() || symbol.name.starts_with(['$', '.']);
+    let is_code = matches!(symbol.kind, SymbolKind::Function | SymbolKind::Untyped);
+    is_in_code && is_code && !is_mark && symbol.place == Place::Text
+}
+
+fn slice(data: &[u8], start: u64, len: u64) -> Option<&[u8]> {
+    let rest = data.get(usize::try_from(start).ok()?..)?;
+    Some(&rest[..rest.len().min(usize::try_from(len).unwrap_or(usize::MAX))])
+}

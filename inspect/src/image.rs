@@ -1,0 +1,55 @@
+//! A linked executable: an [`Object`] with something to load, and where a boot loader enters it.
+
+use std::ops::Deref;
+
+use object::elf;
+
+use crate::elf::{Note, Object, ObjectKind};
+use crate::error::{Error, Problem};
+
+/// A linked executable. All an [`Object`] can do it can do as well.
+pub struct Image<'data> {
+    object: Object<'data>,
+    notes: Vec<Note<'data>>,
+}
+
+impl<'data> Image<'data> {
+    /// Takes an object that is linked and has something to load for an image.
+    pub fn new(object: Object<'data>) -> Result<Self, Error> {
+        if object.kind == ObjectKind::Relocatable {
+            return Err(object.error(None, Problem::NotLinked));
+        }
+        let notes = object.notes();
+        Ok(Self { object, notes })
+    }
+
+    /// Its notes, read once.
+    pub fn notes(&self) -> &[Note<'data>] {
+        &self.notes
+    }
+
+    /// The note of this owner and kind.
+    pub fn note(&self, owner: &str, kind: u32) -> Option<&Note<'data>> {
+        self.notes.iter().find(|note| note.owner == owner.as_bytes() && note.kind == kind)
+    }
+
+    /// The program that is to run it, if it is a program for an operating system (`PT_INTERP`).
+    pub fn interpreter(&self) -> Option<String> {
+        let segment = self.object.segments.iter().find(|s| s.kind == elf::PT_INTERP.0)?;
+        let name = segment.data.strip_suffix(b"\0").unwrap_or(segment.data);
+        Some(String::from_utf8_lossy(name).into_owned())
+    }
+
+    /// Whether it has a symbol table: without one there are no names and no functions.
+    pub fn has_symbols(&self) -> bool {
+        self.object.symbols().len() > 1
+    }
+}
+
+impl<'data> Deref for Image<'data> {
+    type Target = Object<'data>;
+
+    fn deref(&self) -> &Object<'data> {
+        &self.object
+    }
+}

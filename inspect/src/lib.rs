@@ -1,0 +1,45 @@
+//! What is in a kernel image, an object file or an archive.
+//!
+//! A [`File`] is read once; an [`Archive`], an [`Object`] or an [`Image`] is a view of it:
+//!
+//! - [`elf`]: sections, segments, notes, relocations
+//! - [`symbols`]: what is defined, what is not, and who wants it
+//! - [`functions`]: which bytes are whose code
+//! - [`names`]: demangling, and whose crate it is
+//!
+//! Files are hostile: every offset and every length in them is checked, and what does not hold is
+//! an [`Error`] that names the file, the member and the offset, never a panic. There is no `unsafe`
+//! here.
+//!
+//! ```no_run
+//! let library = freestone_inspect::File::open("libcore.rlib")?;
+//! let mut table = freestone_inspect::symbols::Table::new();
+//! table.add(&library)?;
+//! for (name, users) in table.missing() {
+//!     println!("{name}: wanted by {} objects", users.len());
+//! }
+//! for object in library.objects()? {
+//!     for function in object?.functions() {
+//!         println!("{:#x} {} ({} bytes)", function.address, function.name, function.code.len());
+//!     }
+//! }
+//! # Ok::<(), freestone_inspect::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod archive;
+pub mod elf;
+mod error;
+mod file;
+pub mod functions;
+mod image;
+pub mod names;
+pub mod symbols;
+
+pub use archive::{Archive, Member, Objects};
+pub use elf::{Machine, Object, ObjectKind};
+pub use error::{Error, Problem};
+pub use file::{File, Kind};
+pub use functions::Function;
+pub use image::Image;
+pub use symbols::Symbol;
