@@ -8,16 +8,22 @@
 //! - [`image`]: can this file be booted
 //! - [`qemu`]: the machine, and what its end means
 //! - [`install`]: getting QEMU
+//! - [`kernel_test`], [`test_table`], [`runner`], [`junit`]: tests inside a kernel: building them,
+//!   finding them in an image, running them, reporting
 //! - [`supervise`]: child processes, none of which outlives the tool
 
 mod doctor;
 mod image;
 mod install;
+mod junit;
+mod kernel_test;
 mod qemu;
 mod run;
+mod runner;
 mod status;
 mod supervise;
 mod test;
+mod test_table;
 mod toolchain;
 
 use std::env;
@@ -51,6 +57,11 @@ const VERBS: [Verb; 3] = [
 
 fn main() -> ExitCode {
     supervise::watch_signals();
+    // Called by cargo and nextest, with words that are libtest's and not clap's.
+    let mut words = arguments(env::args_os()).into_iter().skip(1).peekable();
+    if words.next_if(|word| word == "runner").is_some() {
+        return runner::main(words);
+    }
     let matches = match command().try_get_matches_from(arguments(env::args_os())) {
         Ok(matches) => matches,
         // Help and version are "errors" to clap, of the kind that ends well.

@@ -16,7 +16,6 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::net::TcpListener;
-use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -53,12 +52,14 @@ pub struct Verdict {
     pub status: Status,
     /// What the user should know beyond the guest's output; may be empty.
     pub message: String,
+    /// What was kept of the guest's output.
+    pub output: Vec<u8>,
     pub wall: Duration,
 }
 
 impl Boot<'_> {
-    /// Boots, passes the guest's output on to `sink`, and returns the verdict.
-    pub fn run(&self, sink: BorrowedFd) -> Result<Verdict, Failure> {
+    /// Boots, does with the guest's output what `stdout` says, and returns the verdict.
+    pub fn run(&self, stdout: Output) -> Result<Verdict, Failure> {
         if let Some(port) = self.gdb {
             port_must_be_free(port)?;
             say!("waiting for: gdb {} -ex 'target remote 127.0.0.1:{port}'", self.image.display());
@@ -70,7 +71,7 @@ impl Boot<'_> {
         let watch = Watch {
             limit: self.limit,
             stop: Stop::Kill,
-            stdout: Output::Pass(sink),
+            stdout,
             stderr: if self.verbose { Output::Inherit } else { Output::Keep },
         };
         let outcome = supervise::run(&mut command, &watch).map_err(|error| {
@@ -79,10 +80,14 @@ impl Boot<'_> {
         let (status, message) = self.judge(&outcome);
         // A guest that stopped in the middle of a line would run into what is said about it.
         let is_mid_line = outcome.stdout.last().is_some_and(|byte| *byte != b'\n');
-        if is_mid_line && !message.is_empty() && io::stderr().is_terminal() {
+        if matches!(stdout, Output::Pass(_))
+            && is_mid_line
+            && !message.is_empty()
+            && io::stderr().is_terminal()
+        {
             say!("");
         }
-        Ok(Verdict { status, message, wall: outcome.wall })
+        Ok(Verdict { status, message, output: outcome.stdout, wall: outcome.wall })
     }
 
     fn command(&self) -> Command {

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::qemu::{Boot, MACHINES, Verdict};
 use crate::status::{Failure, Status};
+use crate::supervise::Output;
 use crate::toolchain::{self, Workspace};
 use crate::{image, install};
 
@@ -199,7 +200,7 @@ fn boot(
         verbose,
     };
     let (stdout, stderr) = (io::stdout(), io::stderr());
-    boot.run(if is_set("json") { stderr.as_fd() } else { stdout.as_fd() })
+    boot.run(Output::Pass(if is_set("json") { stderr.as_fd() } else { stdout.as_fd() }))
 }
 
 /// The folder the user stands in.

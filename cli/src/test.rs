@@ -1,6 +1,7 @@
-//! `cargo freestone test`: the workspace's tests, then its kernel on every machine.
+//! `cargo freestone test`: tests on the host, tests inside a kernel, then the kernel on every machine.
 //!
-//! The tests find this tool under `FREESTONE_CLI`, so that those which boot kernels use the same one.
+//! The tests on the host find this tool under `FREESTONE_CLI`, so that those which boot kernels use the
+//! same one. For the tests inside a kernel see [`crate::kernel_test`].
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -17,7 +18,7 @@ use crate::run;
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
 use crate::toolchain::{self, Kernel, Workspace};
-use crate::{image, install, say};
+use crate::{image, install, kernel_test, say};
 
 /// For building the tests, and for running them; with `--long` the second is longer.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -32,8 +33,27 @@ const COMMAND_LINE: &str = "oneshot";
 /// What the verb takes.
 pub fn command() -> Command {
     Command::new("test")
-        .about("Run the workspace's tests, then boot its kernel on every machine")
+        .about("Run tests on the host, tests inside a kernel, and boot the kernel on every machine")
         .override_usage("cargo freestone test [OPTIONS] [-- CARGO TEST ARGUMENTS]")
+        .arg(
+            Arg::new("package")
+                .short('p')
+                .long("package")
+                .value_name("PACKAGE")
+                .help("Only this package's tests, and its kernel if it is one"),
+        )
+        .arg(run::flag(
+            "one-boot",
+            "Run the kernel tests of a file in one boot: quicker, less apart",
+        ))
+        .arg(run::flag("nextest", "Run the kernel tests with cargo nextest"))
+        .arg(
+            Arg::new("junit")
+                .long("junit")
+                .value_name("FOLDER")
+                .value_parser(value_parser!(PathBuf))
+                .help("Write the kernel tests' results there as JUnit XML"),
+        )
         .arg(run::flag("long", "Let tests take their time: sets FREESTONE_LONG=1"))
         .arg(run::machine().help("Boot on this machine only [default: all of them]"))
         .arg(run::timeout("60"))
@@ -46,7 +66,7 @@ pub fn command() -> Command {
                 .last(true)
                 .num_args(0..)
                 .value_parser(value_parser!(OsString))
-                .help("Passed on to `cargo test --workspace`"),
+                .help("Passed on to `cargo test`; what follows another -- to kernel tests too"),
         )
 }
 
@@ -66,20 +86,35 @@ impl Row {
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     // Cheap questions first: not to know the kernel should not cost a run of all tests.
-    let kernel =
-        Workspace::read(matches.get_flag("verbose"))?.default_kernel(None, &run::here()?)?;
+    let workspace = Workspace::read(matches.get_flag("verbose"))?;
+    let package = package(matches);
+    let kernel = match package {
+        Some(package) => workspace.kernel_of(package)?,
+        None => workspace.default_kernel(None, &run::here()?)?,
+    };
+    let kernel_tests = workspace.kernel_tests(package)?;
     let named = matches.get_one::<PathBuf>("qemu").map(PathBuf::as_path);
     let qemu = install::qemu(named, matches.get_flag("yes"))?;
     let mut rows = vec![host_tests(matches, &qemu)?];
+    for tests in &kernel_tests {
+        let begin = Instant::now();
+        let status = kernel_test::run(matches, &qemu, &workspace.target_directory, tests)?;
+        let word = if status == Status::Success { "passed" } else { "FAILED" };
+        let result = format!("{word} in {:.1} s", begin.elapsed().as_secs_f64());
+        rows.push(Row::new(format!("in kernel: {}", tests.package), status, result));
+    }
     match kernel {
         Some(kernel) => boots(matches, &qemu, &kernel, &mut rows)?,
-        None => {
-            rows.push(Row::new("boot", Status::Success, "skipped: no kernel in this workspace"))
-        }
+        None => rows.push(Row::new("boot", Status::Success, "skipped: no kernel here")),
     }
     show(&rows);
     let is_green = rows.iter().all(|row| row.status == Status::Success);
     Ok(if is_green { Status::Success } else { Status::Failed })
+}
+
+/// What `-p` names.
+fn package(matches: &ArgMatches) -> Option<&str> {
+    matches.get_one::<String>("package").map(String::as_str)
 }
 
 fn host_tests(matches: &ArgMatches, qemu: &Path) -> Result<Row, Failure> {
@@ -116,7 +151,10 @@ fn cargo_test(
     let qemu =
         path::absolute(qemu).map_err(|error| Failure::tool(format!("QEMU's path: {error}")))?;
     let mut command = toolchain::cargo();
-    command.args(["test", "--workspace"]);
+    match package(matches) {
+        Some(package) => command.args(["test", "-p", package]),
+        None => command.args(["test", "--workspace"]),
+    };
     if only_build {
         command.arg("--no-run");
     }
@@ -158,7 +196,7 @@ fn boots(
 }
 
 fn row_of(machine: &str, boot: &Boot) -> Result<Row, Failure> {
-    let verdict = boot.run(io::stdout().as_fd())?;
+    let verdict = boot.run(Output::Pass(io::stdout().as_fd()))?;
     // Told to stop means stop, not "next machine".
     if matches!(
         verdict.status,
@@ -175,8 +213,9 @@ fn row_of(machine: &str, boot: &Boot) -> Result<Row, Failure> {
 
 fn show(rows: &[Row]) {
     let mut stdout = io::stdout();
+    let width = rows.iter().map(|row| row.what.len()).max().unwrap_or_default();
     for Row { what, status, result } in rows {
         let mark = if *status == Status::Success { "ok  " } else { "FAIL" };
-        let _ = writeln!(stdout, "{mark} {what:<16} {result}");
+        let _ = writeln!(stdout, "{mark} {what:<width$}  {result}");
     }
 }

@@ -32,6 +32,17 @@ const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// Who depends on one of these is a kernel.
 const KIT: [&str; 2] = ["freestone", "freestone-rt"];
 
+/// Who depends on this one has tests that run inside a kernel.
+const HARNESS: &str = "freestone-harness";
+
+/// The tests of a package that run inside a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelTests {
+    pub package: String,
+    /// Names of the test targets.
+    pub targets: Vec<String>,
+}
+
 /// A binary to be built and booted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
@@ -54,6 +65,8 @@ struct Package {
     bins: Vec<String>,
     default_run: Option<String>,
     uses_kit: bool,
+    /// Test targets that plain `cargo test` leaves alone, if the package uses the harness.
+    kernel_tests: Vec<String>,
 }
 
 /// The cargo that started this tool, else the one on PATH.
@@ -172,6 +185,22 @@ impl Workspace {
         }
     }
 
+    /// The kernel of this package, `None` if it has none.
+    pub fn kernel_of(&self, package: &str) -> Result<Option<Kernel>, Failure> {
+        let package = self.named(package)?;
+        if package.is_kernel(None) { package.kernel(None).map(Some) } else { Ok(None) }
+    }
+
+    /// Tests that run inside a kernel, of one package or of all.
+    pub fn kernel_tests(&self, package: Option<&str>) -> Result<Vec<KernelTests>, Failure> {
+        package.map(|name| self.named(name)).transpose()?;
+        let chosen = self.packages.iter().filter(|p| package.is_none_or(|name| p.name == name));
+        let tests = chosen.filter(|package| !package.kernel_tests.is_empty());
+        Ok(tests
+            .map(|p| KernelTests { package: p.name.clone(), targets: p.kernel_tests.clone() })
+            .collect())
+    }
+
     fn named(&self, name: &str) -> Result<&Package, Failure> {
         self.packages.iter().find(|package| package.name == name).ok_or_else(|| {
             let kernels = self.packages.iter().filter(|p| p.is_kernel(None)).map(|p| &p.name);
@@ -213,14 +242,21 @@ impl Package {
         let uses = |d: &Value| is_kit(d) && d["kind"].is_null();
         let targets = package["targets"].as_array()?.iter();
         let bins = targets
+            .clone()
             .filter(|target| has_kind(target, "bin"))
+            .filter_map(|target| target["name"].as_str());
+        let dependencies = package["dependencies"].as_array()?;
+        let has_harness = dependencies.iter().any(|d| d["name"] == HARNESS);
+        let kernel_tests = targets
+            .filter(|target| has_harness && has_kind(target, "test") && target["test"] == false)
             .filter_map(|target| target["name"].as_str());
         Some(Self {
             name: package["name"].as_str()?.into(),
             folder: Path::new(package["manifest_path"].as_str()?).parent()?.into(),
             bins: bins.map(str::to_owned).collect(),
             default_run: package["default_run"].as_str().map(str::to_owned),
-            uses_kit: package["dependencies"].as_array()?.iter().any(uses),
+            uses_kit: dependencies.iter().any(uses),
+            kernel_tests: kernel_tests.map(str::to_owned).collect(),
         })
     }
 
@@ -389,6 +425,24 @@ mod tests {
         let mut package = package("host", "/w", "freestone", &["host"]);
         package["dependencies"][0]["kind"] = json!("dev");
         assert!(!Package::from_json(&package).unwrap().is_kernel(None));
+    }
+
+    #[test]
+    fn kernel_tests_are_those_that_cargo_leaves_alone() {
+        let mut host = package("host", "/w", "freestone-harness", &["host"]);
+        host["targets"] = json!([
+            { "name": "inside", "kind": ["test"], "test": false },
+            { "name": "outside", "kind": ["test"], "test": true },
+        ]);
+        let mut without = host.clone();
+        without["name"] = json!("without");
+        without["dependencies"] = json!([]);
+        let w = workspace(&[host, without], json!(null));
+        let found = w.kernel_tests(None).unwrap();
+        let inside = KernelTests { package: "host".into(), targets: vec!["inside".into()] };
+        assert_eq!(found, [inside]);
+        assert_eq!(w.kernel_tests(Some("without")).unwrap(), []);
+        assert_eq!(w.kernel_tests(Some("gone")).unwrap_err().status, Status::Usage);
     }
 
     #[test]

@@ -1,0 +1,126 @@
+//! Tests inside a kernel: how cargo is told to build them for one and to run them in one.
+//!
+//! Everything that a test file needs beyond its manifest is said here, on the command line and in the
+//! environment of one `cargo test`:
+//!
+//! - `--target`, even though it is the host's: flags then stay away from build scripts and macros;
+//! - `-C panic=abort`, which profiles cannot ask for in tests, and `-C force-frame-pointers=yes` for
+//!   complete backtraces, and the link arguments that a kernel's build script passes on otherwise;
+//! - a runner: this tool's verb `runner`, which cargo or nextest calls with each built file.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{self, Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use freestone_targets::LinkInput;
+
+use crate::install;
+use crate::runner::{JUNIT_VARIABLE, MACHINE_VARIABLE, ONE_BOOT_VARIABLE, TIMEOUT_VARIABLE};
+use crate::status::{Failure, Status};
+use crate::supervise::{Output, Stop, Watch};
+use crate::toolchain::{self, KernelTests};
+
+/// Kernels are built for this one so far.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// For one package's tests, built and run.
+const LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// Separates flags in CARGO_ENCODED_RUSTFLAGS.
+const UNIT: &str = "\x1f";
+
+/// Builds and runs one package's tests.
+pub fn run(
+    matches: &ArgMatches,
+    qemu: &Path,
+    target_directory: &Path,
+    tests: &KernelTests,
+) -> Result<Status, Failure> {
+    let watch =
+        |stop| Watch { limit: Some(LIMIT), stop, stdout: Output::Inherit, stderr: Output::Inherit };
+    let verbose = matches.get_flag("verbose");
+    // First built, then run: only so is a test that does not build told from one that fails.
+    let mut build = command(matches, qemu, target_directory, tests)?;
+    build.arg("--no-run");
+    if !toolchain::run_cargo(&mut build, &watch(Stop::Ask), verbose)?.is_success() {
+        let message = format!("the kernel tests of {} do not build", tests.package);
+        return Err(Failure::new(Status::Build, message));
+    }
+    let mut run = command(matches, qemu, target_directory, tests)?;
+    let for_tests: Vec<_> = arguments(matches).collect();
+    if !for_tests.is_empty() {
+        run.arg("--").args(for_tests);
+    }
+    let outcome = toolchain::run_cargo(&mut run, &watch(Stop::AskGroup), verbose)?;
+    Ok(if outcome.is_success() { Status::Success } else { Status::Failed })
+}
+
+/// What follows the second `--`: meant for test programs, not for cargo.
+fn arguments(matches: &ArgMatches) -> impl Iterator<Item = &OsString> {
+    let all = matches.get_many::<OsString>("arguments").unwrap_or_default();
+    all.skip_while(|word| *word != "--").skip(1)
+}
+
+fn command(
+    matches: &ArgMatches,
+    qemu: &Path,
+    target_directory: &Path,
+    tests: &KernelTests,
+) -> Result<Command, Failure> {
+    let tool = |what: &str, error| Failure::tool(format!("{what}: {error}"));
+    let own = env::current_exe().map_err(|error| tool("this program's own path", error))?;
+    let own = own.to_str().ok_or_else(|| Failure::tool("this program's own path is not UTF-8"))?;
+    let qemu = path::absolute(qemu).map_err(|error| tool("QEMU's path", error))?;
+
+    let mut command = toolchain::cargo();
+    match matches.get_flag("nextest") {
+        true => command.args(["nextest", "run", "--no-tests=pass"]),
+        false => command.arg("test"),
+    };
+    command.args(["-p", &tests.package, "--target", TARGET]);
+    for target in &tests.targets {
+        command.args(["--test", target]);
+    }
+    // An array, unlike the environment variable for it, survives spaces in the path.
+    let runner = format!("target.{TARGET}.runner=[{own:?}, \"runner\"]");
+    command.args(["--config", &runner]);
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags(target_directory)?);
+    command.env(install::QEMU_VARIABLE, qemu);
+    let mut set = |name, value: Option<OsString>| {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    };
+    set(MACHINE_VARIABLE, matches.get_one::<String>("machine").map(Into::into));
+    set(TIMEOUT_VARIABLE, matches.get_one::<u32>("timeout").map(|s| s.to_string().into()));
+    set(ONE_BOOT_VARIABLE, matches.get_flag("one-boot").then(|| "1".into()));
+    let junit = matches.get_one::<PathBuf>("junit").map(path::absolute).transpose();
+    let junit = junit.map_err(|error| tool("the folder for JUnit files", error))?;
+    set(JUNIT_VARIABLE, junit.map(Into::into));
+    Ok(command)
+}
+
+/// The user's flags and ours, as CARGO_ENCODED_RUSTFLAGS wants them.
+fn flags(target_directory: &Path) -> Result<OsString, Failure> {
+    let folder = target_directory.join("freestone");
+    let link = LinkInput::for_target(TARGET).expect("the one target that there is").write(&folder);
+    let link = link.map_err(|error| Failure::tool(format!("{}: {error}", folder.display())))?;
+
+    let mut all = env::var_os("CARGO_ENCODED_RUSTFLAGS").unwrap_or_else(|| {
+        let plain = env::var("RUSTFLAGS").unwrap_or_default();
+        plain.split_ascii_whitespace().collect::<Vec<_>>().join(UNIT).into()
+    });
+    let mut link_argument = OsString::from("-Clink-arg=@");
+    link_argument.push(link);
+    let ours = ["-Cpanic=abort".into(), "-Cforce-frame-pointers=yes".into(), link_argument];
+    for flag in ours {
+        if !all.is_empty() {
+            all.push(UNIT);
+        }
+        all.push(flag);
+    }
+    Ok(all)
+}
