@@ -5,6 +5,8 @@
 //! - [`elf`]: sections, segments, notes, relocations
 //! - [`symbols`]: what is defined, what is not, and who wants it
 //! - [`functions`]: which bytes are whose code
+//! - [`disassembly`]: what that code does, for x86_64
+//! - [`contract`]: what is wanted of a kernel, and who provides it
 //! - [`names`]: demangling, and whose crate it is
 //!
 //! Files are hostile: every offset and every length in them is checked, and what does not hold is
@@ -28,6 +30,8 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+pub mod contract;
+pub mod disassembly;
 pub mod elf;
 mod error;
 mod file;

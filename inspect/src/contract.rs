@@ -1,0 +1,154 @@
+//! The link contract: what a set of files wants from a kernel, and who provides it.
+//!
+//! Derived, not remembered: the files are read, what they define is taken from what they want, and each
+//! remaining name is looked up with those who may provide it. One list is kept: which of Freestone's crates
+//! exports which name, in `providers.txt`, compared with the crates themselves by a test of the repository.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::error::Error;
+use crate::file::File;
+use crate::names;
+use crate::symbols::{Binding, Table};
+
+/// Who provides a symbol to a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Provider {
+    /// `freestone-mem`, feature `export`.
+    Mem,
+    /// `freestone-math`, feature `export`.
+    Math,
+    /// `freestone-rt`'s `runtime!` or `shims!`, which `entry!` stamps.
+    Shims,
+    /// The kernel's `#[panic_handler]`, which `entry!` and `runtime!` stamp.
+    PanicHandler,
+    /// The kernel's `#[global_allocator]`, which `entry!` stamps.
+    Allocator,
+    /// The toolchain's own library, linked behind everything else.
+    CompilerBuiltins,
+    /// Nobody: the kernel has to bring it.
+    Nobody,
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Provider::Mem => "freestone-mem",
+            Provider::Math => "freestone-math",
+            Provider::Shims => "freestone-rt",
+            Provider::PanicHandler => "#[panic_handler]",
+            Provider::Allocator => "#[global_allocator]",
+            Provider::CompilerBuiltins => "compiler_builtins",
+            Provider::Nobody => "nobody",
+        })
+    }
+}
+
+/// `SYMBOL PROVIDER` per line.
+const PROVIDERS: &str = include_str!("providers.txt");
+
+/// What Freestone exports under this name.
+pub fn ours(name: &str) -> Option<Provider> {
+    let line = PROVIDERS.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    match line? {
+        "mem" => Some(Provider::Mem),
+        "math" => Some(Provider::Math),
+        "rt" => Some(Provider::Shims),
+        _ => None,
+    }
+}
+
+/// Everything that Freestone exports, with who does.
+pub fn exports() -> impl Iterator<Item = (&'static str, Provider)> {
+    PROVIDERS.lines().filter_map(|line| {
+        let (name, _) = line.split_once(' ')?;
+        Some((name, ours(name)?))
+    })
+}
+
+/// One symbol that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its name, demangled if it is Rust's.
+    pub symbol: String,
+    /// The crates that want it, or the files where no crate is known.
+    pub wanted_by: BTreeSet<String>,
+    /// How many objects want it.
+    pub uses: usize,
+    /// Whether the program links without it.
+    pub is_weak: bool,
+    /// Who provides it.
+    pub provider: Provider,
+    /// How compiler_builtins defines it, if it does.
+    pub in_compiler_builtins: Option<Binding>,
+}
+
+/// What `files` together leave undefined. `helpers` is the toolchain's compiler_builtins, which is
+/// asked but wants nothing here.
+pub fn contract(files: &[File], helpers: Option<&File>) -> Result<Vec<Row>, Error> {
+    let mut wanted = Table::new();
+    files.iter().try_for_each(|file| wanted.add(file))?;
+    let mut helping = Table::new();
+    helpers.map(|file| helping.add(file)).transpose()?;
+
+    let row = |(name, users): (&str, &[crate::symbols::Use])| {
+        let symbol = names::demangled(name).into_owned();
+        let in_compiler_builtins = helping
+            .defined
+            .get(name)
+            .and_then(|all| all.iter().map(|d| d.binding).min_by_key(|b| b.rank()));
+        let provider = ours(name)
+            .or_else(|| stamped(&symbol))
+            .or(in_compiler_builtins.map(|_| Provider::CompilerBuiltins))
+            .unwrap_or(Provider::Nobody);
+        let origin = |user: &crate::symbols::Use| {
+            let file = || file_name(user.member.as_ref().unwrap_or(&user.file)).to_owned();
+            user.crate_name.clone().unwrap_or_else(file)
+        };
+        Row {
+            symbol,
+            wanted_by: users.iter().map(origin).collect(),
+            uses: users.len(),
+            is_weak: users.iter().all(|user| user.is_weak),
+            provider,
+            in_compiler_builtins,
+        }
+    };
+    Ok(wanted.missing().map(row).collect())
+}
+
+/// What the compiler calls under names of its own; `__rustc` is a crate that does not exist.
+fn stamped(symbol: &str) -> Option<Provider> {
+    match symbol.strip_prefix("__rustc::")? {
+        "rust_begin_unwind" => Some(Provider::PanicHandler),
+        name if name.starts_with("__rust_") => Some(Provider::Allocator),
+        _ => None,
+    }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_providers_is_sorted_and_known() {
+        let names: Vec<_> = exports().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), PROVIDERS.lines().count(), "a line nobody understands");
+        assert!(names.is_sorted(), "providers.txt is not sorted");
+        assert_eq!(ours("memcpy"), Some(Provider::Mem));
+        assert_eq!(ours("memcp"), None);
+        assert_eq!(ours("rust_eh_personality"), Some(Provider::Shims));
+    }
+
+    #[test]
+    fn what_the_compiler_calls_by_its_own_names_is_stamped() {
+        assert_eq!(stamped("__rustc::rust_begin_unwind"), Some(Provider::PanicHandler));
+        assert_eq!(stamped("__rustc::__rust_alloc"), Some(Provider::Allocator));
+        assert_eq!(stamped("memcpy"), None);
+    }
+}
