@@ -22,6 +22,7 @@ mod run;
 mod runner;
 mod status;
 mod supervise;
+mod symbols;
 mod test;
 mod test_table;
 mod toolchain;
@@ -49,9 +50,10 @@ struct Verb {
     main: fn(&ArgMatches) -> Result<Status, Failure>,
 }
 
-const VERBS: [Verb; 3] = [
+const VERBS: [Verb; 4] = [
     Verb { name: "run", command: run::command, main: run::main },
     Verb { name: "test", command: test::command, main: test::main },
+    Verb { name: "symbols", command: symbols::command, main: symbols::main },
     Verb { name: "doctor", command: doctor::command, main: doctor::main },
 ];
 

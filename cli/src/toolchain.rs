@@ -98,6 +98,33 @@ pub fn run_cargo(command: &mut Command, watch: &Watch, verbose: bool) -> Result<
     }
 }
 
+/// The folder that holds the toolchain's libraries for a target, or for the host.
+pub fn libraries(target: Option<&str>, verbose: bool) -> Result<PathBuf, Failure> {
+    let rustc = env::var_os("RUSTC").filter(|v| !v.is_empty()).unwrap_or_else(|| "rustc".into());
+    let mut command = Command::new(rustc);
+    command.stdin(Stdio::null()).args(["--print", "target-libdir"]);
+    if let Some(target) = target {
+        command.args(["--target", target]);
+    }
+    if verbose {
+        say!("running: {}", words(&command));
+    }
+    let watch = Watch {
+        limit: Some(QUESTION_LIMIT),
+        stop: Stop::Ask,
+        stdout: Output::KeepAll,
+        stderr: Output::Keep,
+    };
+    let outcome = supervise::run(&mut command, &watch).map_err(|error| {
+        Failure::tool(format!("rustc does not start: {error}; is Rust installed?"))
+    })?;
+    if !outcome.is_success() {
+        let complaint = String::from_utf8_lossy(&outcome.stderr).trim_end().to_owned();
+        return Err(Failure::usage(format!("rustc does not know this target:\n{complaint}")));
+    }
+    Ok(PathBuf::from(String::from_utf8_lossy(&outcome.stdout).trim_end()))
+}
+
 /// A command as one could type it, for `--verbose`.
 pub fn words(command: &Command) -> String {
     let all = std::iter::once(command.get_program()).chain(command.get_args());

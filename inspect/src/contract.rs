@@ -84,7 +84,7 @@ pub struct Row {
     pub in_compiler_builtins: Option<Binding>,
 }
 
-/// What `files` together leave undefined. `helpers` is the toolchain's compiler_builtins, which is
+/// What `files` together leave undefined, by name. `helpers` is the toolchain's compiler_builtins, which is
 /// asked but wants nothing here.
 pub fn contract(files: &[File], helpers: Option<&File>) -> Result<Vec<Row>, Error> {
     let mut wanted = Table::new();
@@ -115,7 +115,9 @@ pub fn contract(files: &[File], helpers: Option<&File>) -> Result<Vec<Row>, Erro
             in_compiler_builtins,
         }
     };
-    Ok(wanted.missing().map(row).collect())
+    let mut rows: Vec<_> = wanted.missing().map(row).collect();
+    rows.sort_by(|a, b| a.symbol.cmp(&b.symbol));
+    Ok(rows)
 }
 
 /// What the compiler calls under names of its own; `__rustc` is a crate that does not exist.

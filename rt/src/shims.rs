@@ -34,6 +34,10 @@ macro_rules! shims {
     };
 }
 
+/// The names that [`shims!`](crate::shims) defines, sorted.
+pub const EXPORTS: [&str; 4] =
+    ["_Unwind_Resume", "__stack_chk_fail", "__stack_chk_guard", "rust_eh_personality"];
+
 /// The canary's value: a zero byte and a newline stop string functions, the rest is arbitrary.
 pub const CANARY: usize = 0x0a00_f7ee_5704_e3b1_u64 as usize;
 

@@ -1,0 +1,174 @@
+//! `cargo freestone symbols`: what the toolchain's libraries, or any files, want from a kernel, and who
+//! provides it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use freestone_inspect::File;
+use freestone_inspect::contract::{self, Provider, Row};
+use freestone_inspect::symbols::Binding;
+use serde_json::json;
+
+use crate::run;
+use crate::status::{Failure, Status};
+use crate::toolchain;
+
+/// What the verb takes.
+pub fn command() -> Command {
+    Command::new("symbols")
+        .about("Show which symbols core and alloc, or the files named, want, and who provides them")
+        .override_usage("cargo freestone symbols [--target TARGET] [OPTIONS] [FILE...]")
+        .arg(
+            Arg::new("files")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .action(ArgAction::Append)
+                .help("Archives, objects or images to look at together, instead of core and alloc"),
+        )
+        .arg(Arg::new("target").long("target").value_name("TARGET").help(
+            "The target whose core, alloc and compiler_builtins are meant [default: the host]",
+        ))
+        .arg(run::flag("json", "Print one line of JSON instead of a table"))
+        .arg(run::flag("markdown", "Print a Markdown table").conflicts_with("json"))
+        .arg(run::verbose())
+}
+
+/// Runs the verb.
+pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
+    let verbose = matches.get_flag("verbose");
+    let target = matches.get_one::<String>("target").map(String::as_str);
+    let libraries = Libraries::of(target, verbose);
+    let named: Vec<_> = matches.get_many::<PathBuf>("files").unwrap_or_default().collect();
+    let (files, helpers) = if named.is_empty() {
+        let libraries = libraries?;
+        (vec![open(&libraries.core)?, open(&libraries.alloc)?], Some(open(&libraries.helpers)?))
+    } else {
+        // compiler_builtins is good to have here, not needed.
+        let files = named.into_iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
+        (files, libraries.ok().map(|libraries| open(&libraries.helpers)).transpose()?)
+    };
+    let rows = contract::contract(&files, helpers.as_ref())
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    if matches.get_flag("json") {
+        show_json(&rows);
+    } else if matches.get_flag("markdown") {
+        show_markdown(&rows);
+    } else {
+        show_table(&rows);
+    }
+    Ok(Status::Success)
+}
+
+fn open(path: &Path) -> Result<File, Failure> {
+    File::open(path).map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// Where a toolchain keeps what every Rust kernel is linked with.
+struct Libraries {
+    core: PathBuf,
+    alloc: PathBuf,
+    helpers: PathBuf,
+}
+
+impl Libraries {
+    fn of(target: Option<&str>, verbose: bool) -> Result<Libraries, Failure> {
+        let folder = toolchain::libraries(target, verbose)?;
+        let find = |name: &str| {
+            let entries = fs::read_dir(&folder).ok()?.flatten().map(|entry| entry.path());
+            let is_it = |path: &PathBuf| {
+                let file = path.file_name().unwrap_or_default().to_string_lossy();
+                file.starts_with(&format!("lib{name}-")) && file.ends_with(".rlib")
+            };
+            entries.filter(is_it).min()
+        };
+        let need = |name| {
+            find(name).ok_or_else(|| {
+                let target = target.unwrap_or("the host");
+                Failure::tool(format!(
+                    "the toolchain has no {name} for {target}; if it is a known target: \
+                     rustup target add {target}"
+                ))
+            })
+        };
+        Ok(Libraries {
+            core: need("core")?,
+            alloc: need("alloc")?,
+            helpers: need("compiler_builtins")?,
+        })
+    }
+}
+
+/// What to say about compiler_builtins' own definition.
+fn also(row: &Row) -> &'static str {
+    match row.in_compiler_builtins {
+        _ if row.provider == Provider::CompilerBuiltins => "",
+        Some(Binding::Weak) => "compiler_builtins (weak)",
+        Some(_) => "compiler_builtins",
+        None => "",
+    }
+}
+
+fn wanted_by(row: &Row) -> String {
+    // A list that is longer says less than its length.
+    const MOST: usize = 4;
+    let names: Vec<_> = row.wanted_by.iter().take(MOST).map(String::as_str).collect();
+    let more = row.wanted_by.len().saturating_sub(MOST);
+    if more > 0 { format!("{} and {more} more", names.join(", ")) } else { names.join(", ") }
+}
+
+fn columns(row: &Row) -> [String; 4] {
+    let symbol = if row.is_weak { format!("{} (weak)", row.symbol) } else { row.symbol.clone() };
+    [symbol, wanted_by(row), row.provider.to_string(), also(row).to_owned()]
+}
+
+const HEADINGS: [&str; 4] = ["symbol", "wanted by", "provided by", "also in"];
+
+fn show_table(rows: &[Row]) {
+    let all: Vec<_> =
+        std::iter::once(HEADINGS.map(str::to_owned)).chain(rows.iter().map(columns)).collect();
+    let width =
+        |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..HEADINGS.len()).map(width).collect();
+    for row in &all {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        print(cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+    let nobody = rows.iter().filter(|row| row.provider == Provider::Nobody && !row.is_weak).count();
+    print(&format!("{} symbols are wanted; {nobody} of them nobody provides", rows.len()));
+}
+
+fn show_markdown(rows: &[Row]) {
+    print(&format!("| {} |", HEADINGS.join(" | ")));
+    print("|---|---|---|---|");
+    for row in rows {
+        let [symbol, wanted_by, provider, also] = columns(row);
+        print(&format!("| `{symbol}` | {wanted_by} | {provider} | {also} |"));
+    }
+}
+
+fn show_json(rows: &[Row]) {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "symbol": row.symbol,
+                "wanted_by": row.wanted_by,
+                "uses": row.uses,
+                "weak": row.is_weak,
+                "provider": row.provider.to_string(),
+                "compiler_builtins": row.in_compiler_builtins.map(|binding| match binding {
+                    Binding::Weak => "weak",
+                    _ => "strong",
+                }),
+            })
+        })
+        .collect();
+    print(&json!({ "symbols": rows }).to_string());
+}
+
+/// Prints a line; nobody listening is no reason to panic.
+fn print(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
