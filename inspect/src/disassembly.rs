@@ -27,6 +27,9 @@ use crate::functions::Function;
 /// How far below the stack pointer the ABI's red zone reaches.
 pub const RED_ZONE: i64 = 128;
 
+/// The model-specific register with the base of FS.
+const IA32_FS_BASE: u32 = 0xc000_0100;
+
 /// What a function's code does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -44,6 +47,8 @@ pub struct Facts {
     pub direction: Seen,
     /// Returns from an interrupt: `iret`.
     pub interrupt_return: Seen,
+    /// Sets the FS register's base: `wrfsbase`, or loads the number of the MSR that holds it.
+    pub thread_pointer: Seen,
     /// Calls through a register or a variable: where to is not known.
     pub unknown_calls: Seen,
     /// What is no instruction. The other facts cannot be trusted then: it is data or 32-bit code.
@@ -214,6 +219,14 @@ impl<'a> Reader<'a> {
             self.facts.x87.add(at);
         }
         match instruction.mnemonic() {
+            Mnemonic::Wrfsbase => self.facts.thread_pointer.add(at),
+            Mnemonic::Mov
+                if instruction.op0_register() == Register::ECX
+                    && has_immediate(instruction)
+                    && instruction.immediate(1) as u32 == IA32_FS_BASE =>
+            {
+                self.facts.thread_pointer.add(at);
+            }
             Mnemonic::Std => self.facts.direction.add(at),
             Mnemonic::Iret | Mnemonic::Iretd | Mnemonic::Iretq => {
                 self.facts.interrupt_return.add(at);

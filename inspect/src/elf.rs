@@ -173,6 +173,9 @@ pub struct Object<'data> {
     /// The program headers.
     pub segments: Vec<Segment<'data>>,
     symbols: Vec<Symbol<'data>>,
+    imports: Vec<Symbol<'data>>,
+    /// Names of shared libraries.
+    libraries: Vec<Cow<'data, str>>,
     /// How many bytes of names may still be read. Names may share bytes, but a table in which all of
     /// them share the same megabyte was made to take for ever.
     names_left: usize,
@@ -196,6 +199,8 @@ impl<'data> Object<'data> {
             sections: Vec::new(),
             segments: Vec::new(),
             symbols: Vec::new(),
+            imports: Vec::new(),
+            libraries: Vec::new(),
             names_left: bytes.len().saturating_mul(4),
         };
         match bytes.get(4) {
@@ -290,23 +295,36 @@ impl<'data> Object<'data> {
         let (endian, bytes) = (self.endian, self.bytes);
         let fail = |object: &Self| object.malformed(header.e_shoff(endian).into(), "symbols");
         let sections = header.sections(endian, bytes).map_err(|_| fail(self))?;
-        let table = sections.symbols(endian, bytes, elf::SHT_SYMTAB).map_err(|_| fail(self))?;
-        self.symbols.reserve_exact(table.symbols().len());
-        for (index, symbol) in table.enumerate() {
-            let name = self.text(table.strings(), symbol.st_name(endian))?;
-            let section = table.symbol_section(endian, symbol, index).map_err(|_| fail(self))?;
-            let section = section.map(|section| section.0);
-            let kind = SymbolKind::from_elf(symbol.st_type());
-            self.symbols.push(Symbol {
-                name,
-                binding: Binding::from_elf(symbol.st_bind()),
-                visibility: Visibility::from_elf(symbol.st_visibility()),
-                kind,
-                place: self.place(symbol.st_shndx(endian), section, kind),
-                section,
-                address: symbol.st_value(endian).into(),
-                size: symbol.st_size(endian).into(),
-            });
+        for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
+            let table = sections.symbols(endian, bytes, kind).map_err(|_| fail(self))?;
+            let mut symbols = Vec::with_capacity(table.symbols().len());
+            for (index, symbol) in table.enumerate() {
+                let name = self.text(table.strings(), symbol.st_name(endian))?;
+                let section = table.symbol_section(endian, symbol, index);
+                let section = section.map_err(|_| fail(self))?.map(|section| section.0);
+                let kind = SymbolKind::from_elf(symbol.st_type());
+                symbols.push(Symbol {
+                    name,
+                    binding: Binding::from_elf(symbol.st_bind()),
+                    visibility: Visibility::from_elf(symbol.st_visibility()),
+                    kind,
+                    place: self.place(symbol.st_shndx(endian), section, kind),
+                    section,
+                    address: symbol.st_value(endian).into(),
+                    size: symbol.st_size(endian).into(),
+                });
+            }
+            if kind == elf::SHT_SYMTAB {
+                self.symbols = symbols;
+            } else {
+                self.imports = symbols;
+            }
+        }
+        let dynamic = sections.dynamic_table(endian, bytes).map_err(|_| fail(self))?;
+        for entry in dynamic.iter().filter(|entry| entry.tag == elf::DT_NEEDED) {
+            let name = u32::try_from(entry.val).map_err(|_| fail(self))?;
+            let name = self.text(*dynamic.strings(), name)?;
+            self.libraries.push(name);
         }
         Ok(())
     }
@@ -369,6 +387,16 @@ impl<'data> Object<'data> {
     /// is stripped.
     pub fn symbols(&self) -> &[Symbol<'data>] {
         &self.symbols
+    }
+
+    /// The symbols for a dynamic loader; those it is to find elsewhere are undefined.
+    pub fn imports(&self) -> &[Symbol<'data>] {
+        &self.imports
+    }
+
+    /// The shared libraries it asks for.
+    pub fn needed_libraries(&self) -> &[Cow<'data, str>] {
+        &self.libraries
     }
 
     /// The functions, in the order of sections and addresses, each with its code.

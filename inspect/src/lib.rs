@@ -7,6 +7,9 @@
 //! - [`functions`]: which bytes are whose code
 //! - [`disassembly`]: what that code does, for x86_64
 //! - [`contract`]: what is wanted of a kernel, and who provides it
+//! - [`program`]: an image's functions together, and who calls whom; [`stack`]: how deep
+//! - [`rules`]: what can be wrong with an image
+//! - [`libcalls`]: the functions that compilers call on their own
 //! - [`names`]: demangling, and whose crate it is
 //!
 //! Files are hostile: every offset and every length in them is checked, and what does not hold is
@@ -37,7 +40,11 @@ mod error;
 mod file;
 pub mod functions;
 mod image;
+pub mod libcalls;
 pub mod names;
+pub mod program;
+pub mod rules;
+pub mod stack;
 pub mod symbols;
 
 pub use archive::{Archive, Member, Objects};
@@ -46,4 +53,5 @@ pub use error::{Error, Problem};
 pub use file::{File, Kind};
 pub use functions::Function;
 pub use image::Image;
+pub use program::Program;
 pub use symbols::Symbol;

@@ -1,0 +1,48 @@
+//! Two bodies for one name.
+
+use std::collections::BTreeMap;
+
+use super::{Report, Rule, Severity, Subject};
+use crate::libcalls;
+use crate::symbols::{Binding, Place};
+
+pub(super) const RULE: Rule = Rule {
+    name: "duplicate-provider",
+    severity: Severity::Warning,
+    summary: "a compiler's library function is in the image twice",
+    explanation: "Two different bodies of one of the functions that compilers call on their own (memcpy, \
+__udivti3, …) are in the image. Callers are split between them by how they were linked, so one of them may be \
+slow, unsafe in interrupts or of another float ABI, and which one a call gets is an accident. It happens with \
+static libraries that bring their own copy under a local name. Leave one provider: freestone-mem and \
+freestone-math, or the toolchain's own.",
+    matters_for_boot: false,
+    check,
+};
+
+fn check(subject: &Subject<'_>, report: &mut Report) {
+    let image = &subject.image;
+    if !image.has_symbols() {
+        report.cannot("the image has no symbols: functions cannot be told by name");
+        return;
+    }
+    let mut bodies: BTreeMap<&str, Vec<(u64, Binding)>> = BTreeMap::new();
+    for symbol in image.symbols().iter().filter(|s| s.place == Place::Text) {
+        if libcalls::is_libcall(&symbol.name) {
+            let known = bodies.entry(&symbol.name).or_default();
+            if !known.iter().any(|(address, _)| *address == symbol.address) {
+                known.push((symbol.address, symbol.binding));
+            }
+        }
+    }
+    for (name, places) in bodies.into_iter().filter(|(_, places)| places.len() > 1) {
+        let list: Vec<_> = places
+            .iter()
+            .map(|(address, binding)| {
+                let local = if *binding == Binding::Local { " (local)" } else { "" };
+                format!("{address:#x}{local}")
+            })
+            .collect();
+        let message = format!("`{name}` has {} bodies: {}", list.len(), list.join(", "));
+        report.add(Severity::Warning, message).at(places[0].0).named(name);
+    }
+}

@@ -1,0 +1,114 @@
+//! The deepest chain of calls, by the frames of its functions.
+//!
+//! Calls and jumps whose target is known make a graph. Each function's depth is its own frame, or its
+//! frame at a call, the return address, and the depth of who is called there, whichever is most. A
+//! call back to a function that is on the chain already is left out, as it could go on for ever.
+
+use crate::program::Program;
+
+/// The deepest chain of calls.
+#[derive(Clone, Debug)]
+pub struct Deepest {
+    /// How many bytes it takes.
+    pub bytes: u64,
+    /// The functions, from the outermost, by index, each with what it adds.
+    pub path: Vec<(usize, u64)>,
+    /// Whether a function on the way calls back to one above it.
+    pub has_recursion: bool,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    New,
+    /// On the chain that is being followed.
+    Open,
+    Done,
+}
+
+/// The deepest chain; `None` if there is no code.
+pub fn deepest(program: &Program<'_>) -> Option<Deepest> {
+    let graph = Graph::new(program);
+    let start = (0..graph.bytes.len()).max_by_key(|&index| graph.bytes[index])?;
+    let mut path = Vec::new();
+    let mut at = Some(start);
+    let mut has_recursion = false;
+    while let Some(index) = at {
+        has_recursion |= graph.calls_back[index];
+        let below = graph.next[index].map_or(0, |next| graph.bytes[next]);
+        path.push((index, graph.bytes[index] - below));
+        at = graph.next[index];
+    }
+    Some(Deepest { bytes: graph.bytes[start], path, has_recursion })
+}
+
+struct Graph<'a, 'data> {
+    program: &'a Program<'data>,
+    state: Vec<State>,
+    bytes: Vec<u64>,
+    next: Vec<Option<usize>>,
+    calls_back: Vec<bool>,
+}
+
+impl<'a, 'data> Graph<'a, 'data> {
+    fn new(program: &'a Program<'data>) -> Self {
+        let count = program.functions.len();
+        let mut graph = Self {
+            program,
+            state: vec![State::New; count],
+            bytes: vec![0; count],
+            next: vec![None; count],
+            calls_back: vec![false; count],
+        };
+        (0..count).for_each(|index| graph.visit(index));
+        graph
+    }
+
+    /// Depth first, with a stack of our own: chains in a hostile file can be long.
+    fn visit(&mut self, start: usize) {
+        let mut open = vec![(start, 0)];
+        while let Some((index, edge)) = open.pop() {
+            if edge == 0 {
+                match self.state[index] {
+                    State::New => self.open(index),
+                    _ => continue,
+                }
+            }
+            let edges = &self.program.facts(index).edges;
+            let Some(callee) = edges.get(edge).map(|edge| self.program.callee(edge)) else {
+                self.state[index] = State::Done;
+                continue;
+            };
+            let Some(callee) = callee else {
+                open.push((index, edge + 1));
+                continue;
+            };
+            match self.state[callee] {
+                State::New => open.extend([(index, edge), (callee, 0)]),
+                State::Open => {
+                    self.calls_back[index] = true;
+                    open.push((index, edge + 1));
+                }
+                State::Done => {
+                    self.lengthen(index, edge, callee);
+                    open.push((index, edge + 1));
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, index: usize) {
+        let facts = self.program.facts(index);
+        self.state[index] = State::Open;
+        self.bytes[index] = if facts.undecodable.is_any() { 0 } else { facts.frame_bytes };
+    }
+
+    fn lengthen(&mut self, index: usize, edge: usize, callee: usize) {
+        let edge = self.program.facts(index).edges[edge];
+        let return_address = if edge.is_call { 8 } else { 0 };
+        let bytes = edge.depth.saturating_add(return_address).saturating_add(self.bytes[callee]);
+        if bytes > self.bytes[index] {
+            self.bytes[index] = bytes;
+            self.next[index] = Some(callee);
+        }
+    }
+}
