@@ -12,6 +12,7 @@
 //!   finding them in an image, running them, reporting
 //! - [`supervise`]: child processes, none of which outlives the tool
 
+mod check;
 mod doctor;
 mod image;
 mod install;
@@ -50,9 +51,10 @@ struct Verb {
     main: fn(&ArgMatches) -> Result<Status, Failure>,
 }
 
-const VERBS: [Verb; 4] = [
+const VERBS: [Verb; 5] = [
     Verb { name: "run", command: run::command, main: run::main },
     Verb { name: "test", command: test::command, main: test::main },
+    Verb { name: "check", command: check::command, main: check::main },
     Verb { name: "symbols", command: symbols::command, main: symbols::main },
     Verb { name: "doctor", command: doctor::command, main: doctor::main },
 ];

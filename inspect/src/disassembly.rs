@@ -241,7 +241,13 @@ impl<'a> Reader<'a> {
         let is_hint = matches!(instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Prefetchw)
             || matches!(instruction.mnemonic(), Mnemonic::Prefetchnta | Mnemonic::Prefetcht0)
             || matches!(instruction.mnemonic(), Mnemonic::Prefetcht1 | Mnemonic::Prefetcht2);
-        if !has_memory || is_hint {
+        // `lock add dword ptr [rsp-4], 0` is a memory barrier: what it writes is what it has read.
+        let is_barrier = matches!(
+            instruction.mnemonic(),
+            Mnemonic::Add | Mnemonic::Or | Mnemonic::Sub | Mnemonic::Xor
+        ) && has_immediate(instruction)
+            && instruction.immediate(1) == 0;
+        if !has_memory || is_hint || is_barrier {
             return;
         }
         let at = instruction.ip();
@@ -535,6 +541,12 @@ mod tests {
         // or qword ptr [rsp-4096], 0; ret: a stack probe, beyond the red zone.
         let code = [0x48, 0x83, 0x8c, 0x24, 0x00, 0xf0, 0xff, 0xff, 0x00, 0xc3];
         assert_eq!(read(&code).red_zone, Seen::default());
+        // lock add dword ptr [rsp-4], 0; ret
+        let barrier = [0xf0, 0x83, 0x44, 0x24, 0xfc, 0x00, 0xc3];
+        assert_eq!(read(&barrier).red_zone, Seen::default());
+        // lock add dword ptr [rsp-4], 1; ret
+        let barrier = [0xf0, 0x83, 0x44, 0x24, 0xfc, 0x01, 0xc3];
+        assert_eq!(read(&barrier).red_zone.count, 1);
         // nop dword ptr [rsp-8]; ret
         let code = [0x0f, 0x1f, 0x44, 0x24, 0xf8, 0xc3];
         assert_eq!(read(&code).red_zone, Seen::default());

@@ -7,6 +7,9 @@ use object::elf;
 use crate::elf::{Note, Object, ObjectKind};
 use crate::error::{Error, Problem};
 
+/// XEN_ELFNOTE_PHYS32_ENTRY (xen/include/public/elfnote.h).
+pub const XEN_PHYS32_ENTRY: u32 = 18;
+
 /// A linked executable. All an [`Object`] can do it can do as well.
 pub struct Image<'data> {
     object: Object<'data>,
@@ -38,6 +41,25 @@ impl<'data> Image<'data> {
         let segment = self.object.segments.iter().find(|s| s.kind == elf::PT_INTERP.0)?;
         let name = segment.data.strip_suffix(b"\0").unwrap_or(segment.data);
         Some(String::from_utf8_lossy(name).into_owned())
+    }
+
+    /// The physical address at which PVH loaders enter it, if it has the note for them.
+    pub fn pvh_entry(&self) -> Option<u64> {
+        let content = self.note("Xen", XEN_PHYS32_ENTRY)?.content;
+        match content.len() {
+            4 => content.first_chunk().map(|bytes| u32::from_le_bytes(*bytes).into()),
+            8 => content.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)),
+            _ => None,
+        }
+    }
+
+    /// Where the code sees what a loader puts at a physical address.
+    pub fn virtual_of(&self, physical: u64) -> Option<u64> {
+        let segments = self.object.segments.iter().filter(|s| s.is_loaded());
+        segments.into_iter().find_map(|segment| {
+            let offset = physical.checked_sub(segment.physical)?;
+            (offset < segment.size).then(|| segment.address.wrapping_add(offset))
+        })
     }
 
     /// Whether it has a symbol table: without one there are no names and no functions.

@@ -9,6 +9,7 @@
 //! - [`contract`]: what is wanted of a kernel, and who provides it
 //! - [`program`]: an image's functions together, and who calls whom; [`stack`]: how deep
 //! - [`rules`]: what can be wrong with an image
+//! - [`size`]: what its bytes are spent on
 //! - [`libcalls`]: the functions that compilers call on their own
 //! - [`names`]: demangling, and whose crate it is
 //!
@@ -44,6 +45,7 @@ pub mod libcalls;
 pub mod names;
 pub mod program;
 pub mod rules;
+pub mod size;
 pub mod stack;
 pub mod symbols;
 

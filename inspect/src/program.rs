@@ -37,6 +37,8 @@ pub struct Program<'data> {
     links: Links,
     /// Read-only memory, where slots with addresses of functions are.
     slots: Vec<(u64, &'data [u8])>,
+    /// The entry that PVH loaders take: 32-bit code, of which a 64-bit decoder makes anything.
+    entry_of_32_bits: Option<u64>,
 }
 
 impl<'data> Program<'data> {
@@ -60,6 +62,7 @@ impl<'data> Program<'data> {
             by_name: OnceCell::new(),
             links: Links::default(),
             slots: slots.map(|section| (section.address, section.data)).collect(),
+            entry_of_32_bits: image.pvh_entry().and_then(|entry| image.virtual_of(entry)),
         }
     }
 
@@ -71,9 +74,17 @@ impl<'data> Program<'data> {
     /// Every function whose code could be read, with what it does. Left out is what has bytes that
     /// are no 64-bit instructions: 32-bit boot code, and data among code.
     pub fn readable(&self) -> impl Iterator<Item = (&Function<'data>, &Facts)> {
-        let all = self.functions.iter().enumerate();
-        all.map(|(index, function)| (function, self.facts(index)))
-            .filter(|(_, facts)| !facts.undecodable.is_any())
+        let all = (0..self.functions.len()).filter(|index| self.is_readable(*index));
+        all.map(|index| (&self.functions[index], self.facts(index)))
+    }
+
+    /// Whether the code of a function, by its index, is 64-bit instructions throughout.
+    pub fn is_readable(&self, index: usize) -> bool {
+        let function = &self.functions[index];
+        let is_entry = self
+            .entry_of_32_bits
+            .is_some_and(|entry| (function.address..function.end()).contains(&entry));
+        !is_entry && !self.facts(index).undecodable.is_any()
     }
 
     /// Which function `address` is in, by its index.

@@ -65,41 +65,40 @@ impl<'a, 'data> Graph<'a, 'data> {
 
     /// Depth first, with a stack of our own: chains in a hostile file can be long.
     fn visit(&mut self, start: usize) {
-        let mut open = vec![(start, 0)];
-        while let Some((index, edge)) = open.pop() {
-            if edge == 0 {
-                match self.state[index] {
-                    State::New => self.open(index),
-                    _ => continue,
-                }
-            }
-            let edges = &self.program.facts(index).edges;
-            let Some(callee) = edges.get(edge).map(|edge| self.program.callee(edge)) else {
-                self.state[index] = State::Done;
+        if !matches!(self.state[start], State::New) {
+            return;
+        }
+        self.open(start);
+        // Each function on the chain, and which of its edges is next.
+        let mut chain = vec![(start, 0)];
+        while let Some((index, edge)) = chain.last_mut() {
+            let (function, at) = (*index, *edge);
+            *edge += 1;
+            let Some(edge) = self.program.facts(function).edges.get(at) else {
+                self.state[function] = State::Done;
+                chain.pop();
                 continue;
             };
-            let Some(callee) = callee else {
-                open.push((index, edge + 1));
-                continue;
-            };
+            let Some(callee) = self.program.callee(edge) else { continue };
             match self.state[callee] {
-                State::New => open.extend([(index, edge), (callee, 0)]),
-                State::Open => {
-                    self.calls_back[index] = true;
-                    open.push((index, edge + 1));
+                State::New => {
+                    // And this edge once more, when the depth of the callee is known.
+                    if let Some((_, edge)) = chain.last_mut() {
+                        *edge = at;
+                    }
+                    self.open(callee);
+                    chain.push((callee, 0));
                 }
-                State::Done => {
-                    self.lengthen(index, edge, callee);
-                    open.push((index, edge + 1));
-                }
+                State::Open => self.calls_back[function] = true,
+                State::Done => self.lengthen(function, at, callee),
             }
         }
     }
 
     fn open(&mut self, index: usize) {
-        let facts = self.program.facts(index);
         self.state[index] = State::Open;
-        self.bytes[index] = if facts.undecodable.is_any() { 0 } else { facts.frame_bytes };
+        let is_readable = self.program.is_readable(index);
+        self.bytes[index] = if is_readable { self.program.facts(index).frame_bytes } else { 0 };
     }
 
     fn lengthen(&mut self, index: usize, edge: usize, callee: usize) {

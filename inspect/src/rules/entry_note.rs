@@ -1,7 +1,7 @@
 //! How a boot loader gets in.
 
 use super::{Report, Rule, Severity, Subject};
-use crate::image::Image;
+use crate::image::{Image, XEN_PHYS32_ENTRY};
 
 pub(super) const RULE: Rule = Rule {
     name: "entry-note",
@@ -17,9 +17,8 @@ lost to the linker's garbage collection: KEEP them in the linker script and give
     check,
 };
 
-/// XEN_ELFNOTE_ENTRY, XEN_ELFNOTE_PHYS32_ENTRY (xen/include/public/elfnote.h).
+/// XEN_ELFNOTE_ENTRY (xen/include/public/elfnote.h).
 const PV_ENTRY: u32 = 1;
-const PHYS32_ENTRY: u32 = 18;
 
 /// A mark, its alignment, and within how many bytes of the file it must be.
 const MULTIBOOT: (u32, usize, usize) = (0x1bad_b002, 4, 8 << 10);
@@ -30,7 +29,7 @@ const LIMINE: [u64; 2] = [0xc7b1_dd30_df4c_8b88, 0x0a82_e883_a194_f07b];
 
 fn check(subject: &Subject<'_>, report: &mut Report) {
     let image = &subject.image;
-    let pvh = image.note("Xen", PHYS32_ENTRY).copied();
+    let pvh = image.note("Xen", XEN_PHYS32_ENTRY).copied();
     let others = [
         image.note("Xen", PV_ENTRY).is_some().then_some("Xen PV"),
         has_multiboot(image).then_some("Multiboot"),
@@ -48,12 +47,7 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
         }
         return;
     };
-    let entry = match pvh.content.len() {
-        4 => pvh.content.first_chunk().map(|bytes| u64::from(u32::from_le_bytes(*bytes))),
-        8 => pvh.content.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)),
-        _ => None,
-    };
-    let Some(entry) = entry else {
+    let Some(entry) = image.pvh_entry() else {
         let message = "the PVH note must hold an address of 4 or 8 bytes";
         report.add(Severity::Error, message).at(pvh.address);
         return;

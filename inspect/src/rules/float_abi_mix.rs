@@ -19,7 +19,7 @@ x86_64 code passes them in vector registers. Nothing in an object file says whic
 prebuilt library: its __muldf3 expects vector registers. Here the code of each such function, and of its \
 callers, is looked at for the registers it uses. Let one build make everything: freestone-math with the same \
 flags as the kernel, or a `none` target whose core is soft-float as well.",
-    matters_for_boot: true,
+    matters_for_boot: false,
     check,
 };
 
@@ -75,7 +75,7 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
 /// that does neither has them elsewhere.
 fn definition_abi(program: &Program<'_>, index: usize, depth: u32) -> Option<Abi> {
     let facts = program.facts(index);
-    if facts.undecodable.is_any() || facts.unknown_calls.is_any() {
+    if !program.is_readable(index) || facts.unknown_calls.is_any() {
         return None;
     }
     if facts.vector.is_any() {
@@ -95,7 +95,7 @@ fn definition_abi(program: &Program<'_>, index: usize, depth: u32) -> Option<Abi
 /// takes the result from one.
 fn caller_abi(program: &Program<'_>, caller: usize, edge: &Edge, shape: Shape) -> Option<Abi> {
     let facts = program.facts(caller);
-    if facts.undecodable.is_any() {
+    if !program.is_readable(caller) {
         return None;
     }
     if facts.vector.is_any() {

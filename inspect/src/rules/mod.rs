@@ -6,6 +6,7 @@
 
 use std::cell::OnceCell;
 
+use crate::disassembly::Facts;
 use crate::functions::Function;
 use crate::image::Image;
 use crate::names;
@@ -208,13 +209,14 @@ impl Report {
         match program.source {
             Source::Symbols => {
                 let garbled: Vec<_> = (0..program.functions.len())
-                    .filter(|index| program.facts(*index).undecodable.is_any())
+                    .filter(|index| !program.is_readable(*index))
                     .map(|index| names::demangled(&program.functions[index].name).into_owned())
                     .collect();
                 if let Some(first) = garbled.first() {
                     let count = garbled.len();
+                    let are = if count == 1 { "function is" } else { "functions are" };
                     self.cannot(format!(
-                        "{count} functions are not all 64-bit instructions and were left out, {first} among them"
+                        "{count} {are} not 64-bit instructions throughout (32-bit code or data): {first}"
                     ));
                 }
             }
@@ -264,6 +266,37 @@ fn run(subject: &Subject<'_>, is_wanted: impl Fn(&Rule) -> bool) -> Report {
         (rule.check)(subject, &mut report);
     }
     report
+}
+
+/// Reports code that is only wrong if something interrupts it and comes back: each function, or, in
+/// an image that never returns from an interrupt, all of them in one note.
+fn report_interruptible<'a>(
+    subject: &'a Subject<'_>,
+    report: &mut Report,
+    what: &str,
+    message: impl Fn(&Facts) -> Option<String>,
+) {
+    let program = subject.program();
+    report.explain_source(program);
+    let severity = match program.source {
+        Source::Symbols => Severity::Error,
+        _ => Severity::Warning,
+    };
+    let found: Vec<(&'a Function<'_>, String)> = program
+        .readable()
+        .filter_map(|(function, facts)| Some((function, message(facts)?)))
+        .collect();
+    if !found.is_empty() && !subject.returns_from_interrupts() {
+        let message = format!(
+            "{} functions use {what}; harmless, as nothing here returns from an interrupt",
+            found.len()
+        );
+        report.add(Severity::Note, message);
+        return;
+    }
+    for (function, message) in found {
+        report.add(severity, message).function(function);
+    }
 }
 
 /// "in crate x", if a function's name tells.

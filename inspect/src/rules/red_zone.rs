@@ -1,7 +1,6 @@
 //! The 128 bytes below the stack pointer.
 
 use super::{NOTE_OWNER, NOTE_RED_ZONE, Report, Rule, Severity, Subject};
-use crate::program::Source;
 
 pub(super) const RULE: Rule = Rule {
     name: "red-zone",
@@ -22,26 +21,11 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
     if subject.image.note(NOTE_OWNER, NOTE_RED_ZONE).is_some() {
         return;
     }
-    let program = subject.program();
-    report.explain_source(program);
-    let severity = match program.source {
-        _ if !subject.returns_from_interrupts() => Severity::Note,
-        Source::Symbols => Severity::Error,
-        _ => Severity::Warning,
-    };
-    let suffix = match severity {
-        Severity::Note => "; nothing here returns from an interrupt",
-        _ => "",
-    };
-    for (function, facts) in program.readable() {
+    super::report_interruptible(subject, report, "the red zone", |facts| {
         let seen = facts.red_zone;
-        if seen.is_any() {
-            let accesses = if seen.count == 1 { "access" } else { "accesses" };
-            let message = format!(
-                "{} {accesses} below the stack pointer, first at {:#x}{suffix}",
-                seen.count, seen.first
-            );
-            report.add(severity, message).function(function);
-        }
-    }
+        let accesses = if seen.count == 1 { "access" } else { "accesses" };
+        seen.is_any().then(|| {
+            format!("{} {accesses} below the stack pointer, first at {:#x}", seen.count, seen.first)
+        })
+    });
 }

@@ -1,7 +1,6 @@
 //! Vector and x87 registers in a kernel that does not save them.
 
 use super::{NOTE_OWNER, NOTE_VECTOR, Report, Rule, Severity, Subject};
-use crate::program::Source;
 
 pub(super) const RULE: Rule = Rule {
     name: "vector-registers",
@@ -23,25 +22,13 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
     if is_saved || subject.options.allow_fp {
         return;
     }
-    let program = subject.program();
-    report.explain_source(program);
-    let severity = match program.source {
-        _ if !subject.returns_from_interrupts() => Severity::Note,
-        Source::Symbols => Severity::Error,
-        _ => Severity::Warning,
-    };
-    let suffix = match severity {
-        Severity::Note => "; nothing here returns from an interrupt",
-        _ => "",
-    };
-    for (function, facts) in program.readable() {
-        let kinds = [(facts.vector, "vector"), (facts.x87, "x87 or MMX")];
-        for (seen, kind) in kinds.into_iter().filter(|(seen, _)| seen.is_any()) {
-            let message = format!(
-                "{} instructions on {kind} registers, first at {:#x}{suffix}",
-                seen.count, seen.first
-            );
-            report.add(severity, message).function(function);
-        }
-    }
+    super::report_interruptible(subject, report, "vector or x87 registers", |facts| {
+        let (seen, kind) = match facts.vector {
+            vector if vector.is_any() => (vector, "vector"),
+            _ => (facts.x87, "x87 or MMX"),
+        };
+        seen.is_any().then(|| {
+            format!("{} instructions on {kind} registers, first at {:#x}", seen.count, seen.first)
+        })
+    });
 }
