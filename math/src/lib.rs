@@ -24,10 +24,15 @@
 
 #![cfg_attr(not(test), no_std)]
 
+mod abi;
 mod corrected;
 pub mod export;
 mod float;
+pub mod int;
+mod shims;
+pub mod soft;
 #[cfg(test)]
 mod tests;
+mod word;
 
 pub use float::Float;

@@ -10,15 +10,21 @@ use std::mem::transmute;
 const ROUNDS: usize = 6000;
 
 /// A generator with a fixed seed (xorshift, Marsaglia 2003), so that failures repeat.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
+}
+
+/// How often to try: `n` times, or with FREESTONE_LONG=1 fifty times as often.
+pub fn rounds(n: u32) -> u32 {
+    let long = std::env::var_os("FREESTONE_LONG").is_some_and(|value| value == "1");
+    if long { n.saturating_mul(50) } else { n }
 }
 
 /// What a function under test takes or gives.
@@ -289,7 +295,13 @@ mod exports {
         let written = include_str!("export.rs").split("unsafe extern \"C\" fn ").skip(1);
         let written = written.filter(|rest| rest.starts_with(char::is_lowercase));
         let written = written.map(|rest| rest.split_once('(').unwrap().0.to_owned());
-        let mut exported: Vec<_> = names.chain(pairs).chain(written).collect();
+        let lists = [
+            crate::int::export::PROVIDED,
+            crate::int::export::PROVIDED_WITH_SECOND,
+            crate::soft::export::PROVIDED,
+        ];
+        let compilers = lists.concat().into_iter().map(str::to_owned);
+        let mut exported: Vec<_> = names.chain(pairs).chain(written).chain(compilers).collect();
         exported.sort_unstable();
         let listed: Vec<_> = include_str!("../exports.txt").lines().collect();
         assert_eq!(listed, exported);

@@ -1,0 +1,140 @@
+//! The formats: their bits, named.
+//!
+//! ```text
+//!        sign  exponent  fraction   bias   significand, with the bit before the point
+//! F16      1      5        10         15      11
+//! Bf16     1      8         7        127       8
+//! F32      1      8        23        127      24
+//! F64      1     11        52       1023      53
+//! F128     1     15       112      16383     113
+//! ```
+//!
+//! Arithmetic happens in a [`Word`] that holds the bits with room above: `u32` also for the formats
+//! of 16 bits. Its operations wrap.
+
+use crate::word::Word;
+
+/// A binary floating-point format of IEEE 754, or [`Bf16`].
+///
+/// The value is in its bits; nothing here uses a floating-point register.
+pub trait Format: Copy + sealed::Sealed {
+    /// What arithmetic on it happens in.
+    #[doc(hidden)]
+    type Word: Word;
+    /// Bits of the significand behind the point.
+    #[doc(hidden)]
+    const FRACTION: u32;
+    /// Bits of the exponent.
+    #[doc(hidden)]
+    const EXPONENT: u32;
+    #[doc(hidden)]
+    fn word(self) -> Self::Word;
+    /// Cuts to the format's width.
+    #[doc(hidden)]
+    fn from_word(word: Self::Word) -> Self;
+
+    /// Where the sign is.
+    #[doc(hidden)]
+    const SIGN: u32 = Self::FRACTION + Self::EXPONENT;
+    /// The biased exponent of infinities and NaNs.
+    #[doc(hidden)]
+    const SPECIAL: i32 = (1 << Self::EXPONENT) - 1;
+    /// What the exponent is counted from.
+    #[doc(hidden)]
+    const BIAS: i32 = (1 << (Self::EXPONENT - 1)) - 1;
+    /// Where a NaN says that it is quiet.
+    #[doc(hidden)]
+    const QUIET: u32 = Self::FRACTION - 1;
+    /// How many bits a word has below a significand that begins at its top.
+    #[doc(hidden)]
+    const EXTRA: u32 = Self::Word::BITS - 1 - Self::FRACTION;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// The constants of a format that are words. A trait's constant cannot be made by its functions.
+pub(crate) trait Parts: Format {
+    #[inline(always)]
+    fn sign_bit() -> Self::Word {
+        Self::Word::ONE.left(Self::SIGN)
+    }
+    /// Everything but the sign.
+    #[inline(always)]
+    fn magnitude() -> Self::Word {
+        Self::sign_bit().minus(Self::Word::ONE)
+    }
+    /// The bit before the point, and also the least normal number.
+    #[inline(always)]
+    fn unit() -> Self::Word {
+        Self::Word::ONE.left(Self::FRACTION)
+    }
+    #[inline(always)]
+    fn fraction() -> Self::Word {
+        Self::unit().minus(Self::Word::ONE)
+    }
+    #[inline(always)]
+    fn infinity() -> Self::Word {
+        Self::exponent(Self::SPECIAL)
+    }
+    /// The bit that makes a NaN quiet.
+    #[inline(always)]
+    fn quiet() -> Self::Word {
+        Self::Word::ONE.left(Self::QUIET)
+    }
+    /// A biased exponent, in its place.
+    #[inline(always)]
+    fn exponent(biased: i32) -> Self::Word {
+        Self::Word::from_i32(biased).left(Self::FRACTION)
+    }
+}
+
+impl<F: Format> Parts for F {}
+
+macro_rules! formats {
+    ($($what:literal $name:ident($bits:ident) in $word:ident, $exponent:literal + $fraction:literal;)*) => {$(
+        #[doc = $what]
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name($bits);
+
+        impl $name {
+            /// The number with these bits.
+            #[inline]
+            pub const fn from_bits(bits: $bits) -> Self {
+                Self(bits)
+            }
+
+            /// The bits.
+            #[inline]
+            pub const fn to_bits(self) -> $bits {
+                self.0
+            }
+        }
+
+        impl sealed::Sealed for $name {}
+
+        impl Format for $name {
+            type Word = $word;
+            const FRACTION: u32 = $fraction;
+            const EXPONENT: u32 = $exponent;
+
+            #[inline(always)]
+            fn word(self) -> $word {
+                self.0 as $word
+            }
+            #[inline(always)]
+            fn from_word(word: $word) -> Self {
+                Self(word as $bits)
+            }
+        }
+    )*};
+}
+
+formats! {
+    "IEEE 754 binary16, C's `_Float16`." F16(u16) in u32, 5 + 10;
+    "The upper half of a binary32, `__bf16` of compilers." Bf16(u16) in u32, 8 + 7;
+    "IEEE 754 binary32, `f32`." F32(u32) in u32, 8 + 23;
+    "IEEE 754 binary64, `f64`." F64(u64) in u64, 11 + 52;
+    "IEEE 754 binary128, C's `_Float128`." F128(u128) in u128, 15 + 112;
+}

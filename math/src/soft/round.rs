@@ -1,0 +1,48 @@
+//! From a long significand to a number: to nearest, ties to even.
+
+use super::format::{Format, Parts};
+use crate::word::Word;
+
+/// Shifts right by any number of bits; what falls off stays visible in the last bit.
+#[inline(always)]
+pub(crate) fn sticky_right<W: Word>(word: W, bits: u32) -> W {
+    if bits >= W::BITS {
+        return W::from_bool(word != W::ZERO);
+    }
+    let lost = word != word.right(bits).left(bits);
+    word.right(bits) | W::from_bool(lost)
+}
+
+/// Takes `bits` bits off the end and rounds; `bits` is 1 up to the width less 1.
+#[inline(always)]
+pub(crate) fn round_off<W: Word>(word: W, bits: u32) -> W {
+    let kept = word.right(bits);
+    let lost = word & W::ONE.left(bits).minus(W::ONE);
+    // Carries into bit `bits` from more than a half, and from a half if what is kept is odd.
+    let below_half = W::ONE.left(bits.wrapping_sub(1)).minus(W::ONE);
+    kept.plus(lost.plus(below_half).plus(kept & W::ONE).right(bits))
+}
+
+/// The number nearest to `significand` · 2^(`exponent` − bias − width + 1), with the sign bit `sign`.
+///
+/// The significand begins at the word's top bit, and its last bit may stand for all below.
+#[inline(always)]
+pub(crate) fn round<F: Format>(sign: F::Word, exponent: i32, significand: F::Word) -> F {
+    if (exponent as u32).wrapping_sub(1) < F::SPECIAL.wrapping_sub(1) as u32 {
+        // The bit before the point adds one to the exponent; so does a carry out of rounding, up
+        // to infinity.
+        let biased = F::exponent(exponent.wrapping_sub(1));
+        return F::from_word(sign | biased.plus(round_off(significand, F::EXTRA)));
+    }
+    out_of_range(sign, exponent, significand)
+}
+
+#[cold]
+#[inline(never)]
+fn out_of_range<F: Format>(sign: F::Word, exponent: i32, significand: F::Word) -> F {
+    if exponent > 0 {
+        return F::from_word(sign | F::infinity());
+    }
+    let subnormal = sticky_right(significand, 1_u32.wrapping_sub(exponent as u32));
+    F::from_word(sign | round_off(subnormal, F::EXTRA))
+}
