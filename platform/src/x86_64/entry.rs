@@ -54,6 +54,14 @@ macro_rules! boot {
             ".asciz \"Xen\"",
             ".quad freestone_pvh_entry",
             ".popsection",
+            // What `cargo freestone check` relies on, owner "Freestone": type 1, interrupt entry
+            // leaves the red zone alone (every vector has an IST stack); type 2, vector state is
+            // saved at traps.
+            ".pushsection .note.Freestone, \"a\", @note",
+            ".balign 4",
+            ".long 10, 0, 1; .asciz \"Freestone\"; .balign 4",
+            ".long 10, 0, 2; .asciz \"Freestone\"; .balign 4",
+            ".popsection",
 
             ".pushsection .text.freestone_entry, \"ax\", @progbits",
             ".code32",
