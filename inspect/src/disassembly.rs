@@ -370,7 +370,11 @@ impl<'a> Reader<'a> {
             (Mnemonic::And, Register::RSP) => {
                 // Aligning takes at most this much.
                 let mask = (instruction.immediate(1) as i64).wrapping_neg();
-                if has_immediate(instruction) && (1..=1 << 20).contains(&mask) {
+                if has_immediate(instruction)
+                    && mask > 0
+                    && mask.count_ones() == 1
+                    && mask <= 1 << 20
+                {
                     self.deepen(mask - 8);
                 } else {
                     self.facts.is_frame_open = true;

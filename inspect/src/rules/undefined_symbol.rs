@@ -1,7 +1,12 @@
 //! Symbols that nobody defined.
 
+use std::collections::BTreeMap;
+
 use super::{Report, Rule, Severity, Subject};
+use crate::disassembly::Target;
+use crate::functions::Function;
 use crate::names;
+use crate::program::Source;
 use crate::symbols::Binding;
 
 pub(super) const RULE: Rule = Rule {
@@ -20,40 +25,55 @@ with zero first.",
 
 fn check(subject: &Subject<'_>, report: &mut Report) {
     let image = &subject.image;
-    if !image.has_symbols() && image.imports().is_empty() {
-        report.cannot("the image has no symbols: calls to address 0 would not be seen");
-        return;
-    }
     let undefined = image.symbols().iter().chain(image.imports()).filter(|s| s.is_undefined());
-    let mut seen = Vec::new();
-    for symbol in undefined {
-        if seen.contains(&&symbol.name) {
-            continue;
+    let undefined: BTreeMap<&str, Binding> =
+        undefined.map(|symbol| (&*symbol.name, symbol.binding)).collect();
+    let is_weak = |binding: &Binding| *binding == Binding::Weak;
+    let callers = callers_of_nothing(subject);
+    for (mangled, binding) in &undefined {
+        let name = names::demangled(mangled);
+        if is_weak(binding) {
+            let message = format!("`{name}` is weak and undefined: its address is 0");
+            report.add(Severity::Note, message).named(mangled);
+        } else {
+            let message = format!("`{name}` is undefined{}", users(&callers));
+            report.add(Severity::Error, message).named(mangled);
         }
-        seen.push(&symbol.name);
-        let (severity, what) = match symbol.binding {
-            Binding::Weak => (Severity::Note, "is weak and undefined: its address is 0"),
-            _ => (Severity::Error, "is undefined"),
-        };
-        let name = names::demangled(&symbol.name);
-        let users = if severity == Severity::Error { users(subject) } else { String::new() };
-        report.add(severity, format!("`{name}` {what}{users}")).named(&symbol.name);
+    }
+    // Linkers that are told to let undefined symbols pass may forget their names.
+    if !callers.is_empty() && undefined.is_empty() {
+        let message = format!("the name of an undefined symbol is lost{}", users(&callers));
+        report.add(Severity::Error, message).function(callers[0]);
+    }
+    if !image.has_symbols() && undefined.is_empty() {
+        report.cannot("the image has no symbols: what is undefined has no name");
     }
 }
 
-/// A linker that lets undefined symbols pass makes 0 of them.
-fn users(subject: &Subject<'_>) -> String {
+/// The functions that call address 0, where nothing is: linkers put 0 for what is undefined.
+fn callers_of_nothing<'a>(subject: &'a Subject<'_>) -> Vec<&'a Function<'a>> {
     let program = subject.program();
-    let mut users: Vec<String> = program
+    let is_loaded_at_0 = subject.image.segments.iter().any(|s| s.is_loaded() && s.address == 0);
+    if is_loaded_at_0 || program.source != Source::Symbols {
+        return Vec::new();
+    }
+    program
         .readable()
-        .filter(|(_, facts)| facts.edges.iter().any(|edge| program.target(edge) == Some(0)))
-        .map(|(function, _)| {
-            format!("`{}`{}", names::demangled(&function.name), super::whose(function))
-        })
-        .collect();
-    users.truncate(3);
-    if users.is_empty() {
+        .filter(|(_, facts)| facts.edges.iter().any(|edge| edge.target == Target::Address(0)))
+        .map(|(function, _)| function)
+        .collect()
+}
+
+/// How many a message names.
+const SHOWN: usize = 3;
+
+fn users(callers: &[&Function<'_>]) -> String {
+    let name = |function: &&Function<'_>| {
+        format!("`{}`{}", names::demangled(&function.name), super::whose(function))
+    };
+    let names: Vec<_> = callers.iter().take(SHOWN).map(name).collect();
+    if names.is_empty() {
         return String::new();
     }
-    format!("; address 0 is called by {}", users.join(", "))
+    format!("; address 0 is called by {}", names.join(", "))
 }
