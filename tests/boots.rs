@@ -65,6 +65,13 @@ fn any_amount_of_memory_will_do() {
 }
 
 #[test]
+fn an_image_larger_than_the_machine_is_refused() {
+    let image = kernel("kernel-faults", "large_image", Profile::Dev);
+    let ended = boot(&image, &["-m", "4"]).expect(status::USAGE, &[]);
+    assert!(ended.stderr.contains("it needs -m 8 or more"), "{ended}");
+}
+
+#[test]
 fn a_module_arrives_whole() {
     let image = kernel("example-kernel", "example-kernel", Profile::Dev);
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");

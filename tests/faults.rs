@@ -93,6 +93,15 @@ fn a_stack_overflow_names_the_stack() {
 }
 
 #[test]
+fn large_statics_do_not_swallow_the_guard_pages() {
+    check(
+        "large_image",
+        status::CRASH,
+        &["page fault", "STACK OVERFLOW: the boot stack ran into its guard page"],
+    );
+}
+
+#[test]
 fn heap_exhaustion_is_reported_and_then_a_panic() {
     check(
         "heap_exhaustion",
@@ -126,7 +135,16 @@ fn endless_faults_end_in_a_double_fault() {
     check(
         "endless_faults",
         status::CRASH,
-        &["double fault (#DF)", "STACK OVERFLOW: the exception stack"],
+        &["double fault (#DF)", "STACK OVERFLOW: the twice nested exception stack"],
+    );
+}
+
+#[test]
+fn a_handler_that_needs_too_much_stack_hits_its_own_guard() {
+    check(
+        "large_handler",
+        status::CRASH,
+        &["page fault (#PF)", "STACK OVERFLOW: the nested exception stack"],
     );
 }
 

@@ -73,6 +73,13 @@ fn a_kernel_builds_with_plain_cargo_and_boots() {
     assert!(ended.stderr.contains("This is a Freestone kernel"), "{ended}");
     assert!(ended.stderr.contains("cargo freestone run"), "{ended}");
 
+    // What else cargo is asked for in such a folder.
+    for arguments in [&["test"][..], &["clippy", "--all-targets"], &["doc", "--no-deps"]] {
+        let mut command = cargo(project.path());
+        let ended = run(command.env_remove("CARGO_TARGET_DIR").args(arguments).arg("--quiet"));
+        assert_eq!(ended.status, Some(0), "cargo {arguments:?}\n{ended}");
+    }
+
     // The tool finds the kernel in the folder it is called in.
     let mut tool = freestone_tests::tool();
     tool.current_dir(project.path()).env_remove("CARGO_TARGET_DIR").arg("run");
@@ -122,6 +129,20 @@ fn a_forgotten_profile_line_is_named() {
     refused(&project, "add `panic = \"abort\"` to [profile.dev]");
 }
 
+#[test]
+fn cargo_test_of_a_kernel_as_a_host_program_gives_one_reason() {
+    let project = project("as-test");
+    let manifest = manifest("as-test").replace("test = false\n", "");
+    project.write("Cargo.toml", &manifest);
+    let mut command = cargo(project.path());
+    let ended = run(command.args(["test", "--quiet", "--target-dir"]).arg(shared_target()));
+    assert_ne!(ended.status, Some(0), "{ended}");
+    assert!(ended.stderr.contains("`test = false, bench = false`"), "{ended}");
+    assert_eq!(ended.stderr.matches("error: a kernel cannot unwind").count(), 1, "{ended}");
+    assert!(!ended.stderr.contains("duplicate lang item"), "{ended}");
+}
+
+/// With `entry!` gone rustc misses the panic handler first; who has one is told by the linker script.
 #[test]
 fn a_forgotten_entry_is_named() {
     let main = "\

@@ -109,8 +109,30 @@ fn machine_name(machine: u16) -> String {
     }
 }
 
+/// What matters about an image that can be booted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bootable {
+    /// The physical address of its PVH entry.
+    pub entry: u64,
+    /// One past the highest physical address that it is loaded to, `.bss` included.
+    pub end: u64,
+}
+
+impl Bootable {
+    /// Refuses a machine that the image does not fit into: its loader would not say so.
+    pub fn must_fit(&self, memory_mib: u32) -> Result<(), Failure> {
+        let needed = self.end.div_ceil(1 << 20);
+        if needed > u64::from(memory_mib) {
+            return Err(Failure::usage(format!(
+                "the image does not fit into {memory_mib} MiB of memory; it needs -m {needed} or more"
+            )));
+        }
+        Ok(())
+    }
+}
+
 /// Refuses what cannot be booted, with a message that says what to do.
-pub fn check(path: &Path) -> Result<(), Failure> {
+pub fn check(path: &Path) -> Result<Bootable, Failure> {
     let refuse = |why: &dyn fmt::Display| Failure::usage(format!("{}: {why}", path.display()));
     // Looked at before it is opened: opening a FIFO would wait for its writer.
     let about = fs::metadata(path).map_err(|error| refuse(&error))?;
@@ -128,11 +150,11 @@ pub fn check(path: &Path) -> Result<(), Failure> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
     read.map_err(|error| refuse(&error))?;
-    examine(&bytes).map(drop).map_err(|problem| refuse(&problem))
+    examine(&bytes).map_err(|problem| refuse(&problem))
 }
 
-/// The physical address of the PVH entry in an image that can be booted.
-pub fn examine(bytes: &[u8]) -> Result<u64, Problem> {
+/// Whether these bytes are an image that can be booted.
+pub fn examine(bytes: &[u8]) -> Result<Bootable, Problem> {
     identify(bytes)?;
     let header = Header::parse(bytes).map_err(|_| Problem::Broken)?;
     let machine = header.e_machine.get(LittleEndian);
@@ -161,8 +183,12 @@ pub fn examine(bytes: &[u8]) -> Result<u64, Problem> {
         return Err(Problem::Truncated);
     }
     let entry = pvh_entry(segments, bytes)?;
+    let end = |segment: &Segment| {
+        let start = segment.p_paddr.get(LittleEndian);
+        start.saturating_add(segment.p_memsz.get(LittleEndian))
+    };
     if loaded().any(|segment| is_code_at(segment, entry)) {
-        Ok(entry)
+        Ok(Bootable { entry, end: loaded().map(end).max().unwrap_or(0) })
     } else {
         Err(Problem::EntryOutside(entry))
     }
@@ -246,6 +272,23 @@ mod tests {
         segment
     }
 
+    fn entry(bytes: &[u8]) -> Result<u64, Problem> {
+        examine(bytes).map(|image| image.entry)
+    }
+
+    #[test]
+    fn an_image_must_fit_into_the_machine() {
+        let image = Bootable { entry: ENTRY, end: (3 << 20) + 1 };
+        let failure = image.must_fit(3).unwrap_err();
+        assert_eq!(failure.status, crate::status::Status::Usage);
+        assert!(failure.to_string().contains("it needs -m 4 or more"), "{failure}");
+        image.must_fit(4).unwrap();
+        let hostile = Bootable { entry: ENTRY, end: u64::MAX };
+        assert!(hostile.must_fit(u32::MAX).is_err());
+        let end = examine(&good()).unwrap().end;
+        assert_eq!(end, BASE + good().len() as u64);
+    }
+
     /// The smallest kernel: header, one PT_LOAD over the whole file, one PT_NOTE, 32 bytes of code.
     fn kernel(note: &[u8]) -> Vec<u8> {
         let len = NOTE_AT + note.len() + 32;
@@ -270,14 +313,14 @@ mod tests {
     fn changed(at: usize, bytes: &[u8]) -> Result<u64, Problem> {
         let mut file = good();
         file[at..at + bytes.len()].copy_from_slice(bytes);
-        examine(&file)
+        entry(&file)
     }
 
     #[test]
     fn both_sizes_of_entry_are_read() {
-        assert_eq!(examine(&good()), Ok(ENTRY));
+        assert_eq!(entry(&good()), Ok(ENTRY));
         let wide = kernel(&note(b"Xen\0", PHYS32_ENTRY, &ENTRY.to_le_bytes()));
-        assert_eq!(examine(&wide), Ok(ENTRY));
+        assert_eq!(entry(&wide), Ok(ENTRY));
     }
 
     #[test]
@@ -285,7 +328,7 @@ mod tests {
         let mut notes = note(b"GNU\0", 3, &[0xaa; 20]);
         notes.extend(note(b"Xen\0", 6, b"freestone\0"));
         notes.extend(note(b"Xen\0", PHYS32_ENTRY, &(ENTRY as u32).to_le_bytes()));
-        assert_eq!(examine(&kernel(&notes)), Ok(ENTRY));
+        assert_eq!(entry(&kernel(&notes)), Ok(ENTRY));
     }
 
     #[test]
@@ -373,7 +416,7 @@ mod tests {
     fn an_odd_address_in_memory_does_not_matter() {
         let mut shifted = vec![0];
         shifted.extend(good());
-        assert_eq!(examine(&shifted[1..]), Ok(ENTRY));
+        assert_eq!(entry(&shifted[1..]), Ok(ENTRY));
     }
 
     #[test]

@@ -51,8 +51,9 @@ pub fn command() -> Command {
                 .short('m')
                 .value_name("MiB")
                 .default_value("64")
-                // Where QEMU's command line, too, would begin to misread it.
-                .value_parser(value_parser!(u32).range(1..=1 << 24))
+                // Less is less than any of the machines boots with; beyond it QEMU's command line, too,
+                // would begin to misread it.
+                .value_parser(value_parser!(u32).range(2..=1 << 24))
                 .help("Memory of the machine"),
         )
         .arg(timeout("60; none with --gdb"))
@@ -172,10 +173,11 @@ fn boot(
     let given = matches.get_one::<PathBuf>("elf");
     // Cheap questions first: a wrong argument should not cost an installation, a missing QEMU not a
     // build.
+    let memory_mib = *matches.get_one("memory").expect("has a default");
     let kernel = match given {
         Some(path) => {
             *image = Some(path.clone());
-            image::check(path)?;
+            image::check(path)?.must_fit(memory_mib)?;
             None
         }
         None => Some(Workspace::read(verbose)?.kernel(text("package"), text("bin"), &here()?)?),
@@ -184,7 +186,7 @@ fn boot(
         install::qemu(matches.get_one::<PathBuf>("qemu").map(PathBuf::as_path), is_set("yes"))?;
     if let Some(kernel) = kernel {
         let built = toolchain::build(&kernel, is_set("release"), verbose)?;
-        image::check(image.insert(built))?;
+        image::check(image.insert(built))?.must_fit(memory_mib)?;
     }
     let gdb = matches.get_one::<u16>("gdb").copied();
     let boot = Boot {
@@ -192,7 +194,7 @@ fn boot(
         machine,
         image: image.as_deref().unwrap_or(Path::new("")),
         command_line: &joined(matches.get_many("command-line").unwrap_or_default()),
-        memory_mib: *matches.get_one("memory").expect("has a default"),
+        memory_mib,
         icount: is_set("icount"),
         gdb,
         extra: &matches.get_many("qemu-arg").unwrap_or_default().cloned().collect::<Vec<_>>(),

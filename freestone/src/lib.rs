@@ -62,21 +62,26 @@ pub use heap::{give_free_memory, report_exhaustion};
 /// | `rust_eh_personality`, `_Unwind_Resume`, `__stack_chk_*` | `shims: none` |
 /// | `#[global_allocator]`: all free memory, through [`alloc_glue::Heap`] | `allocator: none` |
 ///
-/// Refuse what you define yourself: `entry!(main, allocator: none, panic: none)`. The kernel crate
-/// may `#![forbid(unsafe_code)]`.
+/// Refuse what you define yourself: `entry!(main, allocator: none, panic: none)`. Refused shims must be
+/// defined: every kernel links `rust_eh_personality`, and one that uses `alloc` links `_Unwind_Resume` too.
+/// The kernel crate may `#![forbid(unsafe_code)]`.
 #[macro_export]
 macro_rules! entry {
     ($main:path $(, $option:ident : $value:ident)* $(,)?) => {
-        // A build script cannot see the panic strategy; this can.
-        #[cfg(panic = "unwind")]
+        // A build script cannot see the panic strategy; this can. rustdoc takes no strategy and makes no
+        // program. Nothing else is stamped then, so that this is the one error there is.
+        #[cfg(all(panic = "unwind", not(doc)))]
         ::core::compile_error!(
             "a kernel cannot unwind: add `panic = \"abort\"` to [profile.dev] and [profile.release] \
              in the Cargo.toml at the workspace root, and `test = false, bench = false` to the \
              kernel's [[bin]]"
         );
         $crate::entry!(@check $($option $value)*);
+        #[cfg(any(panic = "abort", doc))]
         $crate::entry!(@panic $($option)*);
+        #[cfg(any(panic = "abort", doc))]
         $crate::entry!(@shims $($option)*);
+        #[cfg(any(panic = "abort", doc))]
         $crate::entry!(@allocator $main, $($option)*);
     };
 

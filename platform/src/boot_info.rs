@@ -77,6 +77,22 @@ pub struct Module {
     pub command_line: &'static [u8],
 }
 
+/// Where a module is: [`Module`] before memory is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// Its first byte.
+    pub start: u64,
+    /// One past its last byte.
+    pub end: u64,
+    /// Its command line, empty if it has none.
+    pub command_line: &'static [u8],
+}
+
+impl Loaded {
+    /// No module.
+    pub const NOTHING: Loaded = Loaded { start: 0, end: 0, command_line: &[] };
+}
+
 /// How many modules are kept.
 pub const MAX_MODULES: usize = 8;
 
@@ -84,10 +100,12 @@ pub const MAX_MODULES: usize = 8;
 #[derive(Debug)]
 pub struct BootInfo {
     pub(crate) protocol: Protocol,
-    pub(crate) hypervisor: Hypervisor,
+    /// The hypervisor's CPUID signature.
+    pub(crate) signature: Option<[u8; 12]>,
     pub(crate) command_line: &'static [u8],
     pub(crate) memory: MemoryMap,
-    pub(crate) modules: [Option<Module>; MAX_MODULES],
+    /// In RAM that is mapped and reserved: the boot code refuses any other.
+    pub(crate) modules: [Loaded; MAX_MODULES],
     pub(crate) rsdp: Option<u64>,
     pub(crate) image: Range<u64>,
     pub(crate) entry_ticks: u64,
@@ -102,10 +120,11 @@ impl BootInfo {
 
     /// Who runs us.
     pub fn hypervisor(&self) -> Hypervisor {
-        self.hypervisor
+        self.signature.map_or(Hypervisor::None, Hypervisor::from_signature)
     }
 
-    /// The command line, without its final zero. Empty if there is none.
+    /// The command line, without its final zero. Empty if there is none. Command lines, those of modules
+    /// included, have 4096 bytes in all; what is longer is cut.
     pub fn command_line_bytes(&self) -> &'static [u8] {
         self.command_line
     }
@@ -143,7 +162,13 @@ impl BootInfo {
 
     /// Files loaded beside the kernel, at most [`MAX_MODULES`].
     pub fn modules(&self) -> impl Iterator<Item = Module> {
-        self.modules.iter().flatten().copied()
+        self.modules.iter().filter(|module| module.start < module.end).map(|module| {
+            let len = (module.end - module.start) as usize;
+            // SAFETY: mapped RAM, see the field; reserved in the memory map, so nobody else has it, and
+            // the loader's bytes are there for ever.
+            let bytes = unsafe { core::slice::from_raw_parts(module.start as *const u8, len) };
+            Module { bytes, command_line: module.command_line }
+        })
     }
 
     /// Physical address of ACPI's root pointer, if the loader gave one.

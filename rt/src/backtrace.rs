@@ -29,7 +29,11 @@ pub struct Bounds {
 static BOUNDS: AtomicPtr<Bounds> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Makes traces possible from here on.
-pub fn set_bounds(bounds: &'static Bounds) {
+///
+/// # Safety
+///
+/// - Every range that `bounds.stack_of` returns, now or later, is readable memory.
+pub unsafe fn set_bounds(bounds: &'static Bounds) {
     BOUNDS.store(core::ptr::from_ref(bounds).cast_mut(), Ordering::Release);
 }
 
@@ -56,7 +60,7 @@ const MAX_FRAMES: usize = 32;
 pub fn print(out: &mut dyn fmt::Write, frame_pointer: usize) {
     // SAFETY: the pointer is null or came from `set_bounds`, whose argument lives for ever.
     let Some(bounds) = (unsafe { BOUNDS.load(Ordering::Acquire).as_ref() }) else { return };
-    // SAFETY: `stack_of` names mapped stacks only: that is what `Bounds` asks of the machine layer.
+    // SAFETY: `stack_of` names readable memory only: that is what `set_bounds` asks for.
     let frames = unsafe { walk(frame_pointer, bounds) };
     for address in frames.take(MAX_FRAMES) {
         // As in the panic report: there is nobody left to tell.

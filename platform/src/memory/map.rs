@@ -93,22 +93,28 @@ impl MemoryMap {
         }
     }
 
-    /// Adds what the loader reported as `len` bytes at `start`. Empty regions, regions that wrap
-    /// around the address space and those past [`MAX_REGIONS`] are dropped: less memory, never
-    /// wrong memory.
-    pub fn add(&mut self, start: u64, len: u64, kind: Kind) {
-        let Some(end) = start.checked_add(len) else { return };
-        if let Some(slot) = self.regions.get_mut(self.region_count)
-            && start < end
-        {
-            *slot = Region { start, end, kind };
-            self.region_count += 1;
-        }
+    /// Adds what the loader reported as `len` bytes at `start`. Returns whether the map can be trusted
+    /// after that: usable memory that does not fit, wraps around or is empty is dropped, which is less
+    /// memory; a region of another kind that does not fit might lie on usable memory, which then would
+    /// be wrong memory.
+    #[must_use]
+    #[inline(never)] // Called in loops over lists, from two places; not what booting costs.
+    pub fn add(&mut self, start: u64, len: u64, kind: Kind) -> bool {
+        let end = match kind {
+            Kind::Usable => start.checked_add(len),
+            _ => Some(start.saturating_add(len)),
+        };
+        let Some(end) = end.filter(|&end| start < end) else { return true };
+        let slot = self.regions.get_mut(self.region_count);
+        let kept = slot.map(|slot| *slot = Region { start, end, kind }).is_some();
+        self.region_count += usize::from(kept);
+        kept || kind == Kind::Usable
     }
 
     /// Takes `range` out of what [`free`](Self::free) yields. Returns whether there was room to
     /// remember it; an empty range needs none.
     #[must_use]
+    #[inline(never)] // As `add`.
     pub fn reserve(&mut self, range: Range<u64>) -> bool {
         if range.is_empty() {
             return true;
@@ -129,17 +135,21 @@ impl MemoryMap {
         self.regions().iter().filter(|region| region.kind == Kind::Usable).map(Region::len).sum()
     }
 
+    /// Whether one usable region holds all of `range`, reserved or not.
+    #[inline(never)] // Called in a loop that the optimiser unrolls.
+    pub fn is_usable(&self, range: &Range<u64>) -> bool {
+        for region in self.regions() {
+            let inside = region.start <= range.start && range.end <= region.end;
+            if inside && region.kind == Kind::Usable {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Usable memory that nobody has reserved: disjoint ranges, in the loader's order.
-    pub fn free(&self) -> impl Iterator<Item = Range<u64>> {
-        let usable = |(_, region): &(usize, &Region)| region.kind == Kind::Usable;
-        self.regions().iter().enumerate().filter(usable).flat_map(move |(index, region)| {
-            let mut cursor = region.start;
-            core::iter::from_fn(move || {
-                let gap = self.gap(index, cursor..region.end);
-                cursor = gap.end;
-                (!gap.is_empty()).then_some(gap)
-            })
-        })
+    pub fn free(&self) -> Free<'_> {
+        Free { map: self, index: 0, cursor: 0 }
     }
 
     /// The first part of `within`, a piece of region `index`, that nothing blocks; empty if none.
@@ -160,6 +170,35 @@ impl MemoryMap {
         let others = self.regions().iter().enumerate();
         let others = others.filter(move |(i, region)| *i < index || region.kind != Kind::Usable);
         reserved.iter().copied().chain(others.map(|(_, region)| (region.start, region.end)))
+    }
+}
+
+/// See [`MemoryMap::free`].
+#[derive(Clone, Debug)]
+pub struct Free<'a> {
+    map: &'a MemoryMap,
+    /// The region we are in, and how far.
+    index: usize,
+    cursor: u64,
+}
+
+impl Iterator for Free<'_> {
+    type Item = Range<u64>;
+
+    fn next(&mut self) -> Option<Range<u64>> {
+        loop {
+            let region = self.map.regions().get(self.index)?;
+            if region.kind == Kind::Usable {
+                let rest = self.cursor.max(region.start)..region.end;
+                let gap = self.map.gap(self.index, rest);
+                if !gap.is_empty() {
+                    self.cursor = gap.end;
+                    return Some(gap);
+                }
+            }
+            self.index += 1;
+            self.cursor = 0;
+        }
     }
 }
 
@@ -200,7 +239,7 @@ mod tests {
             for _ in 0..random(5) {
                 let region = (random(60), random(20), KINDS[random(3) as usize]);
                 let region = (region.0, region.1.min(64 - region.0), region.2);
-                map.add(region.0, region.1, region.2);
+                assert!(map.add(region.0, region.1, region.2));
                 regions.push(region);
             }
             for _ in 0..random(5) {
@@ -224,16 +263,27 @@ mod tests {
     #[test]
     fn hostile_lists_lose_memory_and_nothing_else() {
         let mut map = MemoryMap::new();
-        map.add(u64::MAX - 10, 100, Kind::Usable);
-        map.add(0x1000, 0, Kind::Usable);
+        assert!(map.add(u64::MAX - 10, 100, Kind::Usable));
+        assert!(map.add(0x1000, 0, Kind::Usable));
         assert!(map.regions().is_empty());
         for index in 0..2 * MAX_REGIONS as u64 {
-            map.add(index * 0x1000, 0x800, Kind::from(1));
+            assert!(map.add(index * 0x1000, 0x800, Kind::from(1)));
         }
         assert_eq!(map.regions().len(), MAX_REGIONS);
         assert_eq!(map.usable_bytes(), MAX_REGIONS as u64 * 0x800);
+        // What would take away from usable memory cannot be forgotten.
+        assert!(!map.add(0x100, 0x100, Kind::Reserved));
         assert!(map.reserve(5..5));
         let kept = (0..100).filter(|&index| map.reserve(index * 16..index * 16 + 1)).count();
         assert_eq!(kept, MAX_RESERVED);
+    }
+
+    #[test]
+    fn a_reserved_region_that_wraps_reaches_to_the_end() {
+        let mut map = MemoryMap::new();
+        assert!(map.add(0, 0x1000_0000, Kind::Usable));
+        assert!(map.add(0x1000, u64::MAX, Kind::Reserved));
+        let free: Vec<_> = map.free().map(|range| (range.start, range.end)).collect();
+        assert_eq!(free, [(0, 0x1000)]);
     }
 }

@@ -2,7 +2,7 @@
 
 mod map;
 
-pub use map::{Kind, MAX_REGIONS, MemoryMap, Region};
+pub use map::{Free, Kind, MAX_REGIONS, MemoryMap, Region};
 
 /// The smallest unit of mapping, in bytes.
 pub const PAGE_SIZE: u64 = 4096;

@@ -3,15 +3,16 @@
 //! Every vector has an interrupt stack (IST), so nothing is ever pushed below the stack pointer of
 //! interrupted code: its red zone, which host-mode code uses, stays whole. One stack for all would
 //! not do: re-entry on the same IST would overwrite the live frame. #DF, NMI and #MC, which can come
-//! at the worst moment, have a stack each. The other exceptions share one that is cut into levels:
-//! while a handler runs, the IST pointer stands one level lower ([`Level`]), so a fault inside the
-//! handler gets fresh stack. When the levels run out, the push hits the guard page and becomes a
-//! double fault, which is reported from its own stack.
+//! at the worst moment, have a stack each. The other exceptions have a few: while a handler runs, the
+//! IST pointer names the next one (`Level`), so a fault inside the handler gets a stack of its own. When
+//! there is no next one, the push hits a guard page and becomes a double fault, which is reported from
+//! its own stack.
 //!
 //! Sources: Intel SDM volume 3, 3.5 (segments), 7.14 (64-bit IDT and IST), 8.7 (64-bit TSS).
 
 use core::arch::asm;
 use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{stacks, traps};
 
@@ -114,7 +115,7 @@ pub unsafe fn load() {
         (Ist::DoubleFault, stacks::DOUBLE_FAULT.top()),
         (Ist::Nmi, stacks::NMI.top()),
         (Ist::MachineCheck, stacks::MACHINE_CHECK.top()),
-        (Ist::Exception, stacks::EXCEPTION.top()),
+        (Ist::Exception, level_top(0)),
         (Ist::Interrupt, stacks::INTERRUPT.top()),
     ] {
         interrupt_stacks[ist as usize - 1] = top;
@@ -155,37 +156,43 @@ pub unsafe fn load() {
     }
 }
 
-/// One level of exception nesting, held while a handler runs: see the head of this file.
-pub struct Level {
-    ist: usize,
+/// Which exception stack the next exception gets.
+static NEXT_LEVEL: AtomicUsize = AtomicUsize::new(0);
+
+/// The IST pointer for a level; past the last one, the top of a guard page.
+fn level_top(level: usize) -> u64 {
+    let last = &stacks::EXCEPTION[stacks::EXCEPTION_LEVELS - 1];
+    stacks::EXCEPTION.get(level).map_or_else(|| last.bottom(), |stack| stack.top())
 }
 
+/// One level of exception nesting, held while a handler runs: see the head of this file.
+pub(super) struct Level(());
+
 impl Level {
-    /// Moves the exception stack one level down if that is what `vector` came in on.
-    pub fn enter(vector: u8) -> Option<Level> {
+    /// Takes the next exception stack if that is what `vector` came in on.
+    pub(super) fn enter(vector: u8) -> Option<Level> {
         // SAFETY: the table is filled, and nobody writes it any more.
         let [low, _] = unsafe { (*IDT.0.get())[usize::from(vector)] };
-        let ist = low >> 32 & 7;
-        (ist == Ist::Exception as u64).then(|| {
-            let level = Level { ist: ist as usize - 1 };
-            level.shift(0_u64.wrapping_sub(stacks::LEVEL_BYTES));
-            level
+        (low >> 32 & 7 == Ist::Exception as u64).then(|| {
+            Level::move_to(NEXT_LEVEL.load(Ordering::Relaxed) + 1);
+            Level(())
         })
     }
 
-    fn shift(&self, by: u64) {
-        // SAFETY: the field is in the static TSS; `read_unaligned` because that is packed. Only
-        // this processor changes it, and enter and drop pair up around a handler.
+    fn move_to(level: usize) {
+        NEXT_LEVEL.store(level, Ordering::Relaxed);
+        // SAFETY: the field is in the static TSS; `write_unaligned` because that is packed. Only this
+        // processor reads it, when the next exception comes.
         unsafe {
-            let stack = &raw mut (*TSS.0.get()).interrupt_stacks[self.ist];
-            stack.write_unaligned(stack.read_unaligned().wrapping_add(by));
+            let stack = &raw mut (*TSS.0.get()).interrupt_stacks[Ist::Exception as usize - 1];
+            stack.write_unaligned(level_top(level));
         }
     }
 }
 
 impl Drop for Level {
     fn drop(&mut self) {
-        self.shift(stacks::LEVEL_BYTES);
+        Level::move_to(NEXT_LEVEL.load(Ordering::Relaxed) - 1);
     }
 }
 

@@ -1,11 +1,10 @@
 //! The first instructions: from the PVH entry in 32-bit protected mode to Rust in long mode.
 //!
-//! [`boot!`](crate::boot) stamps four things into a kernel, because they belong to the final program
+//! [`boot!`](crate::boot) stamps three things into a kernel, because they belong to the final program
 //! and would break a host program that linked them:
 //!
 //! - the ELF note by which Xen and QEMU find the 32-bit entry point;
 //! - the 32-bit entry: a stack, a coarse map of the first GiB, SSE, long mode;
-//! - a table of the image's borders, from the linker script's symbols ([`layout`](super::layout));
 //! - the ELF entry point proper, which only an operating system jumps to that takes the kernel for a
 //!   program: it says so and exits with status 2.
 //!
@@ -38,12 +37,12 @@ macro_rules! boot {
     ($main:path) => {
         #[doc(hidden)]
         extern "C" fn freestone_start(
-            layout: &'static $crate::x86_64::layout::Layout,
+            image: *const u8,
             start_info: u64,
             entry_ticks: u64,
         ) -> ! {
             // SAFETY: only the entry code below calls this, once, in the state it has set up.
-            unsafe { $crate::x86_64::boot(layout, start_info, entry_ticks, $main) }
+            unsafe { $crate::x86_64::boot(image, start_info, entry_ticks, $main) }
         }
 
         ::core::arch::global_asm!(
@@ -109,14 +108,15 @@ macro_rules! boot {
             "mov gs, eax",
             "fninit",
             "ldmxcsr [rip + .Lfreestone_mxcsr]",
-            // Arguments: borders, start info, cycle counter. The upper halves of registers are
+            // Arguments: the image, start info, cycle counter. The upper halves of registers are
             // undefined after the switch, hence the 32-bit moves.
             "mov edx, edi",
             "shl rdx, 32",
             "mov esi, esi",
             "or rdx, rsi",
             "mov esi, ebx",
-            "lea rdi, [rip + .Lfreestone_layout]",
+            // A build without the linker script stops at this name.
+            "mov edi, offset freestone_linker_script_missing__add_the_build_rs_from_the_README",
             "xor ebp, ebp",
             "call {start}",
             "ud2",
@@ -148,15 +148,7 @@ macro_rules! boot {
             ".Lfreestone_gdt_pointer:",
             ".word . - .Lfreestone_gdt - 1",
             ".long .Lfreestone_gdt",
-            ".balign 8",
-            ".Lfreestone_layout:",
-            // In the order of `Layout`. A build without the linker script stops at these names.
-            ".quad freestone_linker_script_missing__add_the_build_rs_from_the_README",
-            ".quad freestone_rodata_end",
-            ".quad freestone_text_start",
-            ".quad freestone_text_end",
-            ".quad freestone_data_start",
-            ".quad freestone_data_end",
+            ".balign 4",
             ".Lfreestone_mxcsr:",
             ".long {mxcsr}",
             ".Lfreestone_message:",

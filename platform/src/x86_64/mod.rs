@@ -8,7 +8,7 @@ pub mod clock;
 pub mod cpu;
 pub mod descriptors;
 pub mod entry;
-pub mod layout;
+pub mod image;
 pub mod paging;
 pub mod power;
 pub mod pvh;
@@ -22,7 +22,9 @@ use core::mem::MaybeUninit;
 use freestone_rt::{backtrace, println};
 use freestone_xen::{E820Entry, E820Kind, Xen};
 
-use crate::boot_info::{BootInfo, Hypervisor, Protocol};
+use image::Image;
+
+use crate::boot_info::{BootInfo, Protocol};
 use crate::memory::{Kind, MAX_REGIONS, MemoryMap};
 use crate::{Exit, console, exit};
 
@@ -34,6 +36,7 @@ unsafe impl<T> Sync for Once<T> {}
 
 static BOOT_INFO: Once<MaybeUninit<BootInfo>> = Once(UnsafeCell::new(MaybeUninit::uninit()));
 static XEN: Once<Option<Xen>> = Once(UnsafeCell::new(None));
+static IMAGE: Once<Image> = Once(UnsafeCell::new(Image::NONE));
 static TEXTS: Once<[u8; pvh::TEXT_BYTES]> = Once(UnsafeCell::new([0; pvh::TEXT_BYTES]));
 
 /// The Xen we run on, if we do.
@@ -44,29 +47,43 @@ pub fn xen() -> Option<Xen> {
 
 static BOUNDS: backtrace::Bounds = backtrace::Bounds {
     stack_of: stacks::containing,
-    is_code: |address| {
-        paging::layout().is_some_and(|layout| layout.text().contains(&(address as u64)))
-    },
+    is_code: |address| image().segment_of(address as u64).is_some_and(|segment| segment.executable),
 };
+
+/// The image that runs.
+pub fn image() -> &'static Image {
+    // SAFETY: as in `xen`.
+    unsafe { &*IMAGE.0.get() }
+}
 
 /// Everything between the entry code and `main`, and what follows `main`.
 ///
 /// # Safety
 ///
 /// - Called once, by the entry code [`boot!`](crate::boot) stamps: ring 0, long mode on its page
-///   tables and its stack, interrupts off, the image's borders in `layout`.
+///   tables and its stack, interrupts off, the image's ELF header at `start`.
 pub unsafe fn boot(
-    layout: &'static layout::Layout,
+    start: *const u8,
     start_info: u64,
     entry_ticks: u64,
     main: fn(&'static BootInfo) -> Exit,
 ) -> ! {
-    // SAFETY: the first thing that runs, so nobody looks at the same time.
-    unsafe { *XEN.0.get() = Xen::detect() };
+    // SAFETY: the first thing that runs, so nobody looks at the same time. The caller says where the
+    // image is; the linker script puts the headers into it.
+    let is_known = unsafe {
+        *XEN.0.get() = Xen::detect();
+        (*IMAGE.0.get()).read(start)
+    };
+    if xen().is_none() {
+        mask_legacy_interrupts();
+    }
     console::detect();
     // SAFETY: the caller's promise: once, ring 0, interrupts off; no stack but the boot stack is in use.
     unsafe { descriptors::load() };
     clock::start(entry_ticks);
+    if !is_known {
+        refuse(&paging::Error::Inseparable);
+    }
 
     // SAFETY: `boot` runs once, so this is the only reference to the texts that is ever made.
     let texts = unsafe { &mut *TEXTS.0.get() };
@@ -74,44 +91,51 @@ pub unsafe fn boot(
     let mut found = found.unwrap_or_else(|error| refuse(&error));
     if found.memory.regions().is_empty()
         && let Some(xen) = xen()
+        && let Err(error) = ask_for_memory(xen, &mut found.memory)
     {
-        ask_for_memory(xen, &mut found.memory);
+        refuse(&error);
     }
     if found.memory.usable_bytes() == 0 {
         refuse(&pvh::Error::NoMemory);
     }
     // Low memory and the image are used in place; `protect` reserves what it takes itself.
-    let kept = found.memory.reserve(0..paging::LOW_MEMORY) && found.memory.reserve(layout.image());
+    let kept = found.memory.reserve(0..paging::LOW_MEMORY) && found.memory.reserve(image().pages());
     if !kept {
-        refuse(&pvh::Error::TooManyReservations);
+        refuse(&pvh::Error::TooMuch);
     }
     // SAFETY: the caller's promise again; the entry code enables NX and WP.
-    if let Err(error) = unsafe { paging::protect(layout, &mut found.memory) } {
+    if let Err(error) = unsafe { paging::protect(image(), &mut found.memory) } {
         refuse(&error);
     }
-    backtrace::set_bounds(&BOUNDS);
+    // SAFETY: `stacks` names mapped memory only, from here on.
+    unsafe { backtrace::set_bounds(&BOUNDS) };
+    if let Some(module) = found.stray_module() {
+        refuse(&pvh::Error::OutOfReach("module", module.start));
+    }
 
     // SAFETY: `boot` runs once, so this is the only reference, and the only one made mutable.
     let slot = unsafe { &mut *BOOT_INFO.0.get() };
     let info = slot.write(BootInfo {
         protocol: Protocol::Pvh { version: found.version },
-        hypervisor: hypervisor_signature().map_or(Hypervisor::None, Hypervisor::from_signature),
+        signature: hypervisor_signature(),
         command_line: found.command_line,
         memory: found.memory,
         modules: found.modules,
         rsdp: found.rsdp,
-        image: layout.image(),
+        image: image().pages(),
         entry_ticks,
         main_ticks: cpu::ticks(),
     });
     exit(main(info))
 }
 
-/// PVH version 0 brings no memory map; Xen gives it to who asks.
-fn ask_for_memory(xen: Xen, memory: &mut MemoryMap) {
-    let mut entries = [E820Entry::EMPTY; MAX_REGIONS];
-    let count = xen.memory_map(&mut entries).unwrap_or(0);
-    for entry in entries.iter().take(count) {
+/// PVH version 0 brings no memory map; Xen gives it to who asks. Xen does not say whether there is more
+/// than fits, so a full answer is none.
+fn ask_for_memory(xen: Xen, memory: &mut MemoryMap) -> Result<(), pvh::Error> {
+    let mut entries = [E820Entry::EMPTY; 2 * MAX_REGIONS];
+    let count = xen.memory_map(&mut entries).map_err(|_| pvh::Error::NoMemory)?;
+    let entries = entries.get(..count).filter(|_| count < entries.len());
+    for entry in entries.ok_or(pvh::Error::TooMuch)? {
         let kind = match entry.kind() {
             E820Kind::Ram => Kind::Usable,
             E820Kind::AcpiTables => Kind::AcpiTables,
@@ -119,7 +143,22 @@ fn ask_for_memory(xen: Xen, memory: &mut MemoryMap) {
             E820Kind::Unusable => Kind::Defective,
             E820Kind::Reserved | E820Kind::Other(_) => Kind::Reserved,
         };
-        memory.add(entry.base(), entry.len_bytes(), kind);
+        if !memory.add(entry.base(), entry.len_bytes(), kind) {
+            return Err(pvh::Error::TooMuch);
+        }
+    }
+    Ok(())
+}
+
+/// Masks both 8259 interrupt controllers. Firmware leaves them delivering interrupt 0 as vector 8, which
+/// would be taken for a double fault by a kernel that enables interrupts.
+fn mask_legacy_interrupts() {
+    const FIRST_MASK: u16 = 0x21;
+    const SECOND_MASK: u16 = 0xa1;
+    // SAFETY: the mask registers of the PC's interrupt controllers; nobody else uses them.
+    unsafe {
+        cpu::outb(FIRST_MASK, 0xff);
+        cpu::outb(SECOND_MASK, 0xff);
     }
 }
 

@@ -3,7 +3,7 @@
 //! The entry code enters long mode on a coarse map of the first GiB that allows everything. This
 //! file builds the map that stays: the image by parts (constants read-only, code executable, variables
 //! and stacks writable), all other RAM writable and not executable, in the largest pages that fit;
-//! page 0 and the guard pages under the stacks unmapped. Devices are not mapped here.
+//! page 0 and the guard pages under the stacks are left out. Devices are not mapped here.
 //!
 //! Tables come from a small pool in `.bss`, which is enough for a machine of a few GiB, and beyond it
 //! from free memory. Source: Intel SDM volume 3, 5.5 (4-level paging).
@@ -12,11 +12,10 @@ use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::ops::Range;
-use core::sync::atomic::{AtomicPtr, Ordering};
 
 use bitflags::bitflags;
 
-use super::layout::Layout;
+use super::image::{Image, Segment};
 use super::{cpu, stacks};
 use crate::memory::{Kind, MemoryMap, PAGE_SIZE, covering_pages};
 
@@ -48,6 +47,9 @@ pub const BOOT_MAPPED: u64 = 1 << 30;
 /// Below this lie firmware data and the holes of the first PCs: mapped, never handed out.
 pub const LOW_MEMORY: u64 = 1 << 20;
 
+/// Four levels of tables reach this far with positive addresses; RAM beyond it is left alone.
+const HIGHEST: u64 = 1 << 47;
+
 /// One table of any level.
 #[repr(C, align(4096))]
 pub struct Table(UnsafeCell<[u64; 512]>);
@@ -59,16 +61,6 @@ unsafe impl Sync for Table {}
 impl Table {
     pub(super) const fn new() -> Table {
         Table(UnsafeCell::new([0; 512]))
-    }
-}
-
-/// There was no memory left for a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutOfTables;
-
-impl fmt::Display for OutOfTables {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no memory left for page tables")
     }
 }
 
@@ -96,13 +88,13 @@ const fn index(address: u64, level: u32) -> usize {
 }
 
 impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
-    fn new(mut tables: F, gigabyte_pages: bool) -> Result<Self, OutOfTables> {
-        let root = tables().ok_or(OutOfTables)?;
+    fn new(mut tables: F, gigabyte_pages: bool) -> Result<Self, Error> {
+        let root = tables().ok_or(Error::OutOfTables)?;
         Ok(Mapper { root, tables, gigabyte_pages })
     }
 
     /// Maps whole pages at their own address. What a huge page covers already stays as it is.
-    fn map(&mut self, range: Range<u64>, flags: Flags) -> Result<(), OutOfTables> {
+    fn map(&mut self, range: Range<u64>, flags: Flags) -> Result<(), Error> {
         self.descend(self.root, 4, range, flags)
     }
 
@@ -114,7 +106,7 @@ impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
         level: u32,
         range: Range<u64>,
         flags: Flags,
-    ) -> Result<(), OutOfTables> {
+    ) -> Result<(), Error> {
         let mask = span(level) - 1;
         let pages = level <= 2 || level == 3 && self.gigabyte_pages;
         let whole = ((range.start + mask) & !mask)..(range.end & !mask);
@@ -122,16 +114,18 @@ impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
             return self.descend(table, level, range, flags);
         }
         let leaf = if level == 1 { flags } else { flags | Flags::HUGE };
-        // One entry after the other and nothing else: this is most of what booting costs.
-        // SAFETY: the index is below 512 for every address in `range`; the pointer stays in `table`
-        // while it is written through.
-        let mut entry = unsafe { table.add(index(whole.start, level)) };
-        for page in whole.clone().step_by(1 << shift(level)) {
-            // SAFETY: as above.
-            unsafe {
-                entry.write(page | leaf.bits());
-                entry = entry.add(1);
-            }
+        // SAFETY: `table` is one of the tree's tables, and `range` lies in what it covers: so do the
+        // entries of `whole`.
+        let entries = unsafe {
+            let count = (whole.end - whole.start) >> shift(level);
+            core::slice::from_raw_parts_mut(table.add(index(whole.start, level)), count as usize)
+        };
+        // Addresses and flags do not overlap, so the next page is one addition away. This loop is most
+        // of what booting costs.
+        let mut value = whole.start | leaf.bits();
+        for entry in entries {
+            *entry = value;
+            value = value.wrapping_add(span(level));
         }
         self.descend(table, level, range.start..whole.start, flags)?;
         self.descend(table, level, whole.end..range.end, flags)
@@ -144,7 +138,7 @@ impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
         level: u32,
         range: Range<u64>,
         flags: Flags,
-    ) -> Result<(), OutOfTables> {
+    ) -> Result<(), Error> {
         let mut at = range.start;
         while at < range.end {
             let next = (at | (span(level) - 1)).wrapping_add(1).min(range.end);
@@ -159,7 +153,7 @@ impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
     }
 
     /// The table an entry names, made if there is none; `None` if the entry is a huge page.
-    fn child(&mut self, entry: *mut u64) -> Result<Option<*mut u64>, OutOfTables> {
+    fn child(&mut self, entry: *mut u64) -> Result<Option<*mut u64>, Error> {
         // SAFETY: `fill` passes entries of this tree's tables only.
         let value = unsafe { entry.read() };
         if value & Flags::HUGE.bits() != 0 {
@@ -168,28 +162,10 @@ impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
         if value != 0 {
             return Ok(Some((value & ADDRESS) as *mut u64));
         }
-        let table = (self.tables)().ok_or(OutOfTables)?;
+        let table = (self.tables)().ok_or(Error::OutOfTables)?;
         // SAFETY: as above.
         unsafe { entry.write(table as u64 | TABLE.bits()) };
         Ok(Some(table))
-    }
-
-    /// Unmaps one 4 KiB page that was mapped as such.
-    fn unmap(&mut self, page: u64) {
-        let mut table = self.root;
-        for level in (1..=4).rev() {
-            // SAFETY: the index is below 512, and `table` is one of the tree's tables.
-            let entry = unsafe { table.add(index(page, level)) };
-            // SAFETY: as above.
-            let value = unsafe { entry.read() };
-            if level == 1 {
-                // SAFETY: as above.
-                unsafe { entry.write(0) };
-            } else if value & Flags::PRESENT.bits() == 0 || value & Flags::HUGE.bits() != 0 {
-                return;
-            }
-            table = (value & ADDRESS) as *mut u64;
-        }
     }
 }
 
@@ -197,12 +173,13 @@ impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
 const POOL: usize = 12;
 static TABLES: [Table; POOL] = [const { Table::new() }; POOL];
 
-/// No more tables than this are needed to map `memory`: per region two partial tables on each lower
-/// level, and one per GiB.
-fn tables_needed(memory: &MemoryMap) -> u64 {
+/// No more tables than this are needed to map the image and `memory`: for each range two partial tables
+/// on each lower level, for RAM one per GiB, for the image and its small pages one per 2 MiB.
+fn tables_needed(image: Range<u64>, memory: &MemoryMap) -> u64 {
     const ALWAYS: u64 = 4;
     let usable = memory.regions().iter().filter(|region| region.kind == Kind::Usable);
-    ALWAYS + usable.map(|region| 4 + region.len() / span(3)).sum::<u64>()
+    let for_ram = usable.map(|region| 4 + region.len() / span(3)).sum::<u64>();
+    ALWAYS + for_ram + (image.end - image.start) / span(2) + 2
 }
 
 /// Finds, and reserves, room for `count` tables that the entry code's map reaches.
@@ -216,17 +193,40 @@ fn reserve_tables(memory: &mut MemoryMap, count: u64) -> Option<u64> {
     memory.reserve(room..room + bytes).then_some(room)
 }
 
+/// Why the map that stays cannot be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// There was no memory left for a table.
+    OutOfTables,
+    /// The image has code and variables, or two parts, on one page.
+    Inseparable,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Error::OutOfTables => "no memory left for page tables",
+            Error::Inseparable => {
+                "the image has parts of different permissions on one page: use freestone's linker script"
+            }
+        })
+    }
+}
+
 /// Builds the map that stays and switches to it.
 ///
 /// # Safety
 ///
 /// - Ring 0, called once, on the entry code's map, with NX and WP enabled.
-/// - `layout` tells the truth about the image, and the code that runs is part of it.
-pub unsafe fn protect(layout: &'static Layout, memory: &mut MemoryMap) -> Result<(), OutOfTables> {
-    let needed = tables_needed(memory);
+/// - The code that runs is part of `image`.
+pub unsafe fn protect(image: &Image, memory: &mut MemoryMap) -> Result<(), Error> {
+    if !image.is_separable() {
+        return Err(Error::Inseparable);
+    }
+    let needed = tables_needed(image.pages(), memory);
     let mut pool = TABLES.iter().map(|table| table.0.get().cast::<u64>());
     let mut extra = if needed > POOL as u64 {
-        let start = reserve_tables(memory, needed).ok_or(OutOfTables)?;
+        let start = reserve_tables(memory, needed).ok_or(Error::OutOfTables)?;
         start..start + needed * PAGE_SIZE
     } else {
         0..0
@@ -244,19 +244,26 @@ pub unsafe fn protect(layout: &'static Layout, memory: &mut MemoryMap) -> Result
     };
     let mut mapper = Mapper::new(tables, has_gigabyte_pages())?;
     mapper.map(PAGE_SIZE..LOW_MEMORY, VARIABLES)?;
-    mapper.map(layout.rodata(), CONSTANTS)?;
-    mapper.map(layout.text(), CODE)?;
-    mapper.map(layout.data(), VARIABLES)?;
-    let image = layout.image();
+    for segment in image.segments() {
+        let flags = match segment {
+            Segment { executable: true, .. } => CODE,
+            Segment { writable: true, .. } => VARIABLES,
+            _ => CONSTANTS,
+        };
+        let mut at = segment.start;
+        while at < segment.end {
+            let guard = stacks::next_guard(at);
+            mapper.map(at..guard.start.min(segment.end), flags)?;
+            at = guard.end;
+        }
+    }
+    let image = image.pages();
     for region in memory.regions().iter().filter(|region| region.kind == Kind::Usable) {
-        let region = covering_pages(region.start.max(LOW_MEMORY)..region.end);
+        let start = region.start.max(LOW_MEMORY);
+        let region = covering_pages(start..region.end.min(HIGHEST));
         mapper.map(region.start..region.end.min(image.start), VARIABLES)?;
         mapper.map(region.start.max(image.end)..region.end, VARIABLES)?;
     }
-    for stack in &stacks::ALL {
-        mapper.unmap(stack.guard().start);
-    }
-    LAYOUT.store(core::ptr::from_ref(layout).cast_mut(), Ordering::Release);
     // SAFETY: the new map holds the code that runs, the stack and every table at the addresses they
     // have now; the caller promised NX and WP.
     unsafe {
@@ -268,28 +275,6 @@ pub unsafe fn protect(layout: &'static Layout, memory: &mut MemoryMap) -> Result
 /// CPUID 0x8000_0001, EDX bit 26 (Intel SDM volume 2, CPUID).
 fn has_gigabyte_pages() -> bool {
     cpu::cpuid(0x8000_0001, 0)[3] & 1 << 26 != 0
-}
-
-static LAYOUT: AtomicPtr<Layout> = AtomicPtr::new(core::ptr::null_mut());
-
-/// The image's parts, once [`protect`] has run.
-pub fn layout() -> Option<&'static Layout> {
-    // SAFETY: null, or the `&'static Layout` that `protect` stored.
-    unsafe { LAYOUT.load(Ordering::Acquire).as_ref() }
-}
-
-/// For reports: a line about the part of the image that holds `address`, empty if none does.
-pub fn part_of(address: u64) -> &'static str {
-    let Some(layout) = layout() else { return "" };
-    if layout.text().contains(&address) {
-        "  in the kernel's code\n"
-    } else if layout.rodata().contains(&address) {
-        "  in the kernel's constants\n"
-    } else if layout.data().contains(&address) {
-        "  in the kernel's variables and stacks\n"
-    } else {
-        ""
-    }
 }
 
 #[cfg(test)]
@@ -338,10 +323,9 @@ mod tests {
             for (range, flags) in &ranges {
                 mapper.map(range.clone(), *flags).unwrap();
             }
-            mapper.unmap(MIB + 0xa000);
             let expected = |page: u64| {
                 let found = ranges.iter().find(|(range, _)| range.contains(&page));
-                found.filter(|_| page != MIB + 0xa000).map(|(_, flags)| (page, *flags))
+                found.map(|(_, flags)| (page, *flags))
             };
             let near = |edge: u64| edge.saturating_sub(64 * PAGE_SIZE)..edge + 64 * PAGE_SIZE;
             let edges: Vec<u64> = ranges.iter().flat_map(|(r, _)| [r.start, r.end]).collect();
@@ -360,7 +344,6 @@ mod tests {
         let mut mapper = Mapper::new(leaked, true).unwrap();
         mapper.map(GIB..3 * GIB, VARIABLES).unwrap();
         mapper.map(GIB + 0x1000..GIB + 0x5000, CODE).unwrap();
-        mapper.unmap(GIB + 0x1000);
         let (_, flags) = translate(mapper.root, GIB + 0x1000).unwrap();
         assert_eq!(flags, VARIABLES | Flags::HUGE);
     }
@@ -375,7 +358,7 @@ mod tests {
             };
             let mapped = Mapper::new(tables, false)
                 .and_then(|mut mapper| mapper.map(0x1000..0x2000, VARIABLES));
-            assert_eq!(mapped, Err(OutOfTables), "{available} tables");
+            assert_eq!(mapped, Err(Error::OutOfTables), "{available} tables");
         }
     }
 
@@ -383,8 +366,8 @@ mod tests {
     fn the_estimate_covers_what_mapping_takes() {
         for region in [(MIB, 15 * MIB), (MIB + 4096, 3 * GIB), (4 * GIB - 4096, 100 * GIB + 8192)] {
             let mut memory = MemoryMap::new();
-            memory.add(0, 640 << 10, Kind::Usable);
-            memory.add(region.0, region.1, Kind::Usable);
+            assert!(memory.add(0, 640 << 10, Kind::Usable));
+            assert!(memory.add(region.0, region.1, Kind::Usable));
             let mut taken = 0;
             let tables = || {
                 taken += 1;
@@ -393,15 +376,48 @@ mod tests {
             let mut mapper = Mapper::new(tables, false).unwrap();
             mapper.map(0x1000..MIB, VARIABLES).unwrap();
             mapper.map(region.0..region.0 + region.1, VARIABLES).unwrap();
-            assert!(taken <= tables_needed(&memory), "{taken} for {region:x?}");
+            assert!(taken <= tables_needed(MIB..MIB, &memory), "{taken} for {region:x?}");
         }
+    }
+
+    /// Maps the pieces of a large range as `protect` maps a segment around the guard pages.
+    #[test]
+    fn holes_stay_unmapped_in_large_ranges() {
+        let holes = [2 * MIB, 5 * MIB + 7 * PAGE_SIZE, 31 * MIB, 32 * MIB - PAGE_SIZE];
+        let mut mapper = Mapper::new(leaked, true).unwrap();
+        let mut at = MIB;
+        for hole in holes {
+            mapper.map(at..hole, VARIABLES).unwrap();
+            at = hole + PAGE_SIZE;
+        }
+        for page in (0..48 * MIB).step_by(PAGE_SIZE as usize) {
+            let mapped = (MIB..32 * MIB).contains(&page) && !holes.contains(&page);
+            assert_eq!(translate(mapper.root, page).is_some(), mapped, "page {page:#x}");
+        }
+    }
+
+    #[test]
+    fn the_estimate_covers_large_images_with_small_pages() {
+        let pages = MIB..100 * MIB;
+        let mut taken = 0;
+        let tables = || {
+            taken += 1;
+            leaked()
+        };
+        let mut mapper = Mapper::new(tables, false).unwrap();
+        mapper.map(PAGE_SIZE..LOW_MEMORY, VARIABLES).unwrap();
+        // A hole in every MiB, so that there is no huge page.
+        for mib in 1..100 {
+            mapper.map(mib * MIB..(mib + 1) * MIB - PAGE_SIZE, VARIABLES).unwrap();
+        }
+        assert!(taken <= tables_needed(pages, &MemoryMap::new()), "{taken}");
     }
 
     #[test]
     fn tables_are_taken_from_free_memory_within_reach() {
         let mut memory = MemoryMap::new();
-        memory.add(0, 640 << 10, Kind::Usable);
-        memory.add(MIB, GIB, Kind::Usable);
+        assert!(memory.add(0, 640 << 10, Kind::Usable));
+        assert!(memory.add(MIB, GIB, Kind::Usable));
         assert!(memory.reserve(MIB..2 * MIB + 5));
         assert_eq!(reserve_tables(&mut memory, 100), Some(2 * MIB + PAGE_SIZE));
         assert_eq!(reserve_tables(&mut memory, 100), Some(2 * MIB + 101 * PAGE_SIZE));

@@ -17,8 +17,8 @@ use core::fmt;
 
 use freestone_rt::number::Hex;
 
-use crate::boot_info::{MAX_MODULES, Module};
-use crate::memory::{Kind, MAX_REGIONS, MemoryMap};
+use crate::boot_info::{Loaded, MAX_MODULES};
+use crate::memory::{Kind, MemoryMap};
 
 const MAGIC: u32 = 0x336e_c578;
 const START_INFO_V0_BYTES: usize = 40;
@@ -44,8 +44,8 @@ pub enum Error {
     NotPvh(u32),
     /// No usable memory was reported: version 0 has no memory map, and no hypervisor had one.
     NoMemory,
-    /// More ranges to keep than the memory map can remember.
-    TooManyReservations,
+    /// More regions or ranges than the memory map can remember.
+    TooMuch,
 }
 
 impl fmt::Display for Error {
@@ -61,9 +61,7 @@ impl fmt::Display for Error {
                 write!(f, "not started by PVH (magic {magic}): use QEMU's -kernel or Xen")
             }
             Error::NoMemory => f.write_str("the loader reported no usable memory"),
-            Error::TooManyReservations => {
-                f.write_str("too many modules and regions to keep track of")
-            }
+            Error::TooMuch => f.write_str("more memory regions or modules than can be remembered"),
         }
     }
 }
@@ -76,7 +74,9 @@ pub struct StartInfo {
     /// Without the final zero.
     pub command_line: &'static [u8],
     /// The modules, as many as are kept.
-    pub modules: [Option<Module>; MAX_MODULES],
+    pub modules: [Loaded; MAX_MODULES],
+    /// How many of them there are.
+    module_count: usize,
     /// Physical address of the ACPI root pointer.
     pub rsdp: Option<u64>,
     /// Regions from version 1, none from version 0; all that must stay is reserved in it.
@@ -99,7 +99,8 @@ impl StartInfo {
         let mut info = StartInfo {
             version,
             command_line: &[],
-            modules: [None; MAX_MODULES],
+            modules: [Loaded::NOTHING; MAX_MODULES],
+            module_count: 0,
             rsdp: Some(long(head, 32)).filter(|&rsdp| rsdp != 0),
             memory: MemoryMap::new(),
         };
@@ -126,13 +127,13 @@ impl StartInfo {
         let entries = fetch(from, "module list", list, count * MODULE_BYTES)?;
         for (slot, entry) in self.modules.iter_mut().zip(entries.chunks_exact(MODULE_BYTES)) {
             let (start, size) = (long(entry, 0), long(entry, 8));
-            let len = usize::try_from(size).map_err(|_| Error::OutOfReach("module", start))?;
-            let bytes = fetch(from, "module", start, len)?;
-            if !self.memory.reserve(start..start + size) {
-                return Err(Error::TooManyReservations);
+            let end = start.checked_add(size).ok_or(Error::OutOfReach("module", start))?;
+            if !self.memory.reserve(start..end) {
+                return Err(Error::TooMuch);
             }
             let command_line = texts.copy(from, "module command line", long(entry, 16))?;
-            *slot = Some(Module { bytes, command_line });
+            *slot = Loaded { start, end, command_line };
+            self.module_count += 1;
         }
         Ok(())
     }
@@ -143,12 +144,27 @@ impl StartInfo {
         list: u64,
         count: u32,
     ) -> Result<(), Error> {
-        let count = (count as usize).min(MAX_REGIONS);
-        let entries = fetch(from, "memory map", list, count * MEMMAP_ENTRY_BYTES)?;
+        // A list of which a part is ignored is a list that says something else.
+        const MOST_ENTRIES: u32 = 1024;
+        if count > MOST_ENTRIES {
+            return Err(Error::TooMuch);
+        }
+        let entries = fetch(from, "memory map", list, count as usize * MEMMAP_ENTRY_BYTES)?;
         for entry in entries.chunks_exact(MEMMAP_ENTRY_BYTES) {
-            self.memory.add(long(entry, 0), long(entry, 8), Kind::from(word(entry, 16)));
+            if !self.memory.add(long(entry, 0), long(entry, 8), Kind::from(word(entry, 16))) {
+                return Err(Error::TooMuch);
+            }
         }
         Ok(())
+    }
+
+    /// The first module that is not all in one usable region, and so might not be mapped.
+    pub fn stray_module(&self) -> Option<&Loaded> {
+        let modules = self.modules.get(..self.module_count)?;
+        modules.iter().find(|module| {
+            let range = module.start..module.end;
+            !range.is_empty() && !self.memory.is_usable(&range)
+        })
     }
 }
 
@@ -261,9 +277,9 @@ mod tests {
         let info = read(good(1)).unwrap();
         assert_eq!((info.version, info.rsdp), (1, Some(0xf_0000)));
         assert_eq!(info.command_line, b"oneshot key=value");
-        let module = info.modules[0].unwrap();
-        assert_eq!((module.bytes, module.command_line), (&b"hello"[..], &b"a module"[..]));
-        assert!(info.modules[1].is_none());
+        let expected = Loaded { start: MODULE, end: MODULE + 5, command_line: b"a module" };
+        assert_eq!(info.modules[0], expected);
+        assert_eq!(info.modules[1], Loaded::NOTHING);
         assert_eq!(info.memory.regions().len(), 2);
         assert!(
             !info.memory.free().any(|free| free.contains(&MODULE)),
@@ -279,7 +295,7 @@ mod tests {
         let info = read(memory).unwrap();
         assert_eq!(info.version, 0);
         assert!(info.memory.regions().is_empty());
-        assert_eq!(info.modules[0].unwrap().bytes, b"hello");
+        assert_eq!(info.modules[0].start, MODULE);
     }
 
     #[test]
@@ -304,7 +320,40 @@ mod tests {
         let memory = Memory(good(1).leak());
         let info = StartInfo::read(&memory, BASE, vec![0; 10].leak()).unwrap();
         assert_eq!(info.command_line, b"oneshot ke");
-        assert_eq!(info.modules[0].unwrap().command_line, b"");
+        assert_eq!(info.modules[0].command_line, b"");
+    }
+
+    #[test]
+    fn modules_must_lie_in_ram() {
+        let (start, end) = (MODULE, MODULE + 5);
+        for (region, stray) in [(start..end, false), (start + 1..end, true), (start..end - 1, true)]
+        {
+            let mut info = read(good(0)).unwrap();
+            assert!(info.stray_module().is_some());
+            assert!(info.memory.add(region.start, region.end - region.start, Kind::Usable));
+            assert_eq!(info.stray_module().is_some(), stray);
+        }
+        let mut empty = good(1);
+        empty[0x208..0x210].fill(0);
+        assert_eq!(read(empty).unwrap().stray_module(), None);
+    }
+
+    #[test]
+    fn a_list_too_long_to_remember_is_refused() {
+        let mut memory = good(1);
+        memory[48..52].copy_from_slice(&5000_u32.to_le_bytes());
+        assert_eq!(read(memory).unwrap_err(), Error::TooMuch);
+        // A region of another kind that does not fit would be forgotten.
+        let mut memory = good(1);
+        memory.resize(0x4000, 0);
+        memory[40..48].copy_from_slice(&(BASE + 0x800).to_le_bytes());
+        memory[48..52].copy_from_slice(&100_u32.to_le_bytes());
+        for entry in memory[0x800..0x800 + 100 * MEMMAP_ENTRY_BYTES].chunks_mut(MEMMAP_ENTRY_BYTES)
+        {
+            entry[8] = 1;
+            entry[16] = 2;
+        }
+        assert_eq!(read(memory).unwrap_err(), Error::TooMuch);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use freestone_rt::number::{Decimal, Hex};
 use freestone_rt::{backtrace, console};
 
-use super::traps::Frame;
-use super::{cpu, paging, stacks};
+use super::traps::{Frame, Registers};
+use super::{cpu, image, stacks};
 use crate::exit;
 
 /// Name and mnemonic per vector (Intel SDM volume 3, table 7-1; AMD APM volume 2, table 8-1); empty
@@ -129,7 +129,7 @@ fn headline(out: &mut console::Writer, frame: &Frame) -> fmt::Result {
 }
 
 fn on_handler_stack(rsp: u64) -> bool {
-    stacks::ALL.iter().skip(1).any(|stack| stack.usable().contains(&rsp))
+    stacks::all().iter().skip(1).any(|stack| stack.usable().contains(&rsp))
 }
 
 fn double_fault(out: &mut console::Writer) -> fmt::Result {
@@ -165,14 +165,24 @@ fn page_fault(out: &mut console::Writer, error: u64) -> fmt::Result {
         None if address < crate::memory::PAGE_SIZE => {
             out.write_str("  a null pointer, or nearly\n")
         }
-        None => out.write_str(paging::part_of(address)),
+        None => out.write_str(part_of(address)),
+    }
+}
+
+/// A line about the part of the image that holds `address`, empty if none does.
+fn part_of(address: u64) -> &'static str {
+    match image().segment_of(address) {
+        Some(segment) if segment.executable => "  in the kernel's code\n",
+        Some(segment) if segment.writable => "  in the kernel's variables and stacks\n",
+        Some(_) => "  in the kernel's constants\n",
+        None => "",
     }
 }
 
 /// The name of the stack whose guard page holds `address`.
 #[inline(never)]
 fn guarded(address: u64) -> Option<&'static str> {
-    stacks::ALL.iter().find(|stack| stack.guard().contains(&address)).map(|stack| stack.name)
+    stacks::all().iter().find(|stack| stack.guard().contains(&address)).map(|stack| stack.name)
 }
 
 #[inline(never)]
@@ -184,25 +194,25 @@ fn overflow(out: &mut console::Writer, name: &str) -> fmt::Result {
 
 /// Labels, and where in the frame the values are.
 const REGISTERS: [(&str, usize); 19] = [
-    ("  rax ", offset_of!(Frame, rax)),
-    ("  rbx ", offset_of!(Frame, rbx)),
-    ("  rcx ", offset_of!(Frame, rcx)),
-    ("  rdx ", offset_of!(Frame, rdx)),
-    ("\n  rsi ", offset_of!(Frame, rsi)),
-    ("  rdi ", offset_of!(Frame, rdi)),
-    ("  rbp ", offset_of!(Frame, rbp)),
-    ("  rsp ", offset_of!(Frame, rsp)),
-    ("\n  r8  ", offset_of!(Frame, r8)),
-    ("  r9  ", offset_of!(Frame, r9)),
-    ("  r10 ", offset_of!(Frame, r10)),
-    ("  r11 ", offset_of!(Frame, r11)),
-    ("\n  r12 ", offset_of!(Frame, r12)),
-    ("  r13 ", offset_of!(Frame, r13)),
-    ("  r14 ", offset_of!(Frame, r14)),
-    ("  r15 ", offset_of!(Frame, r15)),
-    ("\n  rfl ", offset_of!(Frame, rflags)),
-    ("  cs  ", offset_of!(Frame, cs)),
-    ("  ss  ", offset_of!(Frame, ss)),
+    ("  rax ", offset_of!(Registers, rax)),
+    ("  rbx ", offset_of!(Registers, rbx)),
+    ("  rcx ", offset_of!(Registers, rcx)),
+    ("  rdx ", offset_of!(Registers, rdx)),
+    ("\n  rsi ", offset_of!(Registers, rsi)),
+    ("  rdi ", offset_of!(Registers, rdi)),
+    ("  rbp ", offset_of!(Registers, rbp)),
+    ("  rsp ", offset_of!(Registers, rsp)),
+    ("\n  r8  ", offset_of!(Registers, r8)),
+    ("  r9  ", offset_of!(Registers, r9)),
+    ("  r10 ", offset_of!(Registers, r10)),
+    ("  r11 ", offset_of!(Registers, r11)),
+    ("\n  r12 ", offset_of!(Registers, r12)),
+    ("  r13 ", offset_of!(Registers, r13)),
+    ("  r14 ", offset_of!(Registers, r14)),
+    ("  r15 ", offset_of!(Registers, r15)),
+    ("\n  rfl ", offset_of!(Registers, rflags)),
+    ("  cs  ", offset_of!(Registers, cs)),
+    ("  ss  ", offset_of!(Registers, ss)),
 ];
 
 fn registers(out: &mut console::Writer, frame: &Frame) -> fmt::Result {

@@ -32,6 +32,11 @@ impl<const SIZE: usize> Stack<SIZE> {
         self.bytes.get() as u64 + SIZE as u64
     }
 
+    /// The lowest byte; below it is the guard page.
+    pub fn bottom(&self) -> u64 {
+        self.top() - SIZE as u64
+    }
+
     const fn named(&'static self, name: &'static str) -> Named {
         Named { name, base: &raw const self.guard, len: GUARD + SIZE }
     }
@@ -46,8 +51,9 @@ pub const EXCEPTION_LEVELS: usize = 3;
 
 /// See [`BOOT_BYTES`]. The entry code switches to it first of all.
 pub static BOOT: Stack<BOOT_BYTES> = Stack::new();
-/// Exceptions other than the three below; each level takes [`LEVEL_BYTES`] of it.
-pub static EXCEPTION: Stack<{ EXCEPTION_LEVELS * HANDLER_BYTES }> = Stack::new();
+/// Exceptions other than the three below: one stack per level of nesting.
+pub static EXCEPTION: [Stack<HANDLER_BYTES>; EXCEPTION_LEVELS] =
+    [const { Stack::new() }; EXCEPTION_LEVELS];
 /// Interrupts.
 pub static INTERRUPT: Stack<HANDLER_BYTES> = Stack::new();
 /// #DF, which comes when a stack is unusable.
@@ -56,9 +62,6 @@ pub static DOUBLE_FAULT: Stack<HANDLER_BYTES> = Stack::new();
 pub static NMI: Stack<HANDLER_BYTES> = Stack::new();
 /// #MC, which comes at any time.
 pub static MACHINE_CHECK: Stack<HANDLER_BYTES> = Stack::new();
-
-/// How far apart the levels of [`EXCEPTION`] are.
-pub const LEVEL_BYTES: u64 = HANDLER_BYTES as u64;
 
 /// A stack as reports speak of it.
 pub struct Named {
@@ -86,17 +89,57 @@ impl Named {
 }
 
 /// All stacks, the boot stack first.
-pub static ALL: [Named; 6] = [
+pub fn all() -> &'static [Named] {
+    // The length is hidden from the optimiser: it would unroll every loop over it, at 200 bytes each.
+    core::hint::black_box(&ALL)
+}
+
+static ALL: [Named; 8] = [
     BOOT.named("boot"),
-    EXCEPTION.named("exception"),
+    EXCEPTION[0].named("exception"),
+    EXCEPTION[1].named("nested exception"),
+    EXCEPTION[2].named("twice nested exception"),
     INTERRUPT.named("interrupt"),
     DOUBLE_FAULT.named("double fault"),
     NMI.named("NMI"),
     MACHINE_CHECK.named("machine check"),
 ];
 
+/// The first guard page at or behind `at`; the end of the address space if there is none.
+pub fn next_guard(at: u64) -> Range<u64> {
+    let mut next = u64::MAX..u64::MAX;
+    for guard in all().iter().map(Named::guard) {
+        if guard.start >= at && guard.start < next.start {
+            next = guard;
+        }
+    }
+    next
+}
+
 /// The mapped part of the stack that holds `address`: what a backtrace may read.
 pub fn containing(address: usize) -> Option<Range<usize>> {
-    let range = ALL.iter().map(Named::usable).find(|range| range.contains(&(address as u64)))?;
+    let range = all().iter().map(Named::usable).find(|range| range.contains(&(address as u64)))?;
     Some(range.start as usize..range.end as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stack_has_its_guard_and_no_two_overlap() {
+        let mut guards = 0;
+        let mut at = 0;
+        while next_guard(at).start != u64::MAX {
+            let guard = next_guard(at);
+            let stack = all().iter().find(|stack| stack.guard() == guard).unwrap();
+            assert_eq!(stack.usable().start, guard.end);
+            assert!(next_guard(guard.end).start >= stack.usable().end, "{}", stack.name);
+            assert_eq!(containing(guard.start as usize), None);
+            assert!(containing(stack.usable().end as usize - 1).is_some());
+            at = guard.end;
+            guards += 1;
+        }
+        assert_eq!(guards, all().len());
+    }
 }

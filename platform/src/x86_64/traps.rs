@@ -41,12 +41,19 @@ pub fn breakpoint() {
     unsafe { core::arch::asm!("int3") }
 }
 
-/// The interrupted processor state, as the entry code lays it out on the handler's stack. A handler
-/// may change it; the interrupted code goes on with what stands here.
+/// The interrupted processor state, as the entry code lays it out on the handler's stack.
+///
+/// Reading is open ([`Frame`] derefs to [`Registers`]). Changing it changes what the interrupted code goes on
+/// with, so that is [unsafe](Frame::registers_mut).
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Frame(Registers);
+
+/// See [`Frame`].
 #[derive(Clone, Debug)]
 #[repr(C)]
 #[expect(missing_docs, reason = "registers have no better names than their own")]
-pub struct Frame {
+pub struct Registers {
     pub r15: u64,
     pub r14: u64,
     pub r13: u64,
@@ -73,10 +80,28 @@ pub struct Frame {
     pub ss: u64,
 }
 
+impl core::ops::Deref for Frame {
+    type Target = Registers;
+
+    fn deref(&self) -> &Registers {
+        &self.0
+    }
+}
+
 impl Frame {
     /// Which vector brought us here.
     pub fn vector(&self) -> u8 {
         ((self.stub_end - first_stub()) / STUB_BYTES - 1) as u8
+    }
+
+    /// The registers that the interrupted code will go on with.
+    ///
+    /// # Safety
+    ///
+    /// - The interrupted code can go on with what is written: an instruction to go on at, a stack that fits
+    ///   it, and every register that the compiler believes unchanged.
+    pub unsafe fn registers_mut(&mut self) -> &mut Registers {
+        &mut self.0
     }
 }
 
@@ -89,8 +114,8 @@ pub enum Outcome {
     Unhandled,
 }
 
-/// Handles one vector. Runs with interrupts off, on the vector's own stack, over code that may hold
-/// any lock: it must not wait for one, and must not allocate.
+/// Handles one vector. Runs with interrupts off, on a stack of 16 KiB above a guard page, over code that
+/// may hold any lock: it must not wait for one, and must not allocate.
 pub type Handler = fn(&mut Frame) -> Outcome;
 
 static HANDLERS: [AtomicPtr<()>; VECTORS] =
@@ -207,8 +232,8 @@ extern "C" fn common() {
         "iretq",
         // 512 bytes of FXSAVE, a word for MXCSR above it, and room to align.
         state = const 512 + 32,
-        rip = const offset_of!(Frame, rip),
-        rbp = const offset_of!(Frame, rbp),
+        rip = const offset_of!(Registers, rip),
+        rbp = const offset_of!(Registers, rbp),
         mxcsr = const super::entry::MXCSR_DEFAULT,
         dispatch = sym dispatch,
     )

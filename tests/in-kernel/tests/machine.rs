@@ -77,6 +77,22 @@ freestone_harness::tests! {
         assert_eq!(kept, 0);
     }
 
+    fn sections_of_any_name_are_mapped_for_what_they_hold() {
+        // The linker script has no rule for these.
+        #[unsafe(link_section = "visitor_constants")]
+        static CONSTANTS: [u8; 9000] = [7; 9000];
+        #[unsafe(link_section = "visitor_variables")]
+        static VARIABLES: [AtomicU64; 2000] = [const { AtomicU64::new(5) }; 2000];
+        #[unsafe(link_section = "visitor_code")]
+        #[inline(never)]
+        fn code(number: u64) -> u64 {
+            core::hint::black_box(number) + 1
+        }
+        assert!(core::hint::black_box(&CONSTANTS).iter().all(|&byte| byte == 7));
+        assert!(VARIABLES.iter().all(|word| word.fetch_add(1, Ordering::Relaxed) == 5));
+        assert_eq!(code(41), 42);
+    }
+
     #[should_panic(expected = "attempt to divide by zero")]
     fn a_division_by_zero_is_a_panic_in_rust() {
         let zero = core::hint::black_box(0);
