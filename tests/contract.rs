@@ -1,0 +1,231 @@
+//! The link contract: everything that core and alloc want is provided, by our crates or, by design, by the
+//! kernel. Derived from the installed toolchain; `contract/` holds what was derived when last looked at.
+//!
+//! `FREESTONE_BLESS=1 cargo test -p freestone-tests --test contract` writes those files anew.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use freestone_tests::{Scratch, cargo, root, run, tool};
+use serde_json::Value;
+
+/// The names in the list that began it (rust-lang/rust#27200, July 2015), as far as the stored text of the
+/// issue goes, and what was left after its first clean-up (#27823, August 2015).
+const IN_2015: [&str; 25] = [
+    "__morestack",
+    "__powidf2",
+    "__powisf2",
+    "ceil",
+    "ceilf",
+    "exp",
+    "exp2",
+    "exp2f",
+    "expf",
+    "floor",
+    "floorf",
+    "fma",
+    "fmaf",
+    "fmod",
+    "fmodf",
+    "log",
+    "log10",
+    "log10f",
+    "log2",
+    "log2f",
+    "logf",
+    "memcmp",
+    "memcpy",
+    "memset",
+    "rust_eh_personality",
+];
+const AFTER_27823: [&str; 9] = [
+    "__powidf2",
+    "__powisf2",
+    "fmod",
+    "fmodf",
+    "memcmp",
+    "memcpy",
+    "memset",
+    "rust_begin_unwind",
+    "rust_eh_personality",
+];
+
+/// The release of the installed compiler, such as `1.95.0`.
+fn release() -> String {
+    let version = run(Command::new("rustc").arg("-vV")).stdout;
+    let release = version.lines().find_map(|line| line.strip_prefix("release: "));
+    release.expect("rustc -vV tells its release").to_owned()
+}
+
+fn document(markdown: &str, wanted: &BTreeSet<&str>) -> String {
+    let mark = |yes| if yes { "yes" } else { "" };
+    let names: BTreeSet<_> = IN_2015.iter().chain(&AFTER_27823).chain(wanted).collect();
+    let rows: String = names
+        .iter()
+        .map(|name| {
+            let columns =
+                [IN_2015.contains(name), AFTER_27823.contains(name), wanted.contains(*name)];
+            format!("| `{name}` | {} |\n", columns.map(mark).join(" | "))
+        })
+        .collect();
+    format!(
+        "# What core and alloc want of a kernel\n\n\
+         Rust {} for `x86_64-unknown-linux-gnu`, as installed by rustup. Made by tests/contract.rs from\n\
+         `cargo freestone symbols --markdown`; do not edit.\n\n{markdown}\n\
+         ## Then and now\n\n\
+         The list that began it is rust-lang/rust#27200 of July 2015; #27823 shortened it a month later. (The\n\
+         first column ends where the stored text of the issue does.)\n\n\
+         | symbol | July 2015 | August 2015 | today |\n|---|---|---|---|\n{rows}",
+        release()
+    )
+}
+
+#[test]
+fn the_committed_table_is_what_this_toolchain_says() {
+    let path = root().join(format!("tests/contract/x86_64-unknown-linux-gnu-{}.md", release()));
+    let shown = run(tool().args(["symbols", "--markdown"]));
+    assert_eq!(shown.status, Some(0), "{shown}");
+    let symbols =
+        shown.stdout.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let wanted: BTreeSet<_> =
+        symbols.map(|symbol| symbol.strip_prefix("__rustc::").unwrap_or(symbol)).collect();
+    let document = document(&shown.stdout, &wanted);
+    if env::var_os("FREESTONE_BLESS").is_some() {
+        fs::write(&path, &document).expect("the folder is there");
+    }
+    match fs::read_to_string(&path) {
+        Ok(committed) => assert_eq!(committed, document, "{} is not up to date", path.display()),
+        // A toolchain nobody has looked at yet is no defect of ours; the coverage test below is about it.
+        Err(_) => println!("no table for this toolchain: {}\n{document}", path.display()),
+    }
+}
+
+#[test]
+fn every_symbol_is_provided_by_us_or_by_design() {
+    let shown = run(tool().args(["symbols", "--json"]));
+    assert_eq!(shown.status, Some(0), "{shown}");
+    let symbols: Value = serde_json::from_str(&shown.stdout).expect("--json prints JSON");
+    let symbols = symbols["symbols"].as_array().expect("a list");
+    assert!(symbols.len() > 10, "core and alloc want more than that: {symbols:?}");
+    for row in symbols {
+        let provider = row["provider"].as_str().unwrap_or_default();
+        let ours = ["freestone-mem", "freestone-math", "freestone-rt"].contains(&provider);
+        let by_design = ["#[panic_handler]", "#[global_allocator]"].contains(&provider);
+        assert!(ours || by_design, "left to others: {row}");
+    }
+}
+
+#[test]
+fn the_list_of_providers_is_what_the_crates_export() {
+    let lines = |path: &str| {
+        let text = fs::read_to_string(root().join(path)).expect("the crate lists its exports");
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let by = |names: Vec<String>, crate_name| {
+        names.into_iter().map(move |name| format!("{name} {crate_name}\n"))
+    };
+    let shims = freestone_rt::shims::EXPORTS.map(str::to_owned).to_vec();
+    let mut all: Vec<_> = by(lines("mem/exports.txt"), "mem").collect();
+    all.extend(by(lines("math/exports.txt"), "math"));
+    all.extend(by(shims, "rt"));
+    all.sort();
+    let (path, expected) = (root().join("inspect/src/providers.txt"), all.concat());
+    if env::var_os("FREESTONE_BLESS").is_some() {
+        fs::write(&path, &expected).expect("the folder is there");
+    }
+    let listed = fs::read_to_string(&path).expect("the list is committed");
+    assert!(listed == expected, "{} is not up to date: bless it", path.display());
+}
+
+/// What a build of a kernel made: the libraries, ours and what they use; the kernel's own objects; the
+/// linker script.
+struct Built {
+    libraries: Vec<PathBuf>,
+    objects: Vec<PathBuf>,
+    script: PathBuf,
+}
+
+fn build(package: &str, folder: &Path, opt_level: &str) -> Built {
+    let mut command = cargo(root());
+    command.args(["rustc", "--release", "-p", package, "--message-format=json", "--target-dir"]);
+    command.arg(folder).env("CARGO_PROFILE_RELEASE_OPT_LEVEL", opt_level);
+    // Keeps the kernel's objects, the one that the compiler makes for the allocator among them.
+    let built = run(command.args(["--", "-Csave-temps"]));
+    assert_eq!(built.status, Some(0), "{built}");
+    let mut result = Built { libraries: Vec::new(), objects: Vec::new(), script: PathBuf::new() };
+    for line in built.stdout.lines() {
+        let message: Value = serde_json::from_str(line).expect("cargo prints JSON");
+        let files = message["filenames"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        result.libraries.extend(files.filter(|file| file.ends_with(".rlib")).map(PathBuf::from));
+        if let Some(out) = message["out_dir"].as_str()
+            && Path::new(out).join("kernel.ld").exists()
+        {
+            result.script = Path::new(out).join("kernel.ld");
+        }
+    }
+    let deps = fs::read_dir(folder.join("release/deps")).expect("cargo built into it").flatten();
+    let is_object = |path: &PathBuf| path.to_string_lossy().ends_with(".rcgu.o");
+    result.objects.extend(deps.map(|entry| entry.path()).filter(is_object));
+    assert!(!result.objects.is_empty(), "no objects of the kernel");
+    result
+}
+
+/// The linker script, changed to keep every function of core and alloc, whoever calls it.
+fn keeping_core_whole(script: &Path, folder: &Path) -> PathBuf {
+    let text = fs::read_to_string(script).expect("the build wrote it");
+    let code = ".text : { ";
+    assert_eq!(text.matches(code).count(), 1, "the linker script changed");
+    let keep = |name: &str| format!("KEEP(*lib{name}-*.rlib:*(.text .text.*)) ");
+    let whole = folder.join("whole.ld");
+    let kept = text.replace(code, &format!("{code}{}{}", keep("core"), keep("alloc")));
+    fs::write(&whole, kept).expect("the folder is writable");
+    whole
+}
+
+/// Links core and alloc whole, a kernel's objects, and our crates; not compiler_builtins.
+fn link(built: &Built, folder: &Path, without: Option<&str>) -> freestone_tests::Ended {
+    let toolchain = run(Command::new("rustc").args(["--print", "target-libdir"])).stdout;
+    let library = |name: &str| {
+        let all =
+            fs::read_dir(toolchain.trim_end()).expect("the toolchain has libraries").flatten();
+        let begin = format!("lib{name}-");
+        let found = all.map(|entry| entry.path()).find(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(&begin) && name.ends_with(".rlib")
+        });
+        found.unwrap_or_else(|| panic!("no {name} in {toolchain}"))
+    };
+    let mut command = Command::new("cc");
+    command.args(["-nostdlib", "-nostartfiles", "-static", "-no-pie", "-Wl,--gc-sections"]);
+    command.args(["-Wl,-z,norelro", "-T"]).arg(keeping_core_whole(&built.script, folder));
+    command.args(&built.objects);
+    command.arg("-Wl,--whole-archive").arg(library("core")).arg(library("alloc"));
+    command.args(["-Wl,--no-whole-archive", "-Wl,--start-group"]);
+    let kept = built.libraries.iter().filter(|path| {
+        without.is_none_or(|name| !path.to_string_lossy().contains(&format!("lib{name}-")))
+    });
+    run(command.args(kept).arg("-Wl,--end-group").arg("-o").arg(folder.join("image")))
+}
+
+#[test]
+fn core_and_alloc_linked_whole_need_nothing_but_our_crates() {
+    for opt_level in ["0", "s", "3"] {
+        let scratch = Scratch::new(&format!("whole-{opt_level}"));
+        let built = build("example-kernel", scratch.path(), opt_level);
+        let linked = link(&built, scratch.path(), None);
+        assert_eq!(linked.status, Some(0), "opt-level {opt_level}\n{linked}");
+
+        // Whole it is: with what the kernel uses of core alone the image is less than half as large.
+        let bytes = fs::metadata(scratch.path().join("image")).expect("linked").len();
+        assert!(bytes > 400_000, "only {bytes} bytes: core is not whole");
+
+        // The same link must fail without a crate that it needs, or it proves nothing.
+        for (name, symbol) in [("freestone_mem", "memcpy"), ("freestone_math", "__udivti3")] {
+            let linked = link(&built, scratch.path(), Some(name));
+            assert_ne!(linked.status, Some(0), "links without {name}");
+            assert!(linked.stderr.contains(symbol), "no word of {symbol}\n{linked}");
+        }
+    }
+}
