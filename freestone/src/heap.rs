@@ -9,10 +9,14 @@ use freestone_rt::number::Decimal;
 
 /// Adds all free memory to `heap`. What `entry!` calls before `main`.
 ///
+/// Also where the memory routines learn what the processor is good at: the last thing before
+/// `main`, and without a heap a kernel calls `freestone::mem::detect` itself.
+///
 /// # Safety
 ///
 /// - Nobody else uses the memory that `boot` calls free, now or later: called once per boot.
 pub unsafe fn give_free_memory(heap: &'static Heap, boot: &'static BootInfo) {
+    freestone_mem::detect();
     heap.on_exhausted(report_exhaustion);
     for range in boot.memory().free() {
         let Ok(len) = usize::try_from(range.end - range.start) else { continue };

@@ -41,14 +41,23 @@ use core::ffi::{c_char, c_int, c_void};
 
 // Built on every machine, so that each machine's own body can be tested beside it.
 #[cfg_attr(
-    all(target_arch = "x86_64", target_pointer_width = "64", not(test)),
+    all(target_arch = "x86_64", target_pointer_width = "64", not(any(test, feature = "bodies"))),
     expect(dead_code, reason = "x86_64 uses its own body; the tests use both")
 )]
+#[cfg(not(feature = "bodies"))]
 mod generic;
 // Assembly: LLVM turns even the plainest loop into SSE, whose registers belong to somebody else in
 // a kernel.
-#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(feature = "bodies")))]
 mod x86_64;
+
+// For measurements, which take each body by itself.
+#[cfg(feature = "bodies")]
+#[doc(hidden)]
+pub mod generic;
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", feature = "bodies"))]
+#[doc(hidden)]
+pub mod x86_64;
 
 #[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64")))]
 use generic as imp;
@@ -60,6 +69,41 @@ mod oracle;
 #[cfg(test)]
 mod tests;
 
+/// Gives a function its C name where it is wanted, unless the body has it already.
+macro_rules! exported {
+    ($function:item) => {
+        #[cfg_attr(
+            all(
+                feature = "export",
+                panic = "abort",
+                not(test),
+                any(
+                    not(target_arch = "x86_64"),
+                    not(target_pointer_width = "64"),
+                    windows,
+                    target_os = "uefi"
+                )
+            ),
+            unsafe(no_mangle)
+        )]
+        $function
+    };
+}
+
+/// Lets the bodies use what this processor is good at.
+///
+/// Not calling it is right as well, only slower where string instructions are fast: on x86_64 this
+/// asks `CPUID` once and keeps one byte, whose zero means that nothing is known. Call it at boot, on
+/// one core; a second call finds the same. Elsewhere, and in builds that chose a body with
+/// `--cfg freestone_mem`, it may do nothing.
+///
+/// The crate `freestone` calls it before `main`.
+#[inline]
+pub fn detect() {
+    imp::detect();
+}
+
+exported! {
 /// Copies `n` bytes from `src` to `dst`; the two ranges do not overlap.
 ///
 /// - Shape: two pointers, any alignment; returns `dst`.
@@ -81,12 +125,13 @@ mod tests;
 /// unsafe { freestone_mem::memcpy(to.as_mut_ptr().cast(), from.as_ptr().cast(), 6) };
 /// assert_eq!(to, from);
 /// ```
-#[cfg_attr(all(feature = "export", panic = "abort", not(test)), unsafe(no_mangle))]
 pub unsafe extern "C" fn memcpy(dst: *mut c_void, src: *const c_void, n: usize) -> *mut c_void {
     // SAFETY: the caller promised exactly what `copy` asks for.
     unsafe { imp::copy(dst.cast(), src.cast(), n) }.cast()
 }
+}
 
+exported! {
 /// Copies `n` bytes from `src` to `dst`; the two ranges may overlap.
 ///
 /// - Shape: two pointers, any alignment; returns `dst`.
@@ -105,12 +150,13 @@ pub unsafe extern "C" fn memcpy(dst: *mut c_void, src: *const c_void, n: usize) 
 /// unsafe { freestone_mem::memmove(start.add(2).cast(), start.cast(), 6) };
 /// assert_eq!(&line, b"ababcdef");
 /// ```
-#[cfg_attr(all(feature = "export", panic = "abort", not(test)), unsafe(no_mangle))]
 pub unsafe extern "C" fn memmove(dst: *mut c_void, src: *const c_void, n: usize) -> *mut c_void {
     // SAFETY: the caller promised exactly what `shift` asks for.
     unsafe { imp::shift(dst.cast(), src.cast(), n) }.cast()
 }
+}
 
+exported! {
 /// Sets `n` bytes at `dst` to the low eight bits of `byte`.
 ///
 /// - Shape: a pointer, any alignment, and a value; returns `dst`.
@@ -128,12 +174,13 @@ pub unsafe extern "C" fn memmove(dst: *mut c_void, src: *const c_void, n: usize)
 /// unsafe { freestone_mem::memset(page.as_mut_ptr().cast(), 0x107, 32) };
 /// assert_eq!(page, [7; 32]);
 /// ```
-#[cfg_attr(all(feature = "export", panic = "abort", not(test)), unsafe(no_mangle))]
 pub unsafe extern "C" fn memset(dst: *mut c_void, byte: c_int, n: usize) -> *mut c_void {
     // SAFETY: the caller promised exactly what `fill` asks for.
     unsafe { imp::fill(dst.cast(), byte as u8, n) }.cast()
 }
+}
 
+exported! {
 /// Orders two ranges of `n` bytes by their first different byte, compared as `unsigned char`.
 ///
 /// - Shape: two pointers, any alignment; returns -1, 0 or 1.
@@ -152,12 +199,13 @@ pub unsafe extern "C" fn memset(dst: *mut c_void, byte: c_int, n: usize) -> *mut
 /// let order = unsafe { freestone_mem::memcmp(left.as_ptr().cast(), right.as_ptr().cast(), 2) };
 /// assert_eq!(order, -1);
 /// ```
-#[cfg_attr(all(feature = "export", panic = "abort", not(test)), unsafe(no_mangle))]
 pub unsafe extern "C" fn memcmp(left: *const c_void, right: *const c_void, n: usize) -> c_int {
     // SAFETY: the caller promised exactly what `compare` asks for.
     unsafe { imp::compare(left.cast(), right.cast(), n) }
 }
+}
 
+exported! {
 /// Tells whether two ranges of `n` bytes differ.
 ///
 /// - Shape: two pointers, any alignment; returns 0 if they are equal, else 1.
@@ -175,12 +223,13 @@ pub unsafe extern "C" fn memcmp(left: *const c_void, right: *const c_void, n: us
 /// let differ = unsafe { freestone_mem::bcmp(left.as_ptr().cast(), right.as_ptr().cast(), 3) };
 /// assert_ne!(differ, 0);
 /// ```
-#[cfg_attr(all(feature = "export", panic = "abort", not(test)), unsafe(no_mangle))]
 pub unsafe extern "C" fn bcmp(left: *const c_void, right: *const c_void, n: usize) -> c_int {
     // SAFETY: the caller promised exactly what `differs` asks for.
     unsafe { imp::differs(left.cast(), right.cast(), n) }
 }
+}
 
+exported! {
 /// Counts the bytes before the first zero byte at or after `string`.
 ///
 /// - Shape: a pointer, any alignment; returns the length without the zero.
@@ -199,8 +248,8 @@ pub unsafe extern "C" fn bcmp(left: *const c_void, right: *const c_void, n: usiz
 /// // SAFETY: a `CStr` ends in zero.
 /// assert_eq!(unsafe { freestone_mem::strlen(c"console=hvc0".as_ptr()) }, 12);
 /// ```
-#[cfg_attr(all(feature = "export", panic = "abort", not(test)), unsafe(no_mangle))]
 pub unsafe extern "C" fn strlen(string: *const c_char) -> usize {
     // SAFETY: the caller promised exactly what `length` asks for.
     unsafe { imp::length(string.cast()) }
+}
 }

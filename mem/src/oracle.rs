@@ -2,10 +2,12 @@
 
 use core::ffi::{c_int, c_void};
 use std::ptr;
+use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 
 use crate::generic;
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
-use crate::x86_64;
+use crate::x86_64::{self, gpr};
 
 /// Obviously right, and slow.
 pub mod naive {
@@ -47,31 +49,54 @@ pub struct Body {
 }
 
 /// `Body { name: "generic", copy: |..| generic::copy(..), .. }`; the closures hide calling
-/// conventions.
+/// conventions. With a level, it is set before each call. Tests run side by side and set different
+/// ones, so now and then a call sees a neighbour's: every level is right at any time, and
+/// each gets all but a few of the cases.
 macro_rules! body {
-    ($machine:ident) => {
+    ($module:ident) => {
+        body!(stringify!($module), $module, ())
+    };
+    ($module:ident, $level:ident) => {
+        body!(
+            concat!(stringify!($module), ", ", stringify!($level)),
+            $module,
+            x86_64::STRINGS.store(x86_64::$level, Ordering::Relaxed)
+        )
+    };
+    ($name:expr, $module:ident, $before:expr) => {
         // SAFETY: each field is an `unsafe fn` with the contract of the function it calls.
         unsafe {
             Body {
-                name: stringify!($machine),
-                copy: |dst, src, n| $machine::copy(dst, src, n),
-                shift: |dst, src, n| $machine::shift(dst, src, n),
-                fill: |dst, byte, n| $machine::fill(dst, byte, n),
-                compare: |left, right, n| $machine::compare(left, right, n),
-                differs: |left, right, n| $machine::differs(left, right, n),
-                length: |string| $machine::length(string),
+                name: $name,
+                copy: |dst, src, n| {
+                    $before;
+                    $module::copy(dst, src, n)
+                },
+                shift: |dst, src, n| {
+                    $before;
+                    $module::shift(dst, src, n)
+                },
+                fill: |dst, byte, n| {
+                    $before;
+                    $module::fill(dst, byte, n)
+                },
+                compare: |left, right, n| $module::compare(left, right, n),
+                differs: |left, right, n| $module::differs(left, right, n),
+                length: |string| $module::length(string),
             }
         }
     };
 }
 
-/// Every implementation there is here; a new machine body adds a line.
-pub const BODIES: &[Body] = &[
-    body!(generic),
+/// Every implementation there is here and that this processor can run; a new one adds a line.
+pub static BODIES: LazyLock<Vec<Body>> = LazyLock::new(|| {
+    let mut bodies = vec![body!(generic), body!(exported)];
     #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
-    body!(x86_64),
-    body!(exported),
-];
+    {
+        bodies.extend([body!(gpr, UNKNOWN), body!(gpr, LONG), body!(gpr, SHORT)]);
+    }
+    bodies
+});
 
 /// The C functions themselves, with the bodies' signatures.
 mod exported {

@@ -19,7 +19,7 @@ fn copy_matches_naive_for_every_small_length_and_alignment() {
     const GAP: usize = 16;
     let before = pattern(2 * (9001 + 2 * GAP));
     let mut got = before.clone();
-    for body in BODIES {
+    for body in BODIES.iter() {
         for len in lengths() {
             for (from, to) in (0..GAP).flat_map(|from| (0..GAP).map(move |to| (from, to))) {
                 let to = from + len + to;
@@ -41,7 +41,7 @@ fn copy_matches_naive_for_every_small_length_and_alignment() {
 fn copy_onto_itself_changes_nothing() {
     let before = pattern(9001);
     let mut got = before.clone();
-    for body in BODIES {
+    for body in BODIES.iter() {
         for len in lengths() {
             let p = got.as_mut_ptr();
             // SAFETY: `len` bytes are inside `got`; the same pointer twice is allowed.
@@ -61,7 +61,7 @@ fn shift_matches_naive_for_every_small_overlap() {
     };
     let before = pattern(3 * 9001 + 300);
     let mut got = before.clone();
-    for body in BODIES {
+    for body in BODIES.iter() {
         for (len, offset) in lengths().flat_map(|len| [0, 1, 5].map(|offset| (len, offset))) {
             for distance in distances(len) {
                 let from = len.max(80) + 1 + offset;
@@ -84,7 +84,7 @@ fn shift_matches_naive_for_every_small_overlap() {
 fn fill_matches_naive_for_every_small_length_and_alignment() {
     let before = pattern(9001 + 64);
     let mut got = before.clone();
-    for body in BODIES {
+    for body in BODIES.iter() {
         for (len, to) in lengths().flat_map(|len| (0..32).map(move |to| (len, to))) {
             for byte in [0, 0x5a, 0x80, 0xff] {
                 let touched = to + len + 32;
@@ -104,7 +104,7 @@ fn fill_matches_naive_for_every_small_length_and_alignment() {
 /// Calls both comparisons and holds them against the naive one.
 fn check_comparisons(left: &[u8], right: &[u8]) {
     let want = naive::compare(left, right);
-    for body in BODIES {
+    for body in BODIES.iter() {
         // SAFETY: both slices have the same length.
         let (order, differ) = unsafe {
             (
@@ -152,7 +152,7 @@ fn length_stops_at_the_first_zero_for_every_alignment() {
             memory.resize(offset + len, byte);
             memory.push(0);
             memory.extend([byte; 16]);
-            for body in BODIES {
+            for body in BODIES.iter() {
                 // SAFETY: `memory` has a zero after `offset`, with sixteen more bytes behind it.
                 let got = unsafe { (body.length)(memory[offset..].as_ptr()) };
                 assert_eq!(got, len, "{}: offset {offset}, {byte:#x}", body.name);
@@ -172,7 +172,7 @@ fn at_both_ends(memory: &mut Guarded, len: usize, mut check: impl FnMut(&mut [u8
 #[test]
 fn nothing_is_touched_beyond_either_end() {
     let (mut source, mut target) = (Guarded::new(9001), Guarded::new(9001));
-    for body in BODIES {
+    for body in BODIES.iter() {
         for len in lengths() {
             at_both_ends(&mut source, len, |from| {
                 at_both_ends(&mut target, len, |to| {
@@ -195,7 +195,7 @@ fn nothing_is_touched_beyond_either_end() {
 fn shift_stays_between_the_guard_pages() {
     let before = pattern(1024);
     let mut memory = Guarded::new(1024);
-    for body in BODIES {
+    for body in BODIES.iter() {
         for len in (0..=SMALL).chain([512, 639, 640, 641, 1000]) {
             for distance in [1, 7, 8, 15, 16, 24] {
                 at_both_ends(&mut memory, len + distance, |bytes| {
@@ -219,7 +219,7 @@ fn length_does_not_cross_into_the_next_page() {
     let mut memory = Guarded::new(1);
     let bytes = memory.bytes();
     *bytes.last_mut().unwrap() = 0;
-    for body in BODIES {
+    for body in BODIES.iter() {
         for len in 0..bytes.len() {
             let start = bytes.len() - 1 - len;
             // SAFETY: the last byte is zero.
@@ -233,7 +233,7 @@ fn zero_bytes_at_a_dangling_pointer_are_not_touched() {
     // Small enough to be in a page that no process has; `core` makes such pointers for empty slices.
     for address in [1, 2, 8, 4095] {
         let nowhere = core::ptr::without_provenance_mut(address);
-        for body in BODIES {
+        for body in BODIES.iter() {
             // SAFETY: no byte is read or written.
             unsafe {
                 assert_eq!((body.copy)(nowhere, nowhere, 0), nowhere);
@@ -262,7 +262,7 @@ fn larger_sizes_match_naive() {
         let mut want = before.clone();
         naive::shift(&mut want, to, from, len);
         naive::fill(&mut want, from, byte, len / 7);
-        for body in BODIES {
+        for body in BODIES.iter() {
             let mut got = before.clone();
             let p = got.as_mut_ptr();
             // SAFETY: every start and every length is below half of the memory.
@@ -291,7 +291,7 @@ fn larger_sizes_match_naive() {
 fn the_direction_flag_stays_clear() {
     const DIRECTION: u64 = 1 << 10;
     let mut memory = pattern(2000);
-    for body in BODIES {
+    for body in BODIES.iter() {
         let p = memory.as_mut_ptr();
         let flags: u64;
         // SAFETY: both ranges are inside `memory`; reading the flags goes through the stack, so
@@ -330,7 +330,7 @@ fn the_tests_run_on_the_hosts_functions_and_test_ours() {
 
 #[test]
 fn exports_txt_lists_what_lib_rs_exports() {
-    let exported = include_str!("lib.rs").split("unsafe(no_mangle)").skip(1).map(|rest| {
+    let exported = include_str!("lib.rs").split("\nexported! {").skip(1).map(|rest| {
         let (_, signature) = rest.split_once("extern \"C\" fn ").unwrap();
         signature.split_once('(').unwrap().0
     });
