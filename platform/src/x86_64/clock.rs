@@ -5,7 +5,7 @@
 //! (Intel SDM volume 2, CPUID; volume 3, 19.7.3), a measurement against the PIT (Intel 8254 data
 //! sheet), and an assumption that says it is one.
 
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use super::cpu::{self, cpuid, inb, outb};
 use crate::time::{Rate, Source};
@@ -22,14 +22,19 @@ pub fn ticks_since_boot() -> u64 {
     cpu::ticks().saturating_sub(BOOT_TICKS.load(Ordering::Relaxed))
 }
 
-/// 0 until the rate is known. Two contexts that find out at the same time find the same.
+/// 0 until the rate is known.
 static HERTZ: AtomicU64 = AtomicU64::new(0);
 static SOURCE: AtomicU8 = AtomicU8::new(Source::Assumed as u8);
+static FINDING_OUT: AtomicBool = AtomicBool::new(false);
 
-/// The counter's rate, found out on the first call.
+/// The counter's rate, found out on the first call. A handler that asks while the code it interrupted is
+/// finding out gets the assumption: two measurements at once would spoil each other.
 pub fn rate() -> Rate {
     let hertz = HERTZ.load(Ordering::Acquire);
     if hertz == 0 {
+        if FINDING_OUT.swap(true, Ordering::Relaxed) {
+            return Rate { hertz: ASSUMED_HERTZ, source: Source::Assumed };
+        }
         let rate = find_rate();
         SOURCE.store(rate.source as u8, Ordering::Relaxed);
         HERTZ.store(rate.hertz, Ordering::Release);
