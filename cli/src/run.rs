@@ -15,7 +15,7 @@ use crate::qemu::{Boot, MACHINES, Verdict};
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::toolchain::{self, Workspace};
-use crate::{image, install};
+use crate::{check, image, install};
 
 const DEFAULT_SECONDS: u32 = 60;
 
@@ -78,6 +78,7 @@ pub fn command() -> Command {
                 .help("One more argument for QEMU; may be repeated"),
         )
         .arg(qemu())
+        .arg(check::no_check())
         .arg(flag("yes", "Install QEMU without asking if it is missing (as root, by apt-get)"))
         .arg(flag("json", "End with one line of JSON on stdout; the guest's output goes to stderr"))
         .arg(verbose())
@@ -178,6 +179,7 @@ fn boot(
         Some(path) => {
             *image = Some(path.clone());
             image::check(path)?.must_fit(memory_mib)?;
+            check::before_boot(path, matches)?;
             None
         }
         None => Some(Workspace::read(verbose)?.kernel(text("package"), text("bin"), &here()?)?),
@@ -186,7 +188,9 @@ fn boot(
         install::qemu(matches.get_one::<PathBuf>("qemu").map(PathBuf::as_path), is_set("yes"))?;
     if let Some(kernel) = kernel {
         let built = toolchain::build(&kernel, is_set("release"), verbose)?;
-        image::check(image.insert(built))?.must_fit(memory_mib)?;
+        let image = image.insert(built);
+        image::check(image)?.must_fit(memory_mib)?;
+        check::before_boot(image, matches)?;
     }
     let gdb = matches.get_one::<u16>("gdb").copied();
     let boot = Boot {

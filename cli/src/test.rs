@@ -18,7 +18,7 @@ use crate::run;
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
 use crate::toolchain::{self, Kernel, Workspace};
-use crate::{image, install, kernel_test, say};
+use crate::{check, image, install, kernel_test, say};
 
 /// For building the tests, and for running them; with `--long` the second is longer.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -58,6 +58,7 @@ pub fn command() -> Command {
         .arg(run::machine().help("Boot on this machine only [default: all of them]"))
         .arg(run::timeout("60"))
         .arg(run::qemu())
+        .arg(check::no_check())
         .arg(run::flag("yes", "Install QEMU without asking if it is missing (as root, by apt-get)"))
         .arg(run::verbose())
         .arg(
@@ -175,6 +176,7 @@ fn boots(
     let verbose = matches.get_flag("verbose");
     let image = toolchain::build(kernel, false, verbose)?;
     image::check(&image)?;
+    check::before_boot(&image, matches)?;
     let chosen = matches.get_one::<String>("machine");
     for machine in MACHINES.into_iter().filter(|name| chosen.is_none_or(|chosen| chosen == name)) {
         say!("booting {} on {machine}", kernel.bin);

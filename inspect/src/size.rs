@@ -56,7 +56,7 @@ pub fn sizes(image: &Image<'_>) -> Sizes {
     let mut symbols: Vec<_> = image
         .symbols()
         .iter()
-        .filter(|s| s.size > 0 && matches!(s.kind, SymbolKind::Function | SymbolKind::Object))
+        .filter(|s| s.size > 0 && s.kind != SymbolKind::File && s.kind != SymbolKind::Section)
         .collect();
     symbols.sort_by_key(|s| (s.section, s.address, std::cmp::Reverse(s.size)));
     let mut crates: BTreeMap<Option<String>, Share> = BTreeMap::new();

@@ -175,6 +175,8 @@ pub struct Report {
     /// What they could not look at.
     pub unchecked: Vec<Unchecked>,
     rule: &'static str,
+    /// Whether code is to be left alone unless something else gives reason to look at it.
+    is_quick: bool,
 }
 
 impl Report {
@@ -251,17 +253,21 @@ impl Finding {
 
 /// Checks an image against all rules.
 pub fn check(subject: &Subject<'_>) -> Report {
-    run(subject, |_| true)
+    run(subject, Report::default(), RULES.into_iter())
 }
 
 /// Checks an image against the quick rules that say whether it can boot.
 pub fn check_for_boot(subject: &Subject<'_>) -> Report {
-    run(subject, |rule| rule.matters_for_boot)
+    let report = Report { is_quick: true, ..Report::default() };
+    run(subject, report, RULES.into_iter().filter(|rule| rule.matters_for_boot))
 }
 
-fn run(subject: &Subject<'_>, is_wanted: impl Fn(&Rule) -> bool) -> Report {
-    let mut report = Report::default();
-    for rule in RULES.into_iter().filter(|rule| is_wanted(rule)) {
+fn run(
+    subject: &Subject<'_>,
+    mut report: Report,
+    rules: impl Iterator<Item = &'static Rule>,
+) -> Report {
+    for rule in rules {
         report.rule = rule.name;
         (rule.check)(subject, &mut report);
     }

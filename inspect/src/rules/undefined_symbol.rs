@@ -29,7 +29,8 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
     let undefined: BTreeMap<&str, Binding> =
         undefined.map(|symbol| (&*symbol.name, symbol.binding)).collect();
     let is_weak = |binding: &Binding| *binding == Binding::Weak;
-    let callers = callers_of_nothing(subject);
+    let is_worth_it = !report.is_quick || undefined.values().any(|binding| !is_weak(binding));
+    let callers = if is_worth_it { callers_of_nothing(subject) } else { Vec::new() };
     for (mangled, binding) in &undefined {
         let name = names::demangled(mangled);
         if is_weak(binding) {
