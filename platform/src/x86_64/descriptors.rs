@@ -69,8 +69,7 @@ static TSS: Hardware<Tss> = Hardware(UnsafeCell::new(Tss {
     interrupt_stacks: [0; 7],
     reserved_2: 0,
     reserved_3: 0,
-    // Behind the limit: no I/O permission map.
-    io_map_base: size_of::<Tss>() as u16,
+    io_map_base: 0,
 }));
 static IDT: Hardware<[[u64; 2]; traps::VECTORS]> =
     Hardware(UnsafeCell::new([[0; 2]; traps::VECTORS]));
@@ -124,6 +123,8 @@ pub unsafe fn load() {
     unsafe {
         *GDT.0.get() = gdt;
         (*TSS.0.get()).interrupt_stacks = interrupt_stacks;
+        // Behind the limit: no I/O permission map.
+        (*TSS.0.get()).io_map_base = size_of::<Tss>() as u16;
     }
     // SAFETY: as above.
     let idt = unsafe { &mut *IDT.0.get() };

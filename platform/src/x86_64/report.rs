@@ -16,42 +16,57 @@ use super::traps::{Frame, Registers};
 use super::{cpu, image, stacks};
 use crate::exit;
 
-/// Name and mnemonic per vector (Intel SDM volume 3, table 7-1; AMD APM volume 2, table 8-1); empty
-/// where the manuals reserve the vector.
-const EXCEPTIONS: [&str; 32] = [
-    "divide error (#DE)",
-    "debug exception (#DB)",
-    "non-maskable interrupt (NMI)",
-    "breakpoint (#BP)",
-    "overflow (#OF)",
-    "bound range exceeded (#BR)",
-    "invalid opcode (#UD)",
-    "device not available (#NM)",
-    "double fault (#DF)",
-    "coprocessor segment overrun",
-    "invalid TSS (#TS)",
-    "segment not present (#NP)",
-    "stack-segment fault (#SS)",
-    "general protection fault (#GP)",
-    "page fault (#PF)",
-    "",
-    "x87 floating-point error (#MF)",
-    "alignment check (#AC)",
-    "machine check (#MC)",
-    "SIMD floating-point exception (#XM)",
-    "virtualization exception (#VE)",
-    "control protection exception (#CP)",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "hypervisor injection exception (#HV)",
-    "VMM communication exception (#VC)",
-    "security exception (#SX)",
-    "",
-];
+/// Name and mnemonic per vector, a line each (Intel SDM volume 3, table 7-1; AMD APM volume 2, table
+/// 8-1). One text and not a table of texts: the pointers would be half of it.
+const EXCEPTIONS: &str = "\
+divide error (#DE)
+debug exception (#DB)
+non-maskable interrupt (NMI)
+breakpoint (#BP)
+overflow (#OF)
+bound range exceeded (#BR)
+invalid opcode (#UD)
+device not available (#NM)
+double fault (#DF)
+coprocessor segment overrun
+invalid TSS (#TS)
+segment not present (#NP)
+stack-segment fault (#SS)
+general protection fault (#GP)
+page fault (#PF)
+reserved
+x87 floating-point error (#MF)
+alignment check (#AC)
+machine check (#MC)
+SIMD floating-point exception (#XM)
+virtualization exception (#VE)
+control protection exception (#CP)
+reserved
+reserved
+reserved
+reserved
+reserved
+reserved
+hypervisor injection exception (#HV)
+VMM communication exception (#VC)
+security exception (#SX)
+reserved
+";
+
+/// The line of [`EXCEPTIONS`] for `vector`.
+fn name(vector: u8) -> &'static str {
+    let (mut line, mut start) = (0, 0);
+    for (at, &byte) in EXCEPTIONS.as_bytes().iter().enumerate() {
+        if byte == b'\n' {
+            if line == vector {
+                return EXCEPTIONS.get(start..at).unwrap_or_default();
+            }
+            line += 1;
+            start = at + 1;
+        }
+    }
+    ""
+}
 
 const DOUBLE_FAULT: u8 = 8;
 const GENERAL_PROTECTION: u8 = 13;
@@ -123,7 +138,7 @@ fn value(out: &mut console::Writer, before: &str, number: u64, after: &str) -> f
 #[inline(never)]
 fn headline(out: &mut console::Writer, frame: &Frame) -> fmt::Result {
     let vector = frame.vector();
-    out.write_str(EXCEPTIONS.get(usize::from(vector)).copied().unwrap_or_default())?;
+    out.write_str(name(vector))?;
     write!(out, ", vector {}", Decimal(vector.into()))?;
     value(out, ", at 0x", frame.rip, "\n")
 }
@@ -192,34 +207,67 @@ fn overflow(out: &mut console::Writer, name: &str) -> fmt::Result {
     out.write_str(" stack ran into its guard page\n")
 }
 
-/// Labels, and where in the frame the values are.
-const REGISTERS: [(&str, usize); 19] = [
-    ("  rax ", offset_of!(Registers, rax)),
-    ("  rbx ", offset_of!(Registers, rbx)),
-    ("  rcx ", offset_of!(Registers, rcx)),
-    ("  rdx ", offset_of!(Registers, rdx)),
-    ("\n  rsi ", offset_of!(Registers, rsi)),
-    ("  rdi ", offset_of!(Registers, rdi)),
-    ("  rbp ", offset_of!(Registers, rbp)),
-    ("  rsp ", offset_of!(Registers, rsp)),
-    ("\n  r8  ", offset_of!(Registers, r8)),
-    ("  r9  ", offset_of!(Registers, r9)),
-    ("  r10 ", offset_of!(Registers, r10)),
-    ("  r11 ", offset_of!(Registers, r11)),
-    ("\n  r12 ", offset_of!(Registers, r12)),
-    ("  r13 ", offset_of!(Registers, r13)),
-    ("  r14 ", offset_of!(Registers, r14)),
-    ("  r15 ", offset_of!(Registers, r15)),
-    ("\n  rfl ", offset_of!(Registers, rflags)),
-    ("  cs  ", offset_of!(Registers, cs)),
-    ("  ss  ", offset_of!(Registers, ss)),
+/// What is shown of the frame, four to a row: four characters each, and where the values are.
+const LABELS: &str = "rax rbx rcx rdx rsi rdi rbp rsp r8  r9  r10 r11 r12 r13 r14 r15 rfl cs  ss  ";
+const OFFSETS: [u8; 19] = [
+    offset_of!(Registers, rax) as u8,
+    offset_of!(Registers, rbx) as u8,
+    offset_of!(Registers, rcx) as u8,
+    offset_of!(Registers, rdx) as u8,
+    offset_of!(Registers, rsi) as u8,
+    offset_of!(Registers, rdi) as u8,
+    offset_of!(Registers, rbp) as u8,
+    offset_of!(Registers, rsp) as u8,
+    offset_of!(Registers, r8) as u8,
+    offset_of!(Registers, r9) as u8,
+    offset_of!(Registers, r10) as u8,
+    offset_of!(Registers, r11) as u8,
+    offset_of!(Registers, r12) as u8,
+    offset_of!(Registers, r13) as u8,
+    offset_of!(Registers, r14) as u8,
+    offset_of!(Registers, r15) as u8,
+    offset_of!(Registers, rflags) as u8,
+    offset_of!(Registers, cs) as u8,
+    offset_of!(Registers, ss) as u8,
 ];
 
 fn registers(out: &mut console::Writer, frame: &Frame) -> fmt::Result {
-    for (label, offset) in REGISTERS {
-        // SAFETY: the offset is that of one of the frame's fields, which are all `u64`.
-        let number = unsafe { core::ptr::from_ref(frame).byte_add(offset).cast::<u64>().read() };
+    const PER_ROW: usize = 4;
+    const WIDTH: usize = 4;
+    let registers: &Registers = frame;
+    for (index, &offset) in OFFSETS.iter().enumerate() {
+        let start = core::ptr::from_ref(registers);
+        // SAFETY: the offset is that of one of the registers, which are all `u64`.
+        let number = unsafe { start.byte_add(offset.into()).cast::<u64>().read() };
+        out.write_str(if index > 0 && index % PER_ROW == 0 { "\n  " } else { "  " })?;
+        let label = LABELS.get(index * WIDTH..(index + 1) * WIDTH).unwrap_or_default();
         value(out, label, number, "")?;
     }
     value(out, "  cr3 ", cpu::table_root(), "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exception_has_its_line() {
+        assert_eq!(EXCEPTIONS.lines().count(), 32);
+        for (vector, line) in EXCEPTIONS.lines().enumerate() {
+            assert_eq!(name(vector as u8), line);
+        }
+        assert_eq!(name(PAGE_FAULT), "page fault (#PF)");
+        assert_eq!(name(DOUBLE_FAULT), "double fault (#DF)");
+        assert_eq!(name(32), "");
+    }
+
+    #[test]
+    fn every_register_has_its_label() {
+        assert_eq!(LABELS.len(), OFFSETS.len() * 4);
+        let label = |at: usize| LABELS.split_ascii_whitespace().nth(at).unwrap();
+        let place = |offset: usize| OFFSETS.iter().position(|&o| usize::from(o) == offset).unwrap();
+        assert_eq!(label(place(offset_of!(Registers, rbp))), "rbp");
+        assert_eq!(label(place(offset_of!(Registers, r15))), "r15");
+        assert_eq!(label(place(offset_of!(Registers, ss))), "ss");
+    }
 }
