@@ -3,7 +3,9 @@
 use object::elf;
 
 use super::{Report, Rule, Severity, Subject};
-use crate::elf::{ObjectKind, Section};
+use crate::elf::{Machine, Relocation};
+use crate::image::Image;
+use crate::symbols::Binding;
 
 pub(super) const RULE: Rule = Rule {
     name: "dynamic-relocations",
@@ -11,37 +13,59 @@ pub(super) const RULE: Rule = Rule {
     summary: "addresses are left for a dynamic loader to fill in",
     explanation: "The image has relocations that are to be applied when it is loaded. Boot loaders do not do \
 that: until the kernel applies them itself, pointers in its data hold wrong addresses, and calls through them go \
-astray. Link at a fixed address (`-no-pie`, `-static`, `-C relocation-model=static`). In an executable linked at a fixed \
-address they are an error; most often they choose a function at run time (IFUNC), which comes with a \
-C library. In a position-independent image they are a warning: it may relocate itself.",
+astray. Link at a fixed address (`-no-pie`, `-static`, `-C relocation-model=static`). Relocations that \
+the image can apply itself, knowing where it was loaded, are a warning: firmware and relocatable kernels do. It is \
+an error if a symbol is to be found elsewhere, or a function to be chosen at run time (IFUNC), which \
+comes with a C library.",
     matters_for_boot: true,
     check,
 };
 
 fn check(subject: &Subject<'_>, report: &mut Report) {
     let image = &subject.image;
-    let severity = match image.kind {
-        ObjectKind::Dynamic => Severity::Warning,
-        _ => Severity::Error,
-    };
-    let tables = image.sections.iter().filter(|s| s.is_loaded() && s.size > 0);
-    for table in tables {
-        let Some(count) = entries(table, image.is_64) else { continue };
-        let message = format!("{} holds {count} relocations for a dynamic loader", table.name);
-        report.add(severity, message).at(table.address);
+    for table in image.sections.iter().filter(|s| s.is_loaded() && s.size > 0) {
+        let (count, others) = match elf::SectionType(table.kind) {
+            elf::SHT_RELA | elf::SHT_REL => {
+                let mut entries = (0, 0);
+                for relocation in image.relocation_table(table) {
+                    entries.0 += 1;
+                    entries.1 += u64::from(needs_a_loader(image, &relocation));
+                }
+                entries
+            }
+            elf::SHT_RELR => (table.size / if image.is_64 { 8 } else { 4 }, 0),
+            _ => continue,
+        };
+        if count > 0 {
+            let severity = if others > 0 { Severity::Error } else { Severity::Warning };
+            let name = &table.name;
+            let message = match others {
+                0 => format!("{name} holds {count} relocations for a dynamic loader"),
+                _ => format!(
+                    "{name} holds {count} relocations for a dynamic loader, {others} of them for \
+                     what is not in the image or is chosen at run time"
+                ),
+            };
+            report.add(severity, message).at(table.address);
+        }
     }
     let has_sections = image.sections.len() > 1;
     if !has_sections && image.segments.iter().any(|s| s.kind == elf::PT_DYNAMIC.0) {
-        report.add(severity, "the image has a dynamic segment, for a dynamic loader to read");
+        let message = "the image has a dynamic segment, for a dynamic loader to read";
+        report.add(Severity::Warning, message);
     }
 }
 
-fn entries(table: &Section<'_>, is_64: bool) -> Option<u64> {
-    let word = if is_64 { 8 } else { 4 };
-    match elf::SectionType(table.kind) {
-        elf::SHT_RELA => Some(table.size / (3 * word)),
-        elf::SHT_REL => Some(table.size / (2 * word)),
-        elf::SHT_RELR => Some(table.size / word),
-        _ => None,
-    }
+/// Whether a relocation asks for a symbol that is not here, or for a function to be chosen.
+fn needs_a_loader(image: &Image<'_>, relocation: &Relocation) -> bool {
+    let chosen = match image.machine {
+        Machine::X86_64 => Some(elf::R_X86_64_IRELATIVE.0),
+        Machine::X86 => Some(elf::R_386_IRELATIVE.0),
+        Machine::Aarch64 => Some(elf::R_AARCH64_IRELATIVE.0),
+        Machine::Riscv => Some(elf::R_RISCV_IRELATIVE.0),
+        Machine::Other(_) => None,
+    };
+    let symbol = image.imports().get(relocation.symbol);
+    let is_elsewhere = symbol.is_some_and(|s| s.is_undefined() && s.binding != Binding::Weak);
+    Some(relocation.kind) == chosen || is_elsewhere
 }

@@ -1,6 +1,7 @@
 //! How a boot loader gets in.
 
 use super::{Report, Rule, Severity, Subject};
+use crate::elf::Machine;
 use crate::image::{Image, XEN_PHYS32_ENTRY};
 
 pub(super) const RULE: Rule = Rule {
@@ -39,7 +40,10 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
     ];
     let others: Vec<_> = others.into_iter().flatten().collect();
     let Some(pvh) = pvh else {
-        if others.is_empty() {
+        let is_x86 = matches!(image.machine, Machine::X86_64 | Machine::X86);
+        if others.is_empty() && !is_x86 {
+            report.cannot("how loaders enter an image is known for x86 only");
+        } else if others.is_empty() {
             report.add(
                 Severity::Error,
                 "no PVH, Xen PV, Multiboot, Multiboot2, Limine or bootloader-crate entry is in this image",
