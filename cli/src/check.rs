@@ -177,7 +177,9 @@ fn wrapped(paragraph: &str) -> String {
 fn line_of(finding: &Finding) -> String {
     let mut place = Vec::new();
     place.extend(finding.address.map(|address| format!("{address:#x}")));
-    place.extend(finding.symbol.clone());
+    // A message that names the symbol itself need not be told twice.
+    let symbol = finding.symbol.as_ref().filter(|name| !finding.message.contains(&**name));
+    place.extend(symbol.cloned());
     place.extend(finding.crate_name.as_ref().map(|name| format!("(crate {name})")));
     let place = if place.is_empty() { String::new() } else { format!("{}: ", place.join(" ")) };
     let (severity, rule) = (finding.severity.word(), finding.rule);

@@ -5,6 +5,7 @@
 //! proportion to the file's own tables; contents are never copied.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use object::Endianness;
 use object::elf;
@@ -129,7 +130,7 @@ impl Segment<'_> {
 }
 
 /// An ELF note.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Note<'data> {
     /// Who defines what it means, without the zero at the end.
     pub owner: &'data [u8],
@@ -421,7 +422,8 @@ impl<'data> Object<'data> {
         })
     }
 
-    /// The relocations for one section, by its index; in an executable these are few or none.
+    /// The relocations for one section, by its index; in an executable these are few or none. Looks at
+    /// every section to find them.
     pub fn relocations(&self, section: usize) -> impl Iterator<Item = Relocation> + '_ {
         let tables = self.sections.iter().filter(move |table| {
             matches!(elf::SectionType(table.kind), elf::SHT_RELA | elf::SHT_REL)
@@ -461,10 +463,12 @@ impl<'data> Object<'data> {
             sections.map(|s| (s.data, if s.address == 0 { s.offset } else { s.address }));
         let segments = self.segments.iter().filter(|s| s.kind == elf::PT_NOTE.0);
         let segments = segments.map(|s| (s.data, s.address));
-        let mut notes: Vec<Note<'data>> = Vec::new();
+        // Both usually hold the same ones.
+        let mut seen = HashSet::new();
+        let mut notes = Vec::new();
         for (mut data, mut address) in segments.chain(sections) {
             while let Some((note, len)) = self.note(data, address) {
-                if !notes.contains(&note) {
+                if seen.insert(note) {
                     notes.push(note);
                 }
                 data = &data[len..];

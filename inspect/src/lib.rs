@@ -57,3 +57,8 @@ pub use functions::Function;
 pub use image::Image;
 pub use program::Program;
 pub use symbols::Symbol;
+
+/// The README's example is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -35,7 +35,7 @@ pub struct Program<'data> {
     facts: Vec<OnceCell<Facts>>,
     by_name: OnceCell<HashMap<String, usize>>,
     links: Links,
-    /// Read-only memory, where slots with addresses of functions are.
+    /// Read-only memory, where slots with addresses of functions are, by address.
     slots: Vec<(u64, &'data [u8])>,
     /// The entry that PVH loaders take: 32-bit code, of which a 64-bit decoder makes anything.
     entry_of_32_bits: Option<u64>,
@@ -55,13 +55,15 @@ impl<'data> Program<'data> {
         let slots = image.sections.iter().filter(|section| {
             section.is_loaded() && (!section.is_writable() || section.name.starts_with(".got"))
         });
+        let mut slots: Vec<_> = slots.map(|section| (section.address, section.data)).collect();
+        slots.sort_by_key(|(address, _)| *address);
         Self {
             source,
             facts: functions.iter().map(|_| OnceCell::new()).collect(),
             functions,
             by_name: OnceCell::new(),
             links: Links::default(),
-            slots: slots.map(|section| (section.address, section.data)).collect(),
+            slots,
             entry_of_32_bits: image.pvh_entry().and_then(|entry| image.virtual_of(entry)),
         }
     }
@@ -115,10 +117,12 @@ impl<'data> Program<'data> {
     pub fn target(&self, edge: &Edge) -> Option<u64> {
         match edge.target {
             Target::Address(address) => Some(address),
-            Target::Slot(slot) => self.slots.iter().find_map(|(start, data)| {
-                let offset = usize::try_from(slot.checked_sub(*start)?).ok()?;
+            Target::Slot(slot) => {
+                let next = self.slots.partition_point(|(start, _)| *start <= slot);
+                let (start, data) = self.slots[next.checked_sub(1)?];
+                let offset = usize::try_from(slot - start).ok()?;
                 Some(u64::from_le_bytes(*data.get(offset..)?.first_chunk()?))
-            }),
+            }
             Target::Symbol(_) => None,
         }
     }

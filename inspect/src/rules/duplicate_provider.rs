@@ -19,30 +19,32 @@ freestone-math, or the toolchain's own.",
     check,
 };
 
+/// How many places a message names.
+const SHOWN: usize = 4;
+
 fn check(subject: &Subject<'_>, report: &mut Report) {
     let image = &subject.image;
     if !image.has_symbols() {
         report.cannot("the image has no symbols: functions cannot be told by name");
         return;
     }
-    let mut bodies: BTreeMap<&str, Vec<(u64, Binding)>> = BTreeMap::new();
+    let mut bodies: BTreeMap<&str, BTreeMap<u64, Binding>> = BTreeMap::new();
     for symbol in image.symbols().iter().filter(|s| s.place == Place::Text) {
         if libcalls::is_libcall(&symbol.name) {
-            let known = bodies.entry(&symbol.name).or_default();
-            if !known.iter().any(|(address, _)| *address == symbol.address) {
-                known.push((symbol.address, symbol.binding));
-            }
+            bodies.entry(&symbol.name).or_default().entry(symbol.address).or_insert(symbol.binding);
         }
     }
     for (name, places) in bodies.into_iter().filter(|(_, places)| places.len() > 1) {
         let list: Vec<_> = places
             .iter()
+            .take(SHOWN)
             .map(|(address, binding)| {
                 let local = if *binding == Binding::Local { " (local)" } else { "" };
                 format!("{address:#x}{local}")
             })
             .collect();
-        let message = format!("`{name}` has {} bodies: {}", list.len(), list.join(", "));
-        report.add(Severity::Warning, message).at(places[0].0).named(name);
+        let message = format!("`{name}` has {} bodies: {}", places.len(), list.join(", "));
+        let finding = report.add(Severity::Warning, message).named(name);
+        finding.address = places.keys().next().copied();
     }
 }

@@ -1,5 +1,7 @@
 //! Floating-point numbers passed in one kind of register and expected in another.
 
+use std::collections::HashMap;
+
 use iced_x86::{Decoder, DecoderOptions, Instruction, InstructionInfoFactory, OpAccess, Register};
 
 use super::{Report, Rule, Severity, Subject};
@@ -23,8 +25,8 @@ flags as the kernel, or a `none` target whose core is soft-float as well.",
     check,
 };
 
-/// How far calls are followed from a function that only hands its arguments on.
-const DEPTH: u32 = 4;
+/// How many functions are looked at to tell what one expects that only hands its arguments on.
+const FOLLOWED: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Abi {
@@ -40,10 +42,10 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
         report.cannot("the image has no symbols: float functions cannot be found");
         return;
     }
-    let definitions: Vec<(usize, Shape, Abi)> = (0..program.functions.len())
+    let definitions: HashMap<usize, (Shape, Abi)> = (0..program.functions.len())
         .filter_map(|index| {
             let shape = program.functions[index].names().find_map(libcalls::float_shape)?;
-            Some((index, shape, definition_abi(program, index, DEPTH)?))
+            Some((index, (shape, definition_abi(program, index)?)))
         })
         .collect();
     if definitions.is_empty() {
@@ -51,12 +53,11 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
     }
     for (caller, function) in program.functions.iter().enumerate() {
         for edge in &program.facts(caller).edges {
-            let callee = program.callee(edge);
-            let callee = definitions.iter().find(|(index, ..)| Some(*index) == callee);
-            let Some((callee, shape, abi)) = callee else { continue };
+            let Some(callee) = program.callee(edge) else { continue };
+            let Some((shape, abi)) = definitions.get(&callee) else { continue };
             let Some(used) = caller_abi(program, caller, edge, *shape) else { continue };
             if used != *abi {
-                let name = names::demangled(&program.functions[*callee].name);
+                let name = names::demangled(&program.functions[callee].name);
                 let message = match used {
                     Abi::Soft => format!(
                         "passes floats to `{name}` in general-purpose registers, which expects vector registers"
@@ -73,19 +74,27 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
 
 /// A function with floats in vector registers touches one, or hands all on to a function that does. One
 /// that does neither has them elsewhere.
-fn definition_abi(program: &Program<'_>, index: usize, depth: u32) -> Option<Abi> {
-    let facts = program.facts(index);
-    if !program.is_readable(index) || facts.unknown_calls.is_any() {
-        return None;
-    }
-    if facts.vector.is_any() {
-        return Some(Abi::Hard);
-    }
-    for edge in &facts.edges {
-        let callee = program.callee(edge).filter(|_| depth > 0)?;
-        if callee != index && definition_abi(program, callee, depth - 1)? == Abi::Hard {
+fn definition_abi(program: &Program<'_>, index: usize) -> Option<Abi> {
+    let mut found = vec![index];
+    let mut next = 0;
+    while let Some(&index) = found.get(next) {
+        let facts = program.facts(index);
+        if !program.is_readable(index) || facts.unknown_calls.is_any() {
+            return None;
+        }
+        if facts.vector.is_any() {
             return Some(Abi::Hard);
         }
+        for edge in &facts.edges {
+            let callee = program.callee(edge)?;
+            if !found.contains(&callee) {
+                found.push(callee);
+            }
+            if found.len() > FOLLOWED {
+                return None;
+            }
+        }
+        next += 1;
     }
     Some(Abi::Soft)
 }
