@@ -76,7 +76,7 @@ impl Status {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Success => "the kernel reported success; the verb did its work",
-            Self::Failed => "the kernel reported failure; `test`: something did not pass",
+            Self::Failed => "the kernel reported failure; `test`, `check`: something did not pass",
             Self::Usage => "wrong arguments, or an image that cannot be booted",
             Self::Tool => "a needed tool is missing or did not start, or died",
             Self::Crash => "the kernel crashed: panic, exception, triple fault, no verdict",

@@ -52,6 +52,10 @@ struct Start<'object, 'data> {
 pub(crate) fn of<'data>(object: &Object<'data>) -> Vec<Function<'data>> {
     let starts = starts(object);
     let mut functions = Vec::with_capacity(starts.len());
+    // Functions may lie over each other, but a table in which each takes up all code was made to take
+    // for ever: when this is used up, each ends where the next begins.
+    let code = object.sections.iter().filter(|section| section.is_code());
+    let mut left = code.map(|section| section.data.len()).sum::<usize>().saturating_mul(4);
     // Where the last function that knew its size ends.
     let mut covered = (0, 0);
     for (index, start) in starts.iter().enumerate() {
@@ -74,6 +78,13 @@ pub(crate) fn of<'data>(object: &Object<'data>) -> Vec<Function<'data>> {
         let Some(code) = slice(section.data, start.address - base, end - start.address) else {
             continue;
         };
+        let code = match left.checked_sub(code.len()) {
+            Some(rest) => {
+                left = rest;
+                code
+            }
+            None => until_next(code, start, starts.get(index + 1)),
+        };
         let first = start.names[0];
         functions.push(Function {
             name: first.name.clone(),
@@ -86,6 +97,16 @@ pub(crate) fn of<'data>(object: &Object<'data>) -> Vec<Function<'data>> {
         });
     }
     functions
+}
+
+fn until_next<'data>(
+    code: &'data [u8],
+    start: &Start<'_, '_>,
+    next: Option<&Start<'_, '_>>,
+) -> &'data [u8] {
+    let next = next.filter(|next| next.section == start.section);
+    let len = next.map_or(u64::MAX, |next| next.address - start.address);
+    &code[..code.len().min(usize::try_from(len).unwrap_or(usize::MAX))]
 }
 
 fn starts<'object, 'data>(object: &'object Object<'data>) -> Vec<Start<'object, 'data>> {
@@ -131,4 +152,61 @@ fn is_candidate(object: &Object<'_>, symbol: &Symbol<'_>) -> bool {
 fn slice(data: &[u8], start: u64, len: u64) -> Option<&[u8]> {
     let rest = data.get(usize::try_from(start).ok()?..)?;
     Some(&rest[..rest.len().min(usize::try_from(len).unwrap_or(usize::MAX))])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::File;
+
+    /// A relocatable file: a section of code of `len` bytes, and symbols, each with place and size.
+    fn object(len: usize, symbols: &[(u64, u64)]) -> Vec<u8> {
+        let (code_at, symbols_at) = (64, 64 + len);
+        let strings_at = symbols_at + 24 * (symbols.len() + 1);
+        let sections_at = strings_at + 8;
+        let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\x3e\0\x01\0\0\0".to_vec();
+        file.extend([[0; 8], [0; 8], (sections_at as u64).to_le_bytes()].concat());
+        file.extend([0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 64, 0, 4, 0, 3, 0]);
+        file.resize(symbols_at, 0x90);
+        file.resize(symbols_at + 24, 0);
+        for (place, size) in symbols {
+            // Name 1, a global function, default visibility, section 1.
+            file.extend([1, 0, 0, 0, 0x12, 0, 1, 0]);
+            file.extend([place.to_le_bytes(), size.to_le_bytes()].concat());
+        }
+        file.extend(b"\0name\0\0\0");
+        let mut section = |kind: u32, flags: u64, at: usize, size: usize, link: u32, entry: u64| {
+            file.extend([0_u32.to_le_bytes(), kind.to_le_bytes()].concat());
+            file.extend([flags, 0, at as u64, size as u64].map(u64::to_le_bytes).concat());
+            file.extend([link.to_le_bytes(), 1_u32.to_le_bytes()].concat());
+            file.extend([1_u64, entry].map(u64::to_le_bytes).concat());
+        };
+        section(0, 0, 0, 0, 0, 0);
+        section(1, 6, code_at, len, 0, 0);
+        section(2, 0, symbols_at, strings_at - symbols_at, 3, 24);
+        section(3, 0, strings_at, 8, 0, 0);
+        file
+    }
+
+    fn places(len: usize, symbols: &[(u64, u64)]) -> Vec<(u64, usize)> {
+        let file = File::from_bytes("made", object(len, symbols)).unwrap();
+        let object = file.object().unwrap();
+        object.functions().map(|function| (function.address, function.code.len())).collect()
+    }
+
+    #[test]
+    fn a_function_ends_where_it_says_or_where_the_next_begins() {
+        assert_eq!(places(64, &[(0, 16), (16, 0), (32, 8)]), [(0, 16), (16, 16), (32, 8)]);
+        assert_eq!(places(64, &[(48, 0)]), [(48, 16)]);
+        assert_eq!(places(64, &[(48, 100)]), [(48, 16)], "the section ends first");
+        assert_eq!(places(64, &[(0, 32), (8, 0)]), [(0, 32)], "a label in a function");
+        assert_eq!(places(64, &[(64, 1), (u64::MAX, 1)]), [], "outside");
+        assert_eq!(places(64, &[(8, 8), (8, 8)]), [(8, 8)], "two names");
+    }
+
+    #[test]
+    fn functions_over_each_other_are_bounded() {
+        let symbols: Vec<_> = (0..4096).map(|place| (place, u64::MAX)).collect();
+        let total: usize = places(4096, &symbols).iter().map(|(_, len)| len).sum();
+        assert!(total <= 5 * 4096 + 4096, "{total} bytes of code in 4096");
+    }
 }
