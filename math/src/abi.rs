@@ -5,6 +5,7 @@
 //! are ones. So it crosses as an `f32`, which is only moved and never computed with. One of 128 bits
 //! crosses as a vector. In a soft-float build all cross in general registers, as integers.
 
+use crate::soft::complex::Complex;
 use crate::soft::{Bf16, F16, F32, F64, F128};
 
 /// What crosses the border between C and Rust.
@@ -44,6 +45,24 @@ carried! {
     i128: i128, |n| n, |n| n;
     u128: u128, |n| n, |n| n;
     isize: isize, |n| n, |n| n;
+}
+
+/// A complex number as C passes it on the way back.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Parts<T> {
+    re: T,
+    im: T,
+}
+
+impl<F: Carried> Carried for Complex<F> {
+    type Carrier = Parts<F::Carrier>;
+    fn receive(carrier: Self::Carrier) -> Self {
+        Self { re: F::receive(carrier.re), im: F::receive(carrier.im) }
+    }
+    fn send(self) -> Self::Carrier {
+        Parts { re: self.re.send(), im: self.im.send() }
+    }
 }
 
 /// Floats in vector or floating-point registers.

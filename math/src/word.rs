@@ -6,6 +6,8 @@
 
 use core::ops::{BitAnd, BitOr, BitXor, Not};
 
+use crate::int::{div, mul};
+
 /// A word to do arithmetic in.
 pub trait Word:
     Copy
@@ -35,6 +37,15 @@ pub trait Word:
     /// Shifts right by less than the width.
     fn right(self, bits: u32) -> Self;
     fn leading_zeros(self) -> u32;
+    /// The upper and the lower half of the product.
+    fn wide_mul(self, other: Self) -> (Self, Self);
+    /// Quotient and remainder of two words by `d`, whose top bit is set and which exceeds `high`.
+    fn divide(high: Self, low: Self, d: Self) -> (Self, Self);
+    /// `self` · 2^bits / `d`, with its last bit set if there is a remainder, and `bits`: at least two
+    /// more than `fraction`. Both numbers begin at bit `fraction`.
+    fn quotient(self, d: Self, fraction: u32) -> (u32, Self);
+    /// The lower half of the product.
+    fn times(self, other: Self) -> Self;
 }
 
 #[cfg(not(debug_assertions))]
@@ -59,7 +70,7 @@ macro_rules! shift {
 }
 
 macro_rules! words {
-    ($($word:ident)*) => {$(
+    ($($word:ident $times:path, $wide_mul:path, $divided:path, $quotient:path;)*) => {$(
         impl Word for $word {
             const BITS: u32 = $word::BITS;
             const ZERO: Self = 0;
@@ -105,8 +116,111 @@ macro_rules! words {
             fn leading_zeros(self) -> u32 {
                 self.leading_zeros()
             }
+            #[inline(always)]
+            fn wide_mul(self, other: Self) -> (Self, Self) {
+                $wide_mul(self, other)
+            }
+            #[inline(always)]
+            fn times(self, other: Self) -> Self {
+                $times(self, other)
+            }
+            #[inline(always)]
+            fn quotient(self, d: Self, fraction: u32) -> (u32, Self) {
+                $quotient(self, d, fraction)
+            }
+            #[inline(always)]
+            fn divide(high: Self, low: Self, d: Self) -> (Self, Self) {
+                $divided(high, low, d)
+            }
         }
     )*};
 }
 
-words! { u32 u64 u128 }
+words! {
+    u32 mul::mul_u32, wide_u32, div::step_32, quotient_u32;
+    u64 mul::mul_u64, wide_u64, div::step_64, quotient_u64;
+    u128 mul::mul_u128, wide_u128, divided_u128, quotient_u128;
+}
+
+#[inline(always)]
+fn wide_u32(a: u32, b: u32) -> (u32, u32) {
+    let product = mul::wide_32(a, b);
+    ((product >> 32) as u32, product as u32)
+}
+
+#[inline(always)]
+fn wide_u64(a: u64, b: u64) -> (u64, u64) {
+    let product = mul::wide_64(a, b);
+    ((product >> 64) as u64, product as u64)
+}
+
+#[inline(always)]
+fn wide_u128(a: u128, b: u128) -> (u128, u128) {
+    const LOW: u128 = u64::MAX as u128;
+    let (a1, a0, b1, b0) = ((a >> 64) as u64, a as u64, (b >> 64) as u64, b as u64);
+    // Neither sum overflows: (w - 1)² + 2·(w - 1) is w² - 1.
+    let low = mul::wide_64(a0, b0);
+    let middle = mul::wide_64(a1, b0).wrapping_add(low >> 64);
+    let other = mul::wide_64(a0, b1).wrapping_add(middle & LOW);
+    let high = mul::wide_64(a1, b1).wrapping_add(middle >> 64).wrapping_add(other >> 64);
+    (high, other << 64 | low & LOW)
+}
+
+/// Two digits of one word each.
+#[inline]
+fn divided_u128(high: u128, low: u128, d: u128) -> (u128, u128) {
+    let (q1, r) = digit(high, (low >> 64) as u64, d);
+    let (q0, r) = digit(r, low as u64, d);
+    ((q1 as u128) << 64 | q0 as u128, r)
+}
+
+/// Quotient and remainder of `n` · 2^64 + `next` by `d`, whose top bit is set; `n` is less.
+#[inline(always)]
+fn digit(n: u128, next: u64, d: u128) -> (u64, u128) {
+    let (n1, n0) = ((n >> 64) as u64, n as u64);
+    let (d1, d0) = ((d >> 64) as u64, d as u64);
+    if n1 >= d1 {
+        return full_digit(d0.wrapping_sub(n0), next, d);
+    }
+    // Right, or one or two too large; then the remainder is negative, and the divisor goes back.
+    let (q, r) = div::step_64(n1, n0, d1);
+    let (r, negative) = ((r as u128) << 64 | next as u128).overflowing_sub(mul::wide_64(q, d0));
+    let (r, carry) = r.overflowing_add((negative as u128).wrapping_neg() & d);
+    let still = negative & !carry;
+    let r = r.wrapping_add((still as u128).wrapping_neg() & d);
+    (q.wrapping_sub(negative as u64).wrapping_sub(still as u64), r)
+}
+
+/// The same where the first words are equal and the second ones are `less` apart: 2^64 - 1 is right
+/// or one too large.
+#[cold]
+#[inline(never)]
+fn full_digit(less: u64, next: u64, d: u128) -> (u64, u128) {
+    let beyond = ((less as u128) << 64).wrapping_sub(next as u128);
+    let (r, negative) = d.overflowing_sub(beyond);
+    let r = r.wrapping_add((negative as u128).wrapping_neg() & d);
+    (u64::MAX.wrapping_sub(negative as u64), r)
+}
+
+macro_rules! quotient {
+    ($name:ident, $word:ident, $step:path) => {
+        /// Three bits more than the fraction: the quotient may lose one at the top.
+        #[inline(always)]
+        fn $name(n: $word, d: $word, fraction: u32) -> (u32, $word) {
+            let bits = fraction.wrapping_add(3);
+            let (q, r) = $step(n.right($word::BITS.wrapping_sub(bits)), n.left(bits), d);
+            (bits, q | (r != 0) as $word)
+        }
+    };
+}
+
+quotient!(quotient_u32, u32, div::step_32);
+quotient!(quotient_u64, u64, div::step_64);
+
+/// All bits there are, because the second digit is as fast as half of it.
+#[inline(always)]
+fn quotient_u128(n: u128, d: u128, fraction: u32) -> (u32, u128) {
+    let extra = 127_u32.wrapping_sub(fraction);
+    let (q, r) = divided_u128(n.left(extra.wrapping_sub(1)), 0, d.left(extra));
+    (127, q | (r != 0) as u128)
+}

@@ -1,7 +1,7 @@
 //! Division of integers of one and of two words.
 //!
 //! A double word is divided in one or two steps, each of a double word by a word: an instruction on
-//! x86, [`by_halves_64`] and [`by_halves_32`] elsewhere (Knuth, The Art of Computer Programming
+//! x86, `by_halves_64` and `by_halves_32` elsewhere (Knuth, The Art of Computer Programming
 //! volume 2, 4.3.1, algorithm D).
 //!
 //! A divisor longer than a word takes one step: both numbers are cut after the divisor's first 64
@@ -26,7 +26,7 @@ use crate::word::Word;
 
 /// Makes the division of `$double` out of one step, `$double` by `$word`, and `$word` by `$word`.
 macro_rules! double_word {
-    ($div_rem:ident, $signed:ident, $double:ident, $int:ident, $word:ident, $step:path, $single:path) => {
+    ($div_rem:ident, $double:ident, $word:ident, $step:path, $single:path) => {
         #[doc = concat!("Quotient and remainder of two `", stringify!($double), "`.")]
         #[inline]
         pub fn $div_rem(n: $double, d: $double) -> ($double, $double) {
@@ -57,7 +57,12 @@ macro_rules! double_word {
             let mask = (more as $double).wrapping_neg();
             (q.wrapping_add(more as $word) as $double, r.wrapping_sub(d & mask))
         }
+    };
+}
 
+/// Makes signed division out of the unsigned one.
+macro_rules! signed {
+    ($signed:ident, $int:ident, $div_rem:ident, $double:ident) => {
         #[doc = concat!("Quotient and remainder of two `", stringify!($int), "`.")]
         ///
         /// The quotient is rounded towards zero, and the remainder has the dividend's sign. The one
@@ -74,8 +79,14 @@ macro_rules! double_word {
     };
 }
 
-double_word!(div_rem_u128, div_rem_i128, u128, i128, u64, imp::step_64, imp::single_64);
-double_word!(div_rem_u64, div_rem_i64, u64, i64, u32, imp::step_32, imp::single_32);
+double_word!(div_rem_u128, u128, u64, imp::step_64, imp::single_64);
+double_word!(div_rem_double_u32, u64, u32, imp::step_32, imp::single_32);
+signed!(div_rem_i128, i128, div_rem_u128, u128);
+signed!(div_rem_i64, i64, div_rem_u64, u64);
+signed!(div_rem_i32, i32, div_rem_u32, u32);
+
+pub use imp::{single_32 as div_rem_u32, single_64 as div_rem_u64};
+pub(crate) use imp::{step_32, step_64};
 
 /// Makes one step out of words: `high` and `low` by `d`, where `high` is less than `d`.
 macro_rules! by_halves {
@@ -150,7 +161,7 @@ mod imp {
     #[cfg(target_arch = "x86")]
     pub use super::by_halves_64 as step_64;
     #[cfg(target_arch = "x86")]
-    pub use super::div_rem_u64 as single_64;
+    pub use super::div_rem_double_u32 as single_64;
 
     macro_rules! div {
         ($step:ident, $single:ident, $word:ident, $instruction:literal) => {
@@ -171,6 +182,7 @@ mod imp {
                 (q, r)
             }
 
+            #[doc = concat!("Quotient and remainder of two `", stringify!($word), "`.")]
             #[inline(always)]
             pub fn $single(n: $word, d: $word) -> ($word, $word) {
                 $step(0, n, d)
@@ -193,10 +205,11 @@ mod imp {
     #[cfg(not(any(target_arch = "aarch64", target_feature = "m")))]
     pub use super::by_bits as single_32;
     #[cfg(not(target_pointer_width = "64"))]
-    pub use super::{by_halves_32 as step_32, div_rem_u64 as single_64};
+    pub use super::{by_halves_32 as step_32, div_rem_double_u32 as single_64};
 
     macro_rules! native {
         ($single:ident, $word:ident) => {
+            #[doc = concat!("Quotient and remainder of two `", stringify!($word), "`.")]
             #[inline(always)]
             pub fn $single(n: $word, d: $word) -> ($word, $word) {
                 NonZero::new(d).map_or(($word::MAX, n), |d| (n / d, n % d))

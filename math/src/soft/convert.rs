@@ -1,6 +1,6 @@
 //! From format to format, and between formats and integers.
 
-use super::format::{Format, Parts};
+use super::format::{Format, Parts, biased, is_nan};
 use super::round::{round, round_off, sticky_right};
 use crate::word::Word;
 
@@ -101,3 +101,121 @@ fn sign_to<From: Format, To: Format>(x: From) -> To::Word {
     let bit = (x.word() & From::sign_bit()).right(From::SIGN);
     bit.cast::<To::Word>().left(To::SIGN)
 }
+
+/// From an unsigned integer, rounded.
+#[inline]
+pub fn from_unsigned<I: Integer, F: Format>(n: I) -> F {
+    magnitude_to_float(n.unsigned(), F::Word::ZERO)
+}
+
+/// From a signed integer, rounded.
+#[inline]
+pub fn from_signed<I: Integer, F: Format>(n: I) -> F {
+    let n = n.unsigned();
+    let negative = n.right(I::Word::BITS.wrapping_sub(1));
+    let mask = I::Word::ZERO.minus(negative);
+    magnitude_to_float((n ^ mask).minus(mask), negative.cast::<F::Word>().left(F::SIGN))
+}
+
+/// Every integer begins at the top of its word, and then of the format's.
+#[inline(always)]
+fn magnitude_to_float<W: Word, F: Format>(n: W, sign: F::Word) -> F {
+    if n == W::ZERO {
+        return F::from_word(F::Word::ZERO);
+    }
+    let zeros = n.leading_zeros();
+    let exponent = F::BIAS.wrapping_add(W::BITS as i32).wrapping_sub(1).wrapping_sub(zeros as i32);
+    if W::BITS <= F::Word::BITS {
+        let above = F::Word::BITS.wrapping_sub(W::BITS);
+        return round(sign, exponent, n.cast::<F::Word>().left(above).left(zeros));
+    }
+    let n = n.left(zeros);
+    let below = W::BITS.wrapping_sub(F::Word::BITS);
+    let mark = n & W::ONE.left(below).minus(W::ONE) != W::ZERO;
+    round(sign, exponent, n.right(below).cast::<F::Word>() | F::Word::from_bool(mark))
+}
+
+/// To an unsigned integer, towards zero; the nearest one if it does not fit, and 0 for NaN.
+#[inline]
+pub fn to_unsigned<F: Format, I: Integer>(x: F) -> I {
+    let word = x.word();
+    let exponent = biased::<F>(word).wrapping_sub(F::BIAS);
+    let end = least(I::Word::BITS, F::SPECIAL.wrapping_sub(F::BIAS) as u32);
+    if exponent as u32 >= end || word & F::sign_bit() != F::Word::ZERO {
+        let most = I::Word::ZERO.minus(I::Word::ONE);
+        let too_large = exponent >= 0 && word & F::sign_bit() == F::Word::ZERO;
+        let large = too_large && !is_nan::<F>(word);
+        return I::from_unsigned(if large { most } else { I::Word::ZERO });
+    }
+    I::from_unsigned(integer_part::<F, I::Word>(word, exponent as u32))
+}
+
+/// To a signed integer, towards zero; the nearest one if it does not fit, and 0 for NaN.
+#[inline]
+pub fn to_signed<F: Format, I: Integer>(x: F) -> I {
+    let word = x.word();
+    let exponent = biased::<F>(word).wrapping_sub(F::BIAS);
+    let mask = I::Word::ZERO.minus(word.right(F::SIGN).cast::<I::Word>());
+    let top = I::Word::BITS.wrapping_sub(1);
+    if exponent as u32 >= least(top, F::SPECIAL.wrapping_sub(F::BIAS) as u32) {
+        // The least number is the one after the largest, negated.
+        let most = I::Word::ONE.left(top).minus(I::Word::ONE);
+        let large = exponent >= 0 && !is_nan::<F>(word);
+        return I::from_unsigned(if large { most ^ mask } else { I::Word::ZERO });
+    }
+    let magnitude = integer_part::<F, I::Word>(word, exponent as u32);
+    I::from_unsigned((magnitude ^ mask).minus(mask))
+}
+
+/// The exponents from here on do not fit the integer, or are not of numbers. A constant.
+#[inline(always)]
+fn least(a: u32, b: u32) -> u32 {
+    if a < b { a } else { b }
+}
+
+/// What is before the point of a number from 1 on that fits in a word.
+#[inline(always)]
+fn integer_part<F: Format, W: Word>(word: F::Word, exponent: u32) -> W {
+    let significand = (word & F::fraction() | F::unit()).left(F::EXTRA);
+    if F::Word::BITS > W::BITS {
+        let top = F::Word::BITS.wrapping_sub(1);
+        return significand.right(top.wrapping_sub(exponent)).cast();
+    }
+    let top = W::BITS.wrapping_sub(1);
+    let above = W::BITS.wrapping_sub(F::Word::BITS);
+    significand.cast::<W>().left(above).right(top.wrapping_sub(exponent))
+}
+
+/// Integers that floats convert from and to.
+pub trait Integer: Copy + sealed::Sealed {
+    /// The unsigned one of the same width.
+    #[doc(hidden)]
+    type Word: Word;
+    #[doc(hidden)]
+    fn unsigned(self) -> Self::Word;
+    #[doc(hidden)]
+    fn from_unsigned(word: Self::Word) -> Self;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! integers {
+    ($($integer:ident $word:ident)*) => {$(
+        impl sealed::Sealed for $integer {}
+        impl Integer for $integer {
+            type Word = $word;
+            #[inline(always)]
+            fn unsigned(self) -> $word {
+                self as $word
+            }
+            #[inline(always)]
+            fn from_unsigned(word: $word) -> Self {
+                word as $integer
+            }
+        }
+    )*};
+}
+
+integers! { i32 u32 u32 u32 i64 u64 u64 u64 i128 u128 u128 u128 }

@@ -50,7 +50,7 @@ pub trait Format: Copy + sealed::Sealed {
     const EXTRA: u32 = Self::Word::BITS - 1 - Self::FRACTION;
 }
 
-mod sealed {
+pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
@@ -91,6 +91,61 @@ pub(crate) trait Parts: Format {
 }
 
 impl<F: Format> Parts for F {}
+
+/// A finite number other than zero, in parts.
+#[derive(Clone, Copy)]
+pub(crate) struct Unpacked<W> {
+    /// Biased; that of a subnormal number is 0 or less.
+    pub exponent: i32,
+    /// With the bit before the point, which is where a normal number has it.
+    pub significand: W,
+}
+
+/// Takes a normal number apart; the sign may be there or not.
+#[inline(always)]
+pub(crate) fn unpack_normal<F: Format>(word: F::Word) -> Unpacked<F::Word> {
+    Unpacked { exponent: biased::<F>(word), significand: word & F::fraction() | F::unit() }
+}
+
+/// Takes any finite number but zero apart.
+#[inline]
+pub(crate) fn unpack<F: Format>(word: F::Word) -> Unpacked<F::Word> {
+    let magnitude = word & F::magnitude();
+    if magnitude >= F::unit() {
+        return unpack_normal::<F>(magnitude);
+    }
+    let shift = magnitude.leading_zeros().wrapping_sub(F::EXTRA);
+    Unpacked { exponent: 1_i32.wrapping_sub(shift as i32), significand: magnitude.left(shift) }
+}
+
+/// The biased exponent.
+#[inline(always)]
+pub(crate) fn biased<F: Format>(word: F::Word) -> i32 {
+    (word & F::magnitude()).right(F::FRACTION).to_i32()
+}
+
+/// Whether a number is neither zero nor subnormal, infinite or NaN, by its biased exponent.
+#[inline(always)]
+pub(crate) fn is_normal<F: Format>(exponent: i32) -> bool {
+    (exponent as u32).wrapping_sub(1) < F::SPECIAL.wrapping_sub(1) as u32
+}
+
+#[inline(always)]
+pub(crate) fn is_nan<F: Format>(word: F::Word) -> bool {
+    word & F::magnitude() > F::infinity()
+}
+
+/// What x86 makes of two operands of which one is a NaN: the first NaN, made quiet.
+#[inline]
+pub(crate) fn nan<F: Format>(a: F::Word, b: F::Word) -> F {
+    F::from_word(F::quiet() | if is_nan::<F>(a) { a } else { b })
+}
+
+/// What x86 makes of an invalid operation: a quiet NaN with the sign set and no payload.
+#[inline]
+pub(crate) fn invalid<F: Format>() -> F {
+    F::from_word(F::sign_bit() | F::infinity() | F::quiet())
+}
 
 macro_rules! formats {
     ($($what:literal $name:ident($bits:ident) in $word:ident, $exponent:literal + $fraction:literal;)*) => {$(

@@ -1,6 +1,6 @@
 //! From a long significand to a number: to nearest, ties to even.
 
-use super::format::{Format, Parts};
+use super::format::{Format, Parts, is_normal};
 use crate::word::Word;
 
 /// Shifts right by any number of bits; what falls off stays visible in the last bit.
@@ -11,6 +11,15 @@ pub(crate) fn sticky_right<W: Word>(word: W, bits: u32) -> W {
     }
     let lost = word != word.right(bits).left(bits);
     word.right(bits) | W::from_bool(lost)
+}
+
+/// As [`sticky_right`] for a word whose top bit is clear; all shifts by the width or more are one.
+#[inline(always)]
+pub(crate) fn sticky_right_within<W: Word>(word: W, bits: u32) -> W {
+    let most = W::BITS.wrapping_sub(1);
+    let bits = if bits > most { most } else { bits };
+    let kept = word.right(bits);
+    kept | W::from_bool(kept.left(bits) != word)
 }
 
 /// Takes `bits` bits off the end and rounds; `bits` is 1 up to the width less 1.
@@ -28,7 +37,7 @@ pub(crate) fn round_off<W: Word>(word: W, bits: u32) -> W {
 /// The significand begins at the word's top bit, and its last bit may stand for all below.
 #[inline(always)]
 pub(crate) fn round<F: Format>(sign: F::Word, exponent: i32, significand: F::Word) -> F {
-    if (exponent as u32).wrapping_sub(1) < F::SPECIAL.wrapping_sub(1) as u32 {
+    if is_normal::<F>(exponent) {
         // The bit before the point adds one to the exponent; so does a carry out of rounding, up
         // to infinity.
         let biased = F::exponent(exponent.wrapping_sub(1));

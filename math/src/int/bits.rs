@@ -1,0 +1,108 @@
+//! Counting bits, and other small questions about an integer.
+//!
+//! Written with shifts and sums because the methods of `core` may be compiled into calls of the very
+//! functions that are made from these, and so may the usual ways to write them: the compiler knows
+//! the population count that ends in a multiplication.
+
+/// Number of ones.
+#[inline]
+pub fn ones(n: u64) -> u32 {
+    const PAIRS: u64 = u64::MAX / 3;
+    const NIBBLES: u64 = u64::MAX / 5;
+    const BYTES: u64 = u64::MAX / 17;
+    const WORDS: u64 = u64::MAX / 257;
+    let n = n.wrapping_sub(n >> 1 & PAIRS);
+    let n = (n & NIBBLES).wrapping_add(n >> 2 & NIBBLES);
+    let n = (n & BYTES).wrapping_add(n >> 4 & BYTES);
+    let n = (n & WORDS).wrapping_add(n >> 8 & WORDS);
+    let n = n.wrapping_add(n >> 32);
+    (n.wrapping_add(n >> 16) & 0xff) as u32
+}
+
+/// As [`ones`], for two words.
+#[inline]
+pub fn ones_u128(n: u128) -> u32 {
+    ones((n >> 64) as u64).wrapping_add(ones(n as u64))
+}
+
+/// 1 for an odd number of ones, else 0.
+#[inline]
+pub fn parity(n: u64) -> u32 {
+    let n = (n ^ n >> 32) as u32;
+    let n = n ^ n >> 16;
+    let n = n ^ n >> 8;
+    let n = n ^ n >> 4;
+    let n = n ^ n >> 2;
+    (n ^ n >> 1) & 1
+}
+
+pub use imp::{leading_zeros, trailing_zeros};
+
+/// Machines with an instruction for it, or code for it that is never a call.
+#[cfg(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64"))]
+mod imp {
+    /// Number of zeros before the first one; 64 for 0.
+    #[inline]
+    pub fn leading_zeros(n: u64) -> u32 {
+        n.leading_zeros()
+    }
+
+    /// Number of zeros behind the last one; 64 for 0.
+    #[inline]
+    pub fn trailing_zeros(n: u64) -> u32 {
+        n.trailing_zeros()
+    }
+}
+
+/// Others smear the first one over everything behind it and count.
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+mod imp {
+    pub use super::{
+        smeared_leading_zeros as leading_zeros, smeared_trailing_zeros as trailing_zeros,
+    };
+}
+
+/// Number of zeros before the first one; 64 for 0.
+#[allow(dead_code)] // the tests use both
+#[inline]
+pub(crate) fn smeared_leading_zeros(n: u64) -> u32 {
+    let n = n | n >> 1;
+    let n = n | n >> 2;
+    let n = n | n >> 4;
+    let n = n | n >> 8;
+    let n = n | n >> 16;
+    ones(!(n | n >> 32))
+}
+
+/// Number of zeros behind the last one; 64 for 0.
+#[allow(dead_code)] // as above
+#[inline]
+pub(crate) fn smeared_trailing_zeros(n: u64) -> u32 {
+    ones(!n & n.wrapping_sub(1))
+}
+
+/// As [`leading_zeros`], for two words.
+#[inline]
+pub fn leading_zeros_u128(n: u128) -> u32 {
+    let (high, low) = ((n >> 64) as u64, n as u64);
+    if high == 0 { leading_zeros(low).wrapping_add(64) } else { leading_zeros(high) }
+}
+
+/// As [`trailing_zeros`], for two words.
+#[inline]
+pub fn trailing_zeros_u128(n: u128) -> u32 {
+    let (high, low) = ((n >> 64) as u64, n as u64);
+    if low == 0 { trailing_zeros(high).wrapping_add(64) } else { trailing_zeros(low) }
+}
+
+/// How many bits below the sign are copies of it.
+#[inline]
+pub fn redundant_signs(n: i128) -> u32 {
+    leading_zeros_u128((n ^ n >> 127) as u128).wrapping_sub(1)
+}
+
+/// One more than [`trailing_zeros_u128`]; 0 for 0.
+#[inline]
+pub fn first_set(n: u128) -> u32 {
+    if n == 0 { 0 } else { trailing_zeros_u128(n).wrapping_add(1) }
+}

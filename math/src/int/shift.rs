@@ -1,0 +1,54 @@
+//! Shifts of integers of two words.
+//!
+//! The whole is not handed to the compiler as a shift of two words, because at `opt-level = "z"` it
+//! makes a call of that.
+
+use crate::word::Word;
+
+/// Makes the shifts of `$double` out of those of `$word`.
+macro_rules! double_word {
+    ($left:ident, $right:ident, $arithmetic:ident, $double:ident, $int:ident, $word:ident) => {
+        #[doc = concat!("`a` shifted left by `bits`, which is less than ", stringify!($double), "'s width.")]
+        #[inline]
+        pub fn $left(a: $double, bits: u32) -> $double {
+            const WORD: u32 = $word::BITS;
+            let (high, low) = ((a >> WORD) as $word, a as $word);
+            let in_word = bits & (WORD - 1);
+            // What moves up; in two steps, because `in_word` may be 0.
+            let carried = (low >> 1).right(in_word ^ (WORD - 1));
+            let (high, low) = (high.left(in_word) | carried, low.left(in_word));
+            let (high, low) = if bits & WORD == 0 { (high, low) } else { (low, 0) };
+            (high as $double) << WORD | low as $double
+        }
+
+        #[doc = concat!("`a` shifted right by `bits`, which is less than ", stringify!($double), "'s width.")]
+        #[inline]
+        pub fn $right(a: $double, bits: u32) -> $double {
+            const WORD: u32 = $word::BITS;
+            let (high, low) = ((a >> WORD) as $word, a as $word);
+            let in_word = bits & (WORD - 1);
+            let carried = (high << 1).left(in_word ^ (WORD - 1));
+            let (high, low) = (high.right(in_word), low.right(in_word) | carried);
+            let (high, low) = if bits & WORD == 0 { (high, low) } else { (0, high) };
+            (high as $double) << WORD | low as $double
+        }
+
+        #[doc = concat!("As [`", stringify!($right), "`], with copies of the sign entering at the top.")]
+        #[inline]
+        pub fn $arithmetic(a: $int, bits: u32) -> $int {
+            // Complemented around the shift if negative, so that the zeros become ones.
+            let sign = a >> ($int::BITS - 1);
+            $right((a ^ sign) as $double, bits) as $int ^ sign
+        }
+    };
+}
+
+double_word!(left_u128, right_u128, right_i128, u128, i128, u64);
+double_word!(left_u64, right_u64, right_i64, u64, i64, u32);
+
+/// `a` shifted right by `bits`, less than 32, with copies of the sign entering at the top.
+#[inline]
+pub fn right_i32(a: i32, bits: u32) -> i32 {
+    let sign = a >> 31;
+    ((a ^ sign) as u32).right(bits) as i32 ^ sign
+}

@@ -1,0 +1,94 @@
+//! Against the machine's own instructions, NaNs and all.
+#![cfg(target_arch = "x86_64")]
+
+use std::arch::asm;
+
+use super::*;
+
+macro_rules! two {
+    ($($name:ident $bits:ident $instruction:literal;)*) => {$(
+        fn $name(a: $bits, b: $bits) -> $bits {
+            let mut x = f64::from_bits(a as u64);
+            // SAFETY: touches two registers; the upper part of both is ignored.
+            unsafe {
+                asm!(concat!($instruction, " {x}, {y}"), x = inout(xmm_reg) x,
+                    y = in(xmm_reg) f64::from_bits(b as u64), options(pure, nomem, nostack));
+            }
+            x.to_bits() as $bits
+        }
+    )*};
+}
+
+two! {
+    addss u32 "addss"; subss u32 "subss"; mulss u32 "mulss"; divss u32 "divss";
+    addsd u64 "addsd"; subsd u64 "subsd"; mulsd u64 "mulsd"; divsd u64 "divsd";
+    second_sqrtss u32 "sqrtss"; second_sqrtsd u64 "sqrtsd";
+    second_cvtss2sd u64 "cvtss2sd"; second_cvtsd2ss u64 "cvtsd2ss";
+}
+
+macro_rules! fused {
+    ($($name:ident $bits:ident $instruction:literal;)*) => {$(
+        fn $name(a: $bits, b: $bits, c: $bits) -> $bits {
+            let mut x = f64::from_bits(a as u64);
+            // SAFETY: the processor has the instruction; it touches three registers.
+            unsafe {
+                asm!(concat!($instruction, " {x}, {y}, {z}"), x = inout(xmm_reg) x,
+                    y = in(xmm_reg) f64::from_bits(b as u64), z = in(xmm_reg) f64::from_bits(c as u64),
+                    options(pure, nomem, nostack));
+            }
+            x.to_bits() as $bits
+        }
+    )*};
+}
+
+// The first operand is the second factor: the one whose NaN gives way to the other's.
+fused! { vfmadd213ss u32 "vfmadd213ss"; vfmadd213sd u64 "vfmadd213sd"; }
+
+macro_rules! agrees {
+    ($test:ident $format:ident $bits:ident, $add:ident $sub:ident $mul:ident $div:ident $sqrt:ident $fma:ident) => {
+        #[test]
+        fn $test() {
+            let mut random = Random(11);
+            let of = $format::from_bits;
+            let has_fma = is_x86_feature_detected!("fma");
+            for _ in 0..rounds(400_000) {
+                let [a, b, c] = [(); 3].map(|()| shaped::<$format>(&mut random) as $bits);
+                assert_eq!(add(of(a), of(b)).to_bits(), $add(a, b), "{a:#x} + {b:#x}");
+                assert_eq!(sub(of(a), of(b)).to_bits(), $sub(a, b), "{a:#x} - {b:#x}");
+                assert_eq!(mul(of(a), of(b)).to_bits(), $mul(a, b), "{a:#x} * {b:#x}");
+                assert_eq!(div(of(a), of(b)).to_bits(), $div(a, b), "{a:#x} / {b:#x}");
+                assert_eq!(sqrt(of(a)).to_bits(), $sqrt(0, a), "sqrt {a:#x}");
+                if has_fma {
+                    let got = fma(of(a), of(b), of(c)).to_bits();
+                    assert_eq!(got, $fma(b, a, c), "{a:#x} * {b:#x} + {c:#x}");
+                }
+            }
+        }
+    };
+}
+
+agrees!(f32_arithmetic_is_the_machines F32 u32, addss subss mulss divss second_sqrtss vfmadd213ss);
+agrees!(f64_arithmetic_is_the_machines F64 u64, addsd subsd mulsd divsd second_sqrtsd vfmadd213sd);
+
+#[test]
+fn conversions_between_f32_and_f64_are_the_machines() {
+    let mut random = Random(12);
+    for _ in 0..rounds(400_000) {
+        let a = shaped::<F32>(&mut random) as u32;
+        let got: F64 = extend(F32::from_bits(a));
+        assert_eq!(got.to_bits(), second_cvtss2sd(0, a.into()), "{a:#x}");
+        let b = shaped::<F64>(&mut random) as u64;
+        let got: F32 = truncate(F64::from_bits(b));
+        assert_eq!(u64::from(got.to_bits()), second_cvtsd2ss(0, b), "{b:#x}");
+    }
+}
+
+#[test]
+fn long_every_f32_has_the_machines_square_root() {
+    // Two binades are all there is to a root but the exponent; with FREESTONE_LONG=1, all numbers.
+    let (first, last) = if rounds(1) == 1 { (0x3f80_0000, 0x407f_ffff) } else { (0, u32::MAX) };
+    let step = if cfg!(debug_assertions) && rounds(1) == 1 { 7 } else { 1 };
+    for bits in (first..=last).step_by(step) {
+        assert_eq!(sqrt(F32::from_bits(bits)).to_bits(), second_sqrtss(0, bits), "{bits:#x}");
+    }
+}
