@@ -34,7 +34,7 @@ macro_rules! shims {
     };
 }
 
-/// The names that [`shims!`](crate::shims) defines, sorted.
+/// The names that [`shims!`](crate::shims!) defines, sorted.
 pub const EXPORTS: [&str; 4] =
     ["_Unwind_Resume", "__stack_chk_fail", "__stack_chk_guard", "rust_eh_personality"];
 
