@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use crate::generic;
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
-use crate::x86_64::{self, gpr};
+use crate::x86_64::{self, avx2, avx512, gpr, small, sse2};
 
 /// Obviously right, and slow.
 pub mod naive {
@@ -94,6 +94,16 @@ pub static BODIES: LazyLock<Vec<Body>> = LazyLock::new(|| {
     #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
     {
         bodies.extend([body!(gpr, UNKNOWN), body!(gpr, LONG), body!(gpr, SHORT)]);
+        bodies.extend([body!(small), body!(sse2, UNKNOWN), body!(sse2, LONG)]);
+        if is_x86_feature_detected!("avx2") {
+            bodies.extend([body!(avx2, UNKNOWN), body!(avx2, LONG)]);
+        }
+        if is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("bmi2")
+        {
+            bodies.extend([body!(avx512, UNKNOWN), body!(avx512, LONG)]);
+        }
     }
     bodies
 });
@@ -181,6 +191,61 @@ impl Drop for Guarded {
     fn drop(&mut self) {
         // SAFETY: the whole mapping made by `new`; slices of it have ended with their borrow.
         unsafe { libc::munmap(self.mapping, self.len + 2 * self.page) };
+    }
+}
+
+/// The same few bytes over and over, as long as it takes, then a page of zeros.
+#[cfg(target_os = "linux")]
+pub struct Repeated {
+    mapping: *mut c_void,
+    len: usize,
+}
+
+#[cfg(target_os = "linux")]
+impl Repeated {
+    pub const PERIOD: usize = 2 << 20;
+
+    /// At least `bytes` of address space on [`Self::PERIOD`] bytes of memory.
+    pub fn new(bytes: usize) -> Self {
+        let len = bytes.next_multiple_of(Self::PERIOD);
+        // SAFETY: a file in memory, and a fresh mapping where the system likes; the file is then put over
+        // all of that mapping but its last page, which stays zero.
+        unsafe {
+            let file = libc::memfd_create(c"freestone".as_ptr(), 0);
+            assert!(file >= 0 && libc::ftruncate(file, Self::PERIOD as libc::off_t) == 0);
+            let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_NORESERVE);
+            let anonymous = flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            let mapping = libc::mmap(ptr::null_mut(), len + 4096, protection, anonymous, -1, 0);
+            assert_ne!(mapping, libc::MAP_FAILED);
+            for at in (0..len).step_by(Self::PERIOD) {
+                let (at, shared) = (mapping.byte_add(at), libc::MAP_SHARED | libc::MAP_FIXED);
+                assert_eq!(libc::mmap(at, Self::PERIOD, protection, shared, file, 0), at);
+            }
+            libc::close(file);
+            Self { mapping, len }
+        }
+    }
+
+    pub fn start(&self) -> *mut u8 {
+        self.mapping.cast()
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The memory itself.
+    pub fn window(&mut self) -> &mut [u8] {
+        // SAFETY: the first period of the mapping; `&mut self` means nobody else holds it.
+        unsafe { std::slice::from_raw_parts_mut(self.start(), Self::PERIOD) }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Repeated {
+    fn drop(&mut self) {
+        // SAFETY: the whole mapping made by `new`; slices of it have ended with their borrow.
+        unsafe { libc::munmap(self.mapping, self.len + 4096) };
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every body against the naive versions: small cases exhaustively, then guard pages, then random.
 
+#[cfg(target_os = "linux")]
+use crate::oracle::Repeated;
 use crate::oracle::{BODIES, Guarded, naive, pattern};
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
@@ -8,7 +10,13 @@ use proptest::test_runner::{RngSeed, TestRunner};
 const SMALL: usize = 300;
 
 /// Around each place where a body changes its method, and well into `rep`.
-const LARGE: [usize; 12] = [512, 575, 607, 638, 639, 640, 641, 647, 1031, 4095, 4096, 9001];
+const LARGE: [usize; 21] = [
+    503, 504, 505, 511, 512, 513, 519, 575, 640, 767, 768, 769, 1023, 1024, 1025, 1031, 2047, 4095,
+    4096, 4097, 9001,
+];
+
+/// Where the vector bodies turn to `rep`.
+const HUGE: [usize; 4] = [16_383, 16_384, 16_385, 20_011];
 
 fn lengths() -> impl Iterator<Item = usize> {
     (0..=SMALL).chain(LARGE)
@@ -75,6 +83,75 @@ fn shift_matches_naive_for_every_small_overlap() {
                 assert_eq!(returned, p.wrapping_add(to), "{}: len {len}", body.name);
                 assert!(got[..touched] == want, "{}: len {len}, {from} to {to}", body.name);
                 got[..touched].copy_from_slice(&before[..touched]);
+            }
+        }
+    }
+}
+
+#[test]
+fn shift_matches_naive_for_every_way_to_go_far() {
+    // Blocks no longer than the distance, `rep` or loops, and distances that look close because
+    // their low twelve bits are.
+    const DISTANCES: [usize; 24] = [
+        1, 31, 63, 64, 65, 127, 240, 247, 248, 249, 255, 256, 257, 511, 512, 513, 520, 1024, 2048,
+        4096, 4097, 4111, 4127, 4129,
+    ];
+    const MARGIN: usize = 8;
+    let before = pattern(2 * 20_011 + 2 * 4129 + MARGIN);
+    let mut got = before.clone();
+    for body in BODIES.iter() {
+        for len in LARGE.into_iter().chain(HUGE).chain([257, 496, 497, 1489, 8192]) {
+            for (distance, offset) in DISTANCES.into_iter().flat_map(|d| [(d, 0), (d, 3)]) {
+                for (from, to) in [(offset, offset + distance), (offset + distance, offset)] {
+                    let (from, to) = (MARGIN + from, MARGIN + to);
+                    let touched = from.max(to) + len + MARGIN;
+                    let mut want = before[..touched].to_vec();
+                    naive::shift(&mut want, to, from, len);
+                    let p = got.as_mut_ptr();
+                    // SAFETY: both ranges end before `touched`, which is inside `got`.
+                    let returned = unsafe { (body.shift)(p.add(to), p.add(from), len) };
+                    assert_eq!(returned, p.wrapping_add(to), "{}: len {len}", body.name);
+                    assert!(got[..touched] == want, "{}: len {len}, {from} to {to}", body.name);
+                    got[..touched].copy_from_slice(&before[..touched]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn copy_and_fill_match_naive_where_they_change_their_ways() {
+    const PAGE: usize = 4096;
+    let source = pattern(20_011 + PAGE);
+    let mut target = Guarded::new(20_011 + 2 * PAGE);
+    let target = target.bytes();
+    for body in BODIES.iter() {
+        for len in (60..270).step_by(3).chain(LARGE).chain(HUGE) {
+            // Every small difference modulo pages, from just below to well above.
+            for (from, ahead) in
+                [0, 17].into_iter().flat_map(|from| (0..40).step_by(3).map(move |a| (from, a)))
+            {
+                // Where in its page `from` is decides which offset looks how close.
+                let place = source[from..].as_ptr().addr() % PAGE + ahead;
+                let to = 8 + (place + PAGE - 16) % PAGE;
+                target[to - 1..=to + len].fill(0x5a);
+                // SAFETY: both ranges are inside their memories.
+                unsafe { (body.copy)(target[to..].as_mut_ptr(), source[from..].as_ptr(), len) };
+                let name = body.name;
+                assert!(target[to..to + len] == source[from..from + len], "{name}: {len} {ahead}");
+                assert_eq!(
+                    (target[to - 1], target[to + len]),
+                    (0x5a, 0x5a),
+                    "{name}: {len} {ahead}"
+                );
+                // SAFETY: the same range as above.
+                unsafe { (body.fill)(target[to..].as_mut_ptr(), 0xc3, len) };
+                assert!(target[to..to + len].iter().all(|b| *b == 0xc3), "{name}: {len} {ahead}");
+                assert_eq!(
+                    (target[to - 1], target[to + len]),
+                    (0x5a, 0x5a),
+                    "{name}: {len} {ahead}"
+                );
             }
         }
     }
@@ -284,6 +361,35 @@ fn larger_sizes_match_naive() {
         Ok(())
     });
     run.unwrap();
+}
+
+/// Lengths whose lower 32 bits are small numbers. Minutes, so only when asked for.
+#[cfg(target_os = "linux")]
+#[test]
+fn lengths_beyond_4_gib_are_lengths() {
+    if std::env::var_os("FREESTONE_LONG").is_none() {
+        return;
+    }
+    const LEN: usize = (1 << 32) + 4097;
+    let (mut source, mut target) = (Repeated::new(LEN), Repeated::new(LEN));
+    let first = pattern(Repeated::PERIOD);
+    for body in BODIES.iter() {
+        let name = body.name;
+        source.window().copy_from_slice(&first);
+        target.window().fill(0);
+        let (from, to) = (source.start(), target.start());
+        // SAFETY: both mappings are longer than `LEN`; each byte written stands for all at its place.
+        unsafe {
+            assert_eq!((body.copy)(to, from, LEN), to, "{name}");
+            assert!(target.window() == source.window(), "{name}");
+            assert_eq!((body.compare)(to, from, LEN), 0, "{name}");
+            assert_eq!((body.differs)(to, from, LEN), 0, "{name}");
+            // The string ends in the guard page's stead: a page of zeros after the mapping.
+            assert_eq!((body.length)(from), source.len(), "{name}");
+            assert_eq!((body.fill)(to, 7, LEN), to, "{name}");
+            assert!(target.window().iter().all(|byte| *byte == 7), "{name}");
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

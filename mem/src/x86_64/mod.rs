@@ -1,11 +1,27 @@
-//! x86_64 bodies, in assembly because the compiler would use vector registers.
+//! x86_64 bodies, in assembly because the compiler would use vector registers. Which is chosen here:
+//!
+//! | `--cfg freestone_mem=` | body | for |
+//! |---|---|---|
+//! | (nothing) | [`gpr`] | every kernel |
+//! | `"small"` | [`small`] | images where bytes count more than time |
+//! | `"sse2"`, `"avx2"`, `"avx512"` | [`sse2`], [`avx2`], [`avx512`] | kernels that own the vector state |
+//!
+//! The flag belongs to whoever builds the kernel (`RUSTFLAGS`, or `build.rustflags` in its Cargo
+//! configuration): it says something about the whole machine that no library can know. A Cargo
+//! feature could be switched on by any dependency.
+//!
+//! [`choose`] is about the processor: one byte that the bodies look at.
 
 /// A second name for the function whose first instruction follows. The shims in the crate's root only
 /// jump here, and a jump is a cycle of the nine that a short `memcpy` takes.
 ///
 /// The function itself keeps its own name, by which `shift` reaches `copy`: should a program bring
 /// its own `memcpy`, our `memmove` must not end up there, because it asks for more than `memcpy` promises.
-#[cfg(all(feature = "export", panic = "abort", not(test), not(any(windows, target_os = "uefi"))))]
+#[cfg(all(
+    feature = "export",
+    panic = "abort",
+    not(any(test, feature = "bodies", windows, target_os = "uefi"))
+))]
 macro_rules! c_name {
     ($name:literal) => {
         concat!(".globl ", $name, "\n.type ", $name, ", @function\n", $name, ":")
@@ -14,8 +30,7 @@ macro_rules! c_name {
 #[cfg(not(all(
     feature = "export",
     panic = "abort",
-    not(test),
-    not(any(windows, target_os = "uefi"))
+    not(any(test, feature = "bodies", windows, target_os = "uefi"))
 )))]
 macro_rules! c_name {
     ($name:literal) => {
@@ -24,9 +39,44 @@ macro_rules! c_name {
 }
 
 mod choose;
+
+#[cfg(any(test, feature = "bodies", freestone_mem = "avx2"))]
+pub mod avx2;
+#[cfg(any(test, feature = "bodies", freestone_mem = "avx512"))]
+pub mod avx512;
+#[cfg(any(
+    test,
+    feature = "bodies",
+    not(any(
+        freestone_mem = "small",
+        freestone_mem = "sse2",
+        freestone_mem = "avx2",
+        freestone_mem = "avx512"
+    ))
+))]
 pub mod gpr;
+#[cfg(any(test, feature = "bodies", freestone_mem = "small"))]
+pub mod small;
+#[cfg(any(test, feature = "bodies", freestone_mem = "sse2"))]
+pub mod sse2;
+
+#[cfg(freestone_mem = "avx2")]
+use avx2 as chosen;
+#[cfg(freestone_mem = "avx512")]
+use avx512 as chosen;
+#[cfg(not(any(
+    freestone_mem = "small",
+    freestone_mem = "sse2",
+    freestone_mem = "avx2",
+    freestone_mem = "avx512"
+)))]
+use gpr as chosen;
+#[cfg(freestone_mem = "small")]
+use small as chosen;
+#[cfg(freestone_mem = "sse2")]
+use sse2 as chosen;
 
 pub use choose::detect;
 #[cfg(any(test, feature = "bodies"))]
 pub use choose::{LONG, SHORT, STRINGS, UNKNOWN};
-pub use gpr::{compare, copy, differs, fill, length, shift};
+pub use chosen::{compare, copy, differs, fill, length, shift};
