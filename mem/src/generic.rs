@@ -8,6 +8,9 @@
 //! pointer may be unaligned. Loops therefore test once whether the other range happens to be
 //! aligned as well, and use whole loads when it is.
 //!
+//! The six are never inlined: in another crate, without `#![no_builtins]`, their loops would become calls
+//! to the very functions they are.
+//!
 //! Two rules keep an unoptimised build free of calls, panics and recursion:
 //!
 //! - Arithmetic wraps, and pointers move by `wrapping_add`: their checked forms call into `core`.
@@ -36,6 +39,7 @@ struct Unaligned<T>(T);
 pub fn detect() {}
 
 /// `memcpy`, and also `memmove` towards lower addresses.
+#[inline(never)]
 pub unsafe fn copy(dst: *mut u8, src: *const u8, n: usize) -> *mut u8 {
     if n < WORD {
         // SAFETY: the caller's contract, unchanged.
@@ -48,6 +52,7 @@ pub unsafe fn copy(dst: *mut u8, src: *const u8, n: usize) -> *mut u8 {
 }
 
 /// `memmove`.
+#[inline(never)]
 pub unsafe fn shift(dst: *mut u8, src: *const u8, n: usize) -> *mut u8 {
     // How far `dst` is above `src`; when it is below, this wraps to a number no object is long.
     let above = dst.addr().wrapping_sub(src.addr());
@@ -65,6 +70,7 @@ pub unsafe fn shift(dst: *mut u8, src: *const u8, n: usize) -> *mut u8 {
 }
 
 /// `memset`.
+#[inline(never)]
 pub unsafe fn fill(dst: *mut u8, byte: u8, n: usize) -> *mut u8 {
     let mut at = 0;
     if n < WORD {
@@ -92,6 +98,7 @@ pub unsafe fn fill(dst: *mut u8, byte: u8, n: usize) -> *mut u8 {
 }
 
 /// `memcmp`.
+#[inline(never)]
 pub unsafe fn compare(left: *const u8, right: *const u8, n: usize) -> i32 {
     let mut at = 0;
     if n < WORD {
@@ -127,6 +134,7 @@ pub unsafe fn compare(left: *const u8, right: *const u8, n: usize) -> i32 {
 }
 
 /// `bcmp`.
+#[inline(never)]
 pub unsafe fn differs(left: *const u8, right: *const u8, n: usize) -> i32 {
     // The order costs two byte swaps at the very end: not worth a second loop here.
     // SAFETY: the caller's contract, unchanged.
@@ -135,6 +143,7 @@ pub unsafe fn differs(left: *const u8, right: *const u8, n: usize) -> i32 {
 
 /// `strlen`, byte by byte: a whole word could reach past the end of the string's memory, which
 /// plain Rust must not do even where the machine does not mind.
+#[inline(never)]
 pub unsafe fn length(string: *const u8) -> usize {
     let mut at = 0;
     // SAFETY: no byte before `at` was zero, so this one still belongs to the string.

@@ -18,7 +18,7 @@ mod rivals;
 
 use std::path::Path;
 
-const ROUNDS: usize = 41;
+const ROUNDS: usize = 151;
 
 fn main() {
     let (mut wanted, mut rounds, mut contenders) = (Vec::new(), ROUNDS, rivals::all());

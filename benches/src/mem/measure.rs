@@ -12,6 +12,9 @@ const MIX_CALLS: usize = 65_536;
 const FIXED_CALLS: usize = 64;
 /// What the buffers' addresses are multiples of.
 const PAGE: usize = 4096;
+/// Rounds take turns at so many places, a page apart: at some addresses everybody is slow, because a
+/// cache takes them for others.
+const PLACES: usize = 16;
 /// What a batch of equal calls should take: long beside reading the clock, short beside a
 /// scheduler's slice.
 const BATCH: Duration = Duration::from_micros(25);
@@ -40,7 +43,7 @@ pub struct Arena {
 
 impl Arena {
     pub fn new() -> Self {
-        let bytes = vec![0x5a; 2 * (16 << 20) + 64 * PAGE];
+        let bytes = vec![0x5a; 2 * (16 << 20) + (64 + PLACES) * PAGE];
         let start = bytes.as_ptr().align_offset(PAGE);
         Self { bytes, start }
     }
@@ -89,7 +92,7 @@ fn prepare(case: &Case, arena: &mut Arena) -> Vec<Call> {
     let fill = if case.place == Place::HighBytes { 0x81 } else { 0x5a };
     let longest = if let Size::Fixed(n) = case.size { n } else { 16 * PAGE };
     let memory = arena.bytes();
-    let used = (2 * longest + 40 * PAGE).min(memory.len());
+    let used = (2 * longest + (40 + PLACES) * PAGE).min(memory.len());
     memory[..used].fill(fill);
     (0..count)
         .map(|_| {
@@ -128,15 +131,17 @@ pub fn measure(
         check(case, contender, &calls, arena);
     }
     let base = arena.bytes().as_mut_ptr();
-    let run = |contender: &Contender, repeat: usize| -> Option<Duration> {
-        batch(case.routine, contender, base, &calls, repeat)
+    let run = |contender: &Contender, repeat: usize, place: usize| -> Option<Duration> {
+        // Strings are where they are; all other bytes are the same everywhere.
+        let place = if case.routine == Routine::Strlen { 0 } else { place % PLACES };
+        batch(case.routine, contender, base.wrapping_add(place * PAGE), &calls, repeat)
     };
     // As many repetitions for everybody: found with whoever comes first.
     let mut repeat = 1;
     if calls.len() < MIX_CALLS {
-        let first = contenders.iter().find(|contender| run(contender, 1).is_some());
+        let first = contenders.iter().find(|contender| run(contender, 1, 0).is_some());
         if let Some(first) = first {
-            while run(first, repeat).is_some_and(|took| took < BATCH) {
+            while run(first, repeat, 0).is_some_and(|took| took < BATCH) {
                 repeat *= 2;
             }
         }
@@ -148,7 +153,7 @@ pub fn measure(
         for turn in 0..contenders.len() {
             // Another first one in each round: nobody always follows the same neighbour's mess.
             let who = (turn + round) % contenders.len();
-            if let Some(took) = run(&contenders[who], repeat) {
+            if let Some(took) = run(&contenders[who], repeat, round) {
                 times[who].push(took.as_nanos() as f64 / (repeat * calls.len()) as f64);
             }
         }

@@ -8,7 +8,8 @@ use crate::contenders::{Contender, load};
 /// Whoever can be had, `compiler_builtins` first: the others are compared with it.
 pub fn all() -> Vec<Contender> {
     let target = PathBuf::from(std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into()));
-    let folder = target.join("rivals");
+    // Absolute, because what is built there is built from other folders.
+    let folder = std::path::absolute(target.join("rivals")).expect("a current folder");
     std::fs::create_dir_all(&folder).expect("the target folder can be written");
     [
         compiler_builtins(&folder).and_then(|library| load("compiler_builtins", &library, "")),
