@@ -6,7 +6,7 @@
 
 use core::ops::{BitAnd, BitOr, BitXor, Not};
 
-use crate::int::{div, mul};
+use crate::int::{div, mul, shift};
 
 /// A word to do arithmetic in.
 pub trait Word:
@@ -37,6 +37,8 @@ pub trait Word:
     /// Shifts right by less than the width.
     fn right(self, bits: u32) -> Self;
     fn leading_zeros(self) -> u32;
+    /// The first 64 bits from the first one on, which `zeros` precede, and whether there are more.
+    fn top_word(self, zeros: u32) -> (u64, bool);
     /// The upper and the lower half of the product.
     fn wide_mul(self, other: Self) -> (Self, Self);
     /// Quotient and remainder of two words by `d`, whose top bit is set and which exceeds `high`.
@@ -48,29 +50,38 @@ pub trait Word:
     fn times(self, other: Self) -> Self;
 }
 
-#[cfg(not(debug_assertions))]
-macro_rules! shift {
-    (left $word:expr, $bits:expr) => {
-        $word.wrapping_shl($bits)
-    };
-    (right $word:expr, $bits:expr) => {
-        $word.wrapping_shr($bits)
+macro_rules! shifts {
+    ($left:ident $right:ident $word:ident) => {
+        #[cfg(not(debug_assertions))]
+        #[inline(always)]
+        fn $left(word: $word, bits: u32) -> $word {
+            word.wrapping_shl(bits)
+        }
+        #[cfg(not(debug_assertions))]
+        #[inline(always)]
+        fn $right(word: $word, bits: u32) -> $word {
+            word.wrapping_shr(bits)
+        }
+
+        #[cfg(debug_assertions)]
+        #[inline(always)]
+        fn $left(word: $word, bits: u32) -> $word {
+            word.rotate_left(bits) & (1 as $word).rotate_left(bits).wrapping_neg()
+        }
+        #[cfg(debug_assertions)]
+        #[inline(always)]
+        fn $right(word: $word, bits: u32) -> $word {
+            let last = (1 as $word).rotate_right(bits.wrapping_add(1));
+            word.rotate_right(bits) & (last | last.wrapping_sub(1))
+        }
     };
 }
 
-#[cfg(debug_assertions)]
-macro_rules! shift {
-    (left $word:expr, $bits:expr) => {
-        $word.rotate_left($bits) & Self::ONE.rotate_left($bits).wrapping_neg()
-    };
-    (right $word:expr, $bits:expr) => {{
-        let last = Self::ONE.rotate_right($bits.wrapping_add(1));
-        $word.rotate_right($bits) & (last | last.wrapping_sub(1))
-    }};
-}
+shifts!(left_u32 right_u32 u32);
+shifts!(left_u64 right_u64 u64);
 
 macro_rules! words {
-    ($($word:ident $times:path, $wide_mul:path, $divided:path, $quotient:path;)*) => {$(
+    ($($word:ident $left:path, $right:path, $zeros:path, $top:path, $times:path, $wide_mul:path, $divided:path, $quotient:path;)*) => {$(
         impl Word for $word {
             const BITS: u32 = $word::BITS;
             const ZERO: Self = 0;
@@ -106,15 +117,19 @@ macro_rules! words {
             }
             #[inline(always)]
             fn left(self, bits: u32) -> Self {
-                shift!(left self, bits)
+                $left(self, bits)
             }
             #[inline(always)]
             fn right(self, bits: u32) -> Self {
-                shift!(right self, bits)
+                $right(self, bits)
             }
             #[inline(always)]
             fn leading_zeros(self) -> u32 {
-                self.leading_zeros()
+                $zeros(self)
+            }
+            #[inline(always)]
+            fn top_word(self, zeros: u32) -> (u64, bool) {
+                $top(self, zeros)
             }
             #[inline(always)]
             fn wide_mul(self, other: Self) -> (Self, Self) {
@@ -137,9 +152,103 @@ macro_rules! words {
 }
 
 words! {
-    u32 mul::mul_u32, wide_u32, div::step_32, quotient_u32;
-    u64 mul::mul_u64, wide_u64, div::step_64, quotient_u64;
-    u128 mul::mul_u128, wide_u128, divided_u128, quotient_u128;
+    u32 left_u32, right_u32, imp::zeros_u32, top_u32, mul::mul_u32, wide_u32, div::step_32, quotient_u32;
+    u64 left_u64, right_u64, imp::zeros_u64, top_u64, mul::mul_u64, wide_u64, div::step_64, quotient_u64;
+    u128 shift::left_u128, shift::right_u128, zeros_u128, top_u128, mul::mul_u128, wide_u128, divided_u128, quotient_u128;
+}
+
+/// Without a branch, which would depend on the value.
+#[inline(always)]
+fn zeros_u128(n: u128) -> u32 {
+    let (high, low) = ((n >> 64) as u64, n as u64);
+    let mask = u64::from(high == 0).wrapping_neg();
+    imp::zeros_u64(high | low & mask).wrapping_add(mask as u32 & 64)
+}
+
+#[inline(always)]
+fn top_u32(n: u32, zeros: u32) -> (u64, bool) {
+    (u64::from(left_u32(n, zeros)) << 32, false)
+}
+
+#[inline(always)]
+fn top_u64(n: u64, zeros: u32) -> (u64, bool) {
+    (left_u64(n, zeros), false)
+}
+
+#[inline(always)]
+fn top_u128(n: u128, zeros: u32) -> (u64, bool) {
+    let (high, low) = ((n >> 64) as u64, n as u64);
+    let mask = u64::from(high == 0).wrapping_neg();
+    let (first, next) = (high | low & mask, low & !mask);
+    let in_word = zeros & 63;
+    let carried = right_u64(next >> 1, hidden(in_word ^ 63));
+    (left_u64(first, in_word) | carried, left_u64(next, in_word) != 0)
+}
+
+pub(crate) use imp::hidden;
+
+/// What the compiler does worse than it could.
+#[cfg(target_arch = "x86_64")]
+mod imp {
+    use core::arch::asm;
+
+    /// `n`, of which the compiler no longer knows how it came about.
+    ///
+    /// Two shifts with `hidden` amounts stay two shifts; else they are one of two words, `shld`,
+    /// which takes AMD six steps.
+    #[inline(always)]
+    pub fn hidden(n: u32) -> u32 {
+        let mut n = n;
+        // SAFETY: no instruction at all.
+        unsafe {
+            asm!("/* {0:e} */", inout(reg) n, options(pure, nomem, nostack, preserves_flags))
+        };
+        n
+    }
+
+    /// Zeros before the first one.
+    ///
+    /// `bsr` keeps its destination if there is no one, and so always waits for what was there, which
+    /// may be the result of a division. The compiler leaves it at that; a constant does not wait.
+    #[inline(always)]
+    pub fn zeros_u64(n: u64) -> u32 {
+        let mut last = 127_u64;
+        // SAFETY: touches two registers and the flags.
+        unsafe {
+            asm!("bsr {last}, {n}", n = in(reg) n, last = inout(reg) last,
+                options(pure, nomem, nostack));
+        }
+        last as u32 ^ 63
+    }
+
+    #[inline(always)]
+    pub fn zeros_u32(n: u32) -> u32 {
+        let mut last = 63_u32;
+        // SAFETY: touches two registers and the flags.
+        unsafe {
+            asm!("bsr {last:e}, {n:e}", n = in(reg) n, last = inout(reg) last,
+                options(pure, nomem, nostack));
+        }
+        last ^ 31
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod imp {
+    #[inline(always)]
+    pub fn hidden(n: u32) -> u32 {
+        n
+    }
+
+    #[inline(always)]
+    pub fn zeros_u64(n: u64) -> u32 {
+        n.leading_zeros()
+    }
+
+    #[inline(always)]
+    pub fn zeros_u32(n: u32) -> u32 {
+        n.leading_zeros()
+    }
 }
 
 #[inline(always)]

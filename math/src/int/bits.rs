@@ -44,7 +44,7 @@ mod imp {
     /// Number of zeros before the first one; 64 for 0.
     #[inline]
     pub fn leading_zeros(n: u64) -> u32 {
-        n.leading_zeros()
+        crate::word::Word::leading_zeros(n)
     }
 
     /// Number of zeros behind the last one; 64 for 0.
@@ -85,14 +85,16 @@ pub(crate) fn smeared_trailing_zeros(n: u64) -> u32 {
 #[inline]
 pub fn leading_zeros_u128(n: u128) -> u32 {
     let (high, low) = ((n >> 64) as u64, n as u64);
-    if high == 0 { leading_zeros(low).wrapping_add(64) } else { leading_zeros(high) }
+    let mask = u64::from(high == 0).wrapping_neg();
+    leading_zeros(high | low & mask).wrapping_add(mask as u32 & 64)
 }
 
 /// As [`trailing_zeros`], for two words.
 #[inline]
 pub fn trailing_zeros_u128(n: u128) -> u32 {
     let (high, low) = ((n >> 64) as u64, n as u64);
-    if low == 0 { trailing_zeros(high).wrapping_add(64) } else { trailing_zeros(low) }
+    let mask = u64::from(low == 0).wrapping_neg();
+    trailing_zeros(low | high & mask).wrapping_add(mask as u32 & 64)
 }
 
 /// How many bits below the sign are copies of it.

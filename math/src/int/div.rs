@@ -20,9 +20,7 @@
 //! On x86 a divisor of zero raises the exception that dividing by it in hardware raises. Elsewhere
 //! the result is some number.
 
-use core::num::NonZero;
-
-use crate::word::Word;
+use crate::word::{Word, hidden};
 
 /// Makes the division of `$double` out of one step, `$double` by `$word`, and `$word` by `$word`.
 macro_rules! double_word {
@@ -33,18 +31,18 @@ macro_rules! double_word {
             const BITS: u32 = $word::BITS;
             let (n1, n0) = ((n >> BITS) as $word, n as $word);
             let (d1, d0) = ((d >> BITS) as $word, d as $word);
-            let Some(long) = NonZero::new(d1) else {
+            if d1 == 0 {
                 if n1 == 0 {
                     let (q, r) = $single(n0, d0);
                     return (q as $double, r as $double);
                 }
-                let (q1, r1) = if n1 < d0 { (0, n1) } else { $single(n1, d0) };
+                let (q1, r1) = $single(n1, d0);
                 let (q0, r) = $step(r1, n0, d0);
                 return ((q1 as $double) << BITS | q0 as $double, r as $double);
-            };
-            let left = long.leading_zeros();
+            }
+            let left = Word::leading_zeros(d1);
             // Right by one and by the rest: `left` may be 0, and a shift by a whole word is no shift.
-            let right = BITS.wrapping_sub(1).wrapping_sub(left);
+            let right = hidden(BITS.wrapping_sub(1).wrapping_sub(left));
             let top = d1.left(left) | (d0 >> 1).right(right);
             let cut1 = (n1 >> 1).right(right);
             let cut0 = n1.left(left) | (n0 >> 1).right(right);
@@ -97,7 +95,7 @@ macro_rules! by_halves {
         pub(crate) fn $name(high: $word, low: $word, d: $word) -> ($word, $word) {
             const HALF: u32 = $word::BITS / 2;
             const LOW: $word = $word::MAX >> HALF;
-            let left = d.leading_zeros();
+            let left = Word::leading_zeros(d);
             let right = $word::BITS.wrapping_sub(1).wrapping_sub(left);
             let d = d.left(left);
             let high = high.left(left) | (low >> 1).right(right);

@@ -1,35 +1,38 @@
 //! Shifts of integers of two words.
 //!
 //! The whole is not handed to the compiler as a shift of two words, because at `opt-level = "z"` it
-//! makes a call of that.
+//! makes a call of that, and elsewhere instructions that are slow on AMD. What moves by a whole word
+//! is chosen with a mask: a branch would be a guess.
 
-use crate::word::Word;
+use crate::word::{Word, hidden};
 
 /// Makes the shifts of `$double` out of those of `$word`.
 macro_rules! double_word {
     ($left:ident, $right:ident, $arithmetic:ident, $double:ident, $int:ident, $word:ident) => {
         #[doc = concat!("`a` shifted left by `bits`, which is less than ", stringify!($double), "'s width.")]
-        #[inline]
+        #[inline(always)]
         pub fn $left(a: $double, bits: u32) -> $double {
             const WORD: u32 = $word::BITS;
             let (high, low) = ((a >> WORD) as $word, a as $word);
             let in_word = bits & (WORD - 1);
             // What moves up; in two steps, because `in_word` may be 0.
-            let carried = (low >> 1).right(in_word ^ (WORD - 1));
+            let carried = (low >> 1).right(hidden(in_word ^ (WORD - 1)));
             let (high, low) = (high.left(in_word) | carried, low.left(in_word));
-            let (high, low) = if bits & WORD == 0 { (high, low) } else { (low, 0) };
+            let whole = $word::from(bits & WORD != 0).wrapping_neg();
+            let (high, low) = (high & !whole | low & whole, low & !whole);
             (high as $double) << WORD | low as $double
         }
 
         #[doc = concat!("`a` shifted right by `bits`, which is less than ", stringify!($double), "'s width.")]
-        #[inline]
+        #[inline(always)]
         pub fn $right(a: $double, bits: u32) -> $double {
             const WORD: u32 = $word::BITS;
             let (high, low) = ((a >> WORD) as $word, a as $word);
             let in_word = bits & (WORD - 1);
-            let carried = (high << 1).left(in_word ^ (WORD - 1));
+            let carried = (high << 1).left(hidden(in_word ^ (WORD - 1)));
             let (high, low) = (high.right(in_word), low.right(in_word) | carried);
-            let (high, low) = if bits & WORD == 0 { (high, low) } else { (0, high) };
+            let whole = $word::from(bits & WORD != 0).wrapping_neg();
+            let (high, low) = (high & !whole, low & !whole | high & whole);
             (high as $double) << WORD | low as $double
         }
 

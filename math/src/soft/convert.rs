@@ -129,10 +129,10 @@ fn magnitude_to_float<W: Word, F: Format>(n: W, sign: F::Word) -> F {
         let above = F::Word::BITS.wrapping_sub(W::BITS);
         return round(sign, exponent, n.cast::<F::Word>().left(above).left(zeros));
     }
-    let n = n.left(zeros);
-    let below = W::BITS.wrapping_sub(F::Word::BITS);
-    let mark = n & W::ONE.left(below).minus(W::ONE) != W::ZERO;
-    round(sign, exponent, n.right(below).cast::<F::Word>() | F::Word::from_bool(mark))
+    let (top, mark) = n.top_word(zeros);
+    let below = u64::BITS.wrapping_sub(F::Word::BITS);
+    let mark = mark | (top & 1_u64.left(below).minus(1) != 0);
+    round(sign, exponent, top.right(below).cast::<F::Word>() | F::Word::from_bool(mark))
 }
 
 /// To an unsigned integer, towards zero; the nearest one if it does not fit, and 0 for NaN.
@@ -177,13 +177,19 @@ fn least(a: u32, b: u32) -> u32 {
 #[inline(always)]
 fn integer_part<F: Format, W: Word>(word: F::Word, exponent: u32) -> W {
     let significand = (word & F::fraction() | F::unit()).left(F::EXTRA);
-    if F::Word::BITS > W::BITS {
-        let top = F::Word::BITS.wrapping_sub(1);
-        return significand.right(top.wrapping_sub(exponent)).cast();
+    // Most integers are short, and need only the first 64 bits.
+    let first = if F::Word::BITS < u64::BITS {
+        significand.cast::<u64>().left(u64::BITS.wrapping_sub(F::Word::BITS))
+    } else {
+        significand.right(F::Word::BITS.wrapping_sub(u64::BITS)).cast::<u64>()
+    };
+    if exponent < u64::BITS {
+        return first.right(exponent ^ 63).cast();
     }
-    let top = W::BITS.wrapping_sub(1);
-    let above = W::BITS.wrapping_sub(F::Word::BITS);
-    significand.cast::<W>().left(above).right(top.wrapping_sub(exponent))
+    if F::Word::BITS > u64::BITS {
+        return significand.right(F::Word::BITS.wrapping_sub(1).wrapping_sub(exponent)).cast();
+    }
+    first.cast::<W>().left(exponent.wrapping_sub(63))
 }
 
 /// Integers that floats convert from and to.
