@@ -197,7 +197,9 @@ fn check_comparisons(left: &[u8], right: &[u8]) {
 
 #[test]
 fn comparisons_find_a_difference_at_every_place() {
-    for len in (0..=64).chain([65, 127, 128, 129, 255, 256, 300]) {
+    for len in
+        (0..=64).chain([65, 127, 128, 129, 191, 192, 193, 255, 256, 257, 300, 511, 512, 513, 600])
+    {
         for (offset, other) in [(0, 0), (1, 0), (3, 5), (8, 7)] {
             let mut left = vec![0; offset];
             left.extend(pattern(len));

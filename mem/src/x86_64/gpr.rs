@@ -155,13 +155,15 @@ pub unsafe extern "sysv64" fn copy(dst: *mut u8, src: *const u8, n: usize) -> *m
         "mov [rdi + 8], rdx",
         "mov [rdi + 16], r8",
         "mov [rdi + 24], r9",
-        "cmp rdi, r10",
-        "jae 3b",
         "add rdi, 32",
         "cmp rdi, r10",
         "jb 60b",
+        // Once more at r10, which is then 0; no range has its last 32 bytes there.
         "mov rdi, r10",
-        "jmp 60b",
+        "xor r10d, r10d",
+        "test rdi, rdi",
+        "jne 60b",
+        "ret",
         // Above 128 bytes.
         "7:",
         "lea ecx, [rdi - 1]",
