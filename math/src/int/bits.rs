@@ -65,7 +65,7 @@ mod imp {
 /// Number of zeros before the first one; 64 for 0.
 #[allow(dead_code)] // the tests use both
 #[inline]
-pub(crate) fn smeared_leading_zeros(n: u64) -> u32 {
+pub fn smeared_leading_zeros(n: u64) -> u32 {
     let n = n | n >> 1;
     let n = n | n >> 2;
     let n = n | n >> 4;
@@ -77,7 +77,7 @@ pub(crate) fn smeared_leading_zeros(n: u64) -> u32 {
 /// Number of zeros behind the last one; 64 for 0.
 #[allow(dead_code)] // as above
 #[inline]
-pub(crate) fn smeared_trailing_zeros(n: u64) -> u32 {
+pub fn smeared_trailing_zeros(n: u64) -> u32 {
     ones(!n & n.wrapping_sub(1))
 }
 

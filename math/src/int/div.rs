@@ -92,7 +92,7 @@ macro_rules! by_halves {
         #[doc = concat!("Divides two `", stringify!($word), "` by one that is more than `high`.")]
         #[cfg_attr(any(target_arch = "x86", target_arch = "x86_64"), allow(dead_code))]
         #[inline]
-        pub(crate) fn $name(high: $word, low: $word, d: $word) -> ($word, $word) {
+        pub fn $name(high: $word, low: $word, d: $word) -> ($word, $word) {
             const HALF: u32 = $word::BITS / 2;
             const LOW: $word = $word::MAX >> HALF;
             let left = Word::leading_zeros(d);
@@ -134,7 +134,7 @@ by_halves!(by_halves_32, u32, imp::single_32);
     allow(dead_code)
 )]
 #[inline]
-pub(crate) fn by_bits(n: u32, d: u32) -> (u32, u32) {
+pub fn by_bits(n: u32, d: u32) -> (u32, u32) {
     let (mut q, mut r) = (n, 0_u32);
     let mut bit = 0;
     while bit != u32::BITS {

@@ -58,7 +58,7 @@ macro_rules! by_halves {
         #[doc = concat!("All bits of the product of two `", stringify!($word), "`.")]
         #[allow(dead_code)] // each machine uses the ones it needs
         #[inline]
-        pub(crate) fn $name(a: $word, b: $word) -> $double {
+        pub fn $name(a: $word, b: $word) -> $double {
             const HALF: u32 = $half::BITS;
             const LOW: $word = $half::MAX as $word;
             let (a1, a0, b1, b0) = (a >> HALF, a & LOW, b >> HALF, b & LOW);
@@ -80,7 +80,7 @@ macro_rules! by_additions {
     ($name:ident, $word:ident) => {
         #[allow(dead_code)] // as above
         #[inline]
-        pub(crate) fn $name(mut a: $word, mut b: $word) -> $word {
+        pub fn $name(mut a: $word, mut b: $word) -> $word {
             let mut sum: $word = 0;
             while b != 0 {
                 sum = sum.wrapping_add(a & (b & 1).wrapping_neg());

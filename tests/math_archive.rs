@@ -1,0 +1,169 @@
+//! `freestone-math` as an archive: what its code refers to and does, at every level of optimisation.
+//!
+//! A function that implements division must not divide: at some level the compiler makes a call of
+//! that, to the function itself. So nothing exported may come back to itself, by way of anything in
+//! the archive, and nothing may lead to the panic machinery.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use freestone_inspect::disassembly::{self, Links};
+use freestone_inspect::{File, names};
+use freestone_tests::{Scratch, cargo, root, run};
+
+/// What an archive holds: who refers to whom, and what is wrong with the code itself.
+#[derive(Default)]
+struct Code {
+    references: BTreeMap<String, BTreeSet<String>>,
+    complaints: Vec<String>,
+    uses_vectors: bool,
+}
+
+/// Reads an archive or object; relocations say what a function refers to, called or not.
+fn read(path: &Path) -> Code {
+    let mut code = Code::default();
+    let file = File::open(path).expect("it was just built");
+    for object in file.objects().expect("an archive or an object") {
+        let object = object.expect("a readable object");
+        for function in object.functions() {
+            let facts = disassembly::facts(&function, &Links::of(&object, function.section));
+            let seen = [
+                (facts.red_zone.is_any() || facts.red_zone_doubtful.is_any(), "red zone"),
+                (facts.x87.is_any(), "x87"),
+                (facts.undecodable.is_any(), "undecodable"),
+            ];
+            for (_, what) in seen.iter().filter(|(seen, _)| *seen) {
+                code.complaints.push(format!("{}: {what}", function.name));
+            }
+            code.uses_vectors |= facts.vector.is_any();
+            let links = object.relocations(function.section);
+            let inside =
+                links.filter(|link| (function.address..function.end()).contains(&link.offset));
+            let targets: BTreeSet<_> = inside
+                .map(|link| object.symbols()[link.symbol].name.to_string())
+                .filter(|name| !name.is_empty())
+                .collect();
+            for name in function.names() {
+                code.references.entry(name.to_owned()).or_default().extend(targets.clone());
+            }
+        }
+    }
+    code
+}
+
+/// Follows every exported function to the ends.
+fn judge(code: &Code, exports: &[&str]) -> Vec<String> {
+    let mut complaints = code.complaints.clone();
+    for &start in exports {
+        if !code.references.contains_key(start) {
+            complaints.push(format!("{start}: not there"));
+        }
+        let (mut reached, mut next) = (vec![start], 0);
+        while next < reached.len() {
+            for target in code.references.get(reached[next]).into_iter().flatten() {
+                if target == start {
+                    complaints.push(format!("{start}: comes back to itself"));
+                }
+                if is_panic(target) {
+                    complaints.push(format!("{start}: leads to {}", names::demangled(target)));
+                }
+                if !reached.contains(&target.as_str()) {
+                    reached.push(target);
+                }
+            }
+            next += 1;
+        }
+    }
+    complaints
+}
+
+fn is_panic(symbol: &str) -> bool {
+    let name = names::demangled(symbol);
+    ["panicking", "precondition_check", "unwrap_failed", "expect_failed", "slice_index_fail"]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
+fn exports() -> Vec<&'static str> {
+    include_str!("../math/exports.txt").lines().collect()
+}
+
+/// Builds the archive without a red zone, as a kernel's can be.
+fn archive(scratch: &Scratch, level: &str, checks: bool) -> PathBuf {
+    let folder = scratch.path().join(format!("{level}-{checks}"));
+    let mut command = cargo(root());
+    command.args(["build", "--quiet", "--release", "-p", "freestone-math", "--features", "export"]);
+    command.arg("--target-dir").arg(&folder);
+    for setting in [
+        format!("opt-level={level:?}").replace("\"0\"", "0").replace("\"3\"", "3"),
+        format!("debug-assertions={checks}"),
+        format!("overflow-checks={checks}"),
+    ] {
+        command.args(["--config", &format!("profile.release.{setting}")]);
+    }
+    command.env("RUSTFLAGS", "-C no-redzone=yes");
+    let built = run(&mut command);
+    assert_eq!(built.status, Some(0), "{built}");
+    folder.join("release/libfreestone_math.rlib")
+}
+
+#[test]
+fn nothing_comes_back_to_itself_or_leads_to_a_panic_at_any_level() {
+    let scratch = Scratch::new("math-archive");
+    for (level, checks) in [("0", true), ("0", false), ("s", false), ("z", false), ("3", false)] {
+        let code = read(&archive(&scratch, level, checks));
+        let complaints = judge(&code, &exports());
+        assert_eq!(complaints, Vec::<String>::new(), "level {level}, checks {checks}");
+    }
+}
+
+/// Builds for a target whose floats are not the hardware's, if `FREESTONE_SOFT_SYSROOT` names a
+/// sysroot with `x86_64-unknown-none` of the compiler that `RUSTC` names.
+#[test]
+fn soft_float_builds_use_no_vector_registers() {
+    let Some(sysroot) = std::env::var_os("FREESTONE_SOFT_SYSROOT") else {
+        println!("not run: FREESTONE_SOFT_SYSROOT names no sysroot");
+        return;
+    };
+    let scratch = Scratch::new("math-soft");
+    for level in ["0", "s", "z", "3"] {
+        let mut command = cargo(root());
+        command.args(["build", "--quiet", "--release", "-p", "freestone-math"]);
+        command.args(["--features", "export", "--target", "x86_64-unknown-none", "--target-dir"]);
+        command.arg(scratch.path().join(level));
+        let sysroot = sysroot.to_string_lossy();
+        command.env("RUSTFLAGS", format!("--sysroot={sysroot} -C opt-level={level}"));
+        let built = run(&mut command);
+        assert_eq!(built.status, Some(0), "{built}");
+        let path = format!("{level}/x86_64-unknown-none/release/libfreestone_math.rlib");
+        let code = read(&scratch.path().join(path));
+        assert_eq!(judge(&code, &exports()), Vec::<String>::new(), "level {level}");
+        assert!(!code.uses_vectors, "level {level}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_found() {
+    let code = |edges: &[(&str, &str)]| {
+        let mut code = Code::default();
+        for (from, to) in edges {
+            code.references.entry((*from).into()).or_default().insert((*to).into());
+        }
+        code
+    };
+    let found = |edges, what: &str| {
+        let complaints = judge(&code(edges), &["__udivti3"]);
+        assert!(complaints.iter().any(|found| found.contains(what)), "{complaints:?}");
+    };
+    found(&[("__udivti3", "__udivti3")], "comes back");
+    found(
+        &[("__udivti3", "ours"), ("ours", "__umodti3"), ("__umodti3", "__udivti3")],
+        "comes back",
+    );
+    found(
+        &[("__udivti3", "ours"), ("ours", "_ZN4core9panicking5panic17h0123456789abcdefE")],
+        "leads",
+    );
+    found(&[("__umodti3", "ours")], "not there");
+    assert_eq!(judge(&code(&[("__udivti3", "ours")]), &["__udivti3"]), Vec::<String>::new());
+}
