@@ -78,7 +78,8 @@ fn record(contenders: &[Contender], rows: &[Row]) -> String {
          as a kernel has it) a contender is: its median over this one's, all contenders taking turns \
          in one process. *Spread* is half the distance between the quartiles of `compiler_builtins`' \
          times, in percent. Up to 4 KiB a batch is 64 equal calls over and over, so sizes are \
-         predictable; a *mix* is 65,536 different ones.\n\n\
+         predictable; a *mix* is 65,536 different ones. `portable` is what other machines get, but as \
+         the compiler makes it for this one, with SSE2.\n\n\
          `cargo run --release -p freestone-benches --bin mem`\n\n",
     );
     let _ = writeln!(
@@ -125,8 +126,8 @@ fn means(contenders: &[Contender], rows: &[Row]) -> String {
 
 const LOSSES: &str = "## Losses of the default body\n\n\
     Rows where `gpr` is slower than `compiler_builtins` by more than 5 %. Known reasons: `strlen` of one \
-    byte pays for looking at a whole word at once; from 1 MiB on all wait for memory, and rows differ \
-    between runs.\n\n";
+    byte at an odd address pays for looking at a whole word; from 64 KiB on all wait for memory, and rows \
+    differ between runs by more than that.\n\n";
 
 fn losses(contenders: &[Contender], rows: &[Row]) -> String {
     let gpr = contenders.iter().position(|contender| contender.name == "gpr").unwrap_or(0);
