@@ -1,4 +1,7 @@
-//! Functions that `libm` gets wrong in places beyond rounding, put right around it.
+//! Functions that `libm` gets wrong in places beyond rounding, put right around it; and those that
+//! [`soft`](crate::soft) does faster in a build without the hardware's floats.
+
+pub use imp::{fma, fmaf, sqrt, sqrtf};
 
 /// `libm` 0.2.16 gives a number instead of NaN for most arguments below -1.
 pub fn acosh(x: f64) -> f64 {
@@ -8,4 +11,39 @@ pub fn acosh(x: f64) -> f64 {
 /// As [`acosh`].
 pub fn acoshf(x: f32) -> f32 {
     if x < 1.0 { f32::NAN } else { libm::acoshf(x) }
+}
+
+#[cfg(any(target_feature = "sse2", target_feature = "neon", target_feature = "d"))]
+mod imp {
+    pub use libm::{fma, fmaf, sqrt, sqrtf};
+}
+
+/// What `libm` has for these is also soft float, by way of the compiler's calls for each operation.
+#[cfg(not(any(target_feature = "sse2", target_feature = "neon", target_feature = "d")))]
+mod imp {
+    use crate::soft::{self, F32, F64};
+
+    fn single(x: f32) -> F32 {
+        F32::from_bits(x.to_bits())
+    }
+
+    fn double(x: f64) -> F64 {
+        F64::from_bits(x.to_bits())
+    }
+
+    pub fn sqrt(x: f64) -> f64 {
+        f64::from_bits(soft::sqrt(double(x)).to_bits())
+    }
+
+    pub fn sqrtf(x: f32) -> f32 {
+        f32::from_bits(soft::sqrt(single(x)).to_bits())
+    }
+
+    pub fn fma(x: f64, y: f64, z: f64) -> f64 {
+        f64::from_bits(soft::fma(double(x), double(y), double(z)).to_bits())
+    }
+
+    pub fn fmaf(x: f32, y: f32, z: f32) -> f32 {
+        f32::from_bits(soft::fma(single(x), single(y), single(z)).to_bits())
+    }
 }

@@ -98,8 +98,6 @@ export! { libm, borrowed;
         hypot(x: f64, y: f64) -> f64, hypotf(x: f32, y: f32) -> f32;
     "C11 7.12.7.4", "`x` to the power `y`; 1 if `x` is 1 or `y` is 0, even with a NaN.":
         pow(x: f64, y: f64) -> f64, powf(x: f32, y: f32) -> f32;
-    "C11 7.12.7.5", "Square root of `x`; NaN below 0, -0 at -0.":
-        sqrt(x: f64) -> f64, sqrtf(x: f32) -> f32;
 
     "C11 7.12.8.1", "Error function at `x`.":
         erf(x: f64) -> f64, erff(x: f32) -> f32;
@@ -148,9 +146,6 @@ export! { libm, borrowed;
     "C23 7.12.12.9", "The smaller, -0 over +0; the other one if one is NaN.":
         fminimum_num(x: f64, y: f64) -> f64, fminimum_numf(x: f32, y: f32) -> f32;
 
-    "C11 7.12.13.1", "`x` · `y` + `z`, rounded once.":
-        fma(x: f64, y: f64, z: f64) -> f64, fmaf(x: f32, y: f32, z: f32) -> f32;
-
     "POSIX `j0`", "Bessel function of the first kind, order 0, at `x`.":
         j0(x: f64) -> f64, j0f(x: f32) -> f32;
     "POSIX `j0`", "Bessel function of the first kind, order 1, at `x`.":
@@ -168,6 +163,10 @@ export! { libm, borrowed;
 export! { corrected, own;
     "C11 7.12.5.1", "Number from 0 whose hyperbolic cosine is `x`; NaN below 1.":
         acosh(x: f64) -> f64, acoshf(x: f32) -> f32;
+    "C11 7.12.7.5", "Square root of `x`; NaN below 0, -0 at -0.":
+        sqrt(x: f64) -> f64, sqrtf(x: f32) -> f32;
+    "C11 7.12.13.1", "`x` · `y` + `z`, rounded once.":
+        fma(x: f64, y: f64, z: f64) -> f64, fmaf(x: f32, y: f32, z: f32) -> f32;
 }
 
 /// Stamps out functions that return a pair in Rust, and in C one result and one through `second`.

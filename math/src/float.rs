@@ -110,10 +110,11 @@ pub trait Float: Sized + Copy + sealed::Sealed {
     fn atanh(self) -> Self;
 }
 
-/// Stamps out `impl Float for f64`: `sqrt(self) = sqrt` becomes a method that calls `libm::sqrt`.
+/// Stamps out `impl Float for f64`: `cbrt(self) = cbrt` becomes a method that calls `libm::cbrt`.
 /// What `libm` has no function for is written out here, once for both types.
 macro_rules! implement {
-    ($float:ty, fmod = $fmod:path, sincos = $sincos:path, acosh = $acosh:path:
+    ($float:ty, fmod = $fmod:path, sincos = $sincos:path, acosh = $acosh:path,
+        sqrt = $sqrt:path, fma = $fma:path:
         $($method:ident(self $(, $argument:ident)*) = $function:ident),* $(,)?) => {
         impl sealed::Sealed for $float {}
 
@@ -170,6 +171,16 @@ macro_rules! implement {
             }
 
             #[inline]
+            fn sqrt(self) -> Self {
+                $sqrt(self)
+            }
+
+            #[inline]
+            fn mul_add(self, a: Self, b: Self) -> Self {
+                $fma(self, a, b)
+            }
+
+            #[inline]
             fn acosh(self) -> Self {
                 $acosh(self)
             }
@@ -182,10 +193,11 @@ macro_rules! implement {
     };
 }
 
-implement! { f64, fmod = libm::fmod, sincos = libm::sincos, acosh = corrected::acosh:
+implement! { f64, fmod = libm::fmod, sincos = libm::sincos, acosh = corrected::acosh,
+    sqrt = corrected::sqrt, fma = corrected::fma:
     floor(self) = floor, ceil(self) = ceil, round(self) = round, trunc(self) = trunc,
-    round_ties_even(self) = roundeven, mul_add(self, a, b) = fma,
-    powf(self, n) = pow, sqrt(self) = sqrt, cbrt(self) = cbrt, hypot(self, other) = hypot,
+    round_ties_even(self) = roundeven,
+    powf(self, n) = pow, cbrt(self) = cbrt, hypot(self, other) = hypot,
     exp(self) = exp, exp2(self) = exp2, exp_m1(self) = expm1,
     ln(self) = log, log2(self) = log2, log10(self) = log10, ln_1p(self) = log1p,
     sin(self) = sin, cos(self) = cos, tan(self) = tan,
@@ -194,10 +206,11 @@ implement! { f64, fmod = libm::fmod, sincos = libm::sincos, acosh = corrected::a
     asinh(self) = asinh, atanh(self) = atanh,
 }
 
-implement! { f32, fmod = libm::fmodf, sincos = libm::sincosf, acosh = corrected::acoshf:
+implement! { f32, fmod = libm::fmodf, sincos = libm::sincosf, acosh = corrected::acoshf,
+    sqrt = corrected::sqrtf, fma = corrected::fmaf:
     floor(self) = floorf, ceil(self) = ceilf, round(self) = roundf, trunc(self) = truncf,
-    round_ties_even(self) = roundevenf, mul_add(self, a, b) = fmaf,
-    powf(self, n) = powf, sqrt(self) = sqrtf, cbrt(self) = cbrtf, hypot(self, other) = hypotf,
+    round_ties_even(self) = roundevenf,
+    powf(self, n) = powf, cbrt(self) = cbrtf, hypot(self, other) = hypotf,
     exp(self) = expf, exp2(self) = exp2f, exp_m1(self) = expm1f,
     ln(self) = logf, log2(self) = log2f, log10(self) = log10f, ln_1p(self) = log1pf,
     sin(self) = sinf, cos(self) = cosf, tan(self) = tanf,

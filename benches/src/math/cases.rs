@@ -194,9 +194,9 @@ impl How {
     }
 }
 
-/// `cases!(module: name(f64, f64) -> f64, How::Plain, "name in SoftFloat";)`
+/// `cases!(module: name(f64, f64) -> f64, Plain;)`
 macro_rules! cases {
-    ($($module:ident: $name:ident($($type:ty),*) -> $result:ty, $how:ident, $softfloat:literal;)*) => {
+    ($($module:ident: $name:ident($($type:ty),*) -> $result:ty, $how:ident;)*) => {
         /// All cases, in the order of the table.
         pub fn all() -> Vec<Box<dyn Case>> {
             vec![$({
@@ -215,7 +215,7 @@ macro_rules! cases {
                     ours: $module::export::$name,
                     rust: named($name as *const c_void),
                     gcc: rivals::gcc(stringify!($name)).map(named),
-                    softfloat: rivals::softfloat($softfloat).map(named),
+                    softfloat: rivals::softfloat(stringify!($name)).map(named),
                 }) as Box<dyn Case>
             }),*]
         }
@@ -223,91 +223,91 @@ macro_rules! cases {
 }
 
 cases! {
-    soft: __addsf3(f32, f32) -> f32, Plain, "";
-    soft: __subsf3(f32, f32) -> f32, Plain, "";
-    soft: __mulsf3(f32, f32) -> f32, Plain, "";
-    soft: __divsf3(f32, f32) -> f32, Plain, "";
-    soft: __ltsf2(f32, f32) -> isize, Plain, "";
-    soft: __unordsf2(f32, f32) -> isize, Plain, "";
-    soft: __adddf3(f64, f64) -> f64, Plain, "";
-    soft: __subdf3(f64, f64) -> f64, Plain, "";
-    soft: __muldf3(f64, f64) -> f64, Plain, "";
-    soft: __divdf3(f64, f64) -> f64, Plain, "";
-    soft: __ltdf2(f64, f64) -> isize, Plain, "";
-    soft: __unorddf2(f64, f64) -> isize, Plain, "";
-    soft: __addtf3(__m128i, __m128i) -> __m128i, Plain, "";
-    soft: __subtf3(__m128i, __m128i) -> __m128i, Plain, "";
-    soft: __multf3(__m128i, __m128i) -> __m128i, Plain, "";
-    soft: __divtf3(__m128i, __m128i) -> __m128i, Plain, "";
-    soft: __lttf2(__m128i, __m128i) -> isize, Plain, "";
-    soft: __unordtf2(__m128i, __m128i) -> isize, Plain, "";
-    soft: sqrtf128(__m128i) -> __m128i, Positive, "";
-    soft: fmaf128(__m128i, __m128i, __m128i) -> __m128i, Plain, "";
-    soft: fmodf128(__m128i, __m128i) -> __m128i, Plain, "";
-    soft: __extendsfdf2(f32) -> f64, Plain, "";
-    soft: __truncdfsf2(f64) -> f32, Plain, "";
-    soft: __extenddftf2(f64) -> __m128i, Plain, "";
-    soft: __trunctfdf2(__m128i) -> f64, Plain, "";
-    soft: __floatsisf(i32) -> f32, Plain, "";
-    soft: __floatunsisf(u32) -> f32, Plain, "";
-    soft: __fixsfsi(f32) -> i32, Positive, "";
-    soft: __fixunssfsi(f32) -> u32, Positive, "";
-    soft: __floatsidf(i32) -> f64, Plain, "";
-    soft: __floatunsidf(u32) -> f64, Plain, "";
-    soft: __fixdfsi(f64) -> i32, Positive, "";
-    soft: __fixunsdfsi(f64) -> u32, Positive, "";
-    soft: __floatsitf(i32) -> __m128i, Plain, "";
-    soft: __floatunsitf(u32) -> __m128i, Plain, "";
-    soft: __fixtfsi(__m128i) -> i32, Positive, "";
-    soft: __fixunstfsi(__m128i) -> u32, Positive, "";
-    soft: __floatdisf(i64) -> f32, Plain, "";
-    soft: __floatundisf(u64) -> f32, Plain, "";
-    soft: __fixsfdi(f32) -> i64, Integral, "";
-    soft: __fixunssfdi(f32) -> u64, Integral, "";
-    soft: __floatdidf(i64) -> f64, Plain, "";
-    soft: __floatundidf(u64) -> f64, Plain, "";
-    soft: __fixdfdi(f64) -> i64, Integral, "";
-    soft: __fixunsdfdi(f64) -> u64, Integral, "";
-    soft: __floatditf(i64) -> __m128i, Plain, "";
-    soft: __floatunditf(u64) -> __m128i, Plain, "";
-    soft: __fixtfdi(__m128i) -> i64, Integral, "";
-    soft: __fixunstfdi(__m128i) -> u64, Integral, "";
-    soft: __floattisf(i128) -> f32, Plain, "";
-    soft: __floatuntisf(u128) -> f32, Plain, "";
-    soft: __fixsfti(f32) -> i128, Integral, "";
-    soft: __fixunssfti(f32) -> u128, Integral, "";
-    soft: __floattidf(i128) -> f64, Plain, "";
-    soft: __floatuntidf(u128) -> f64, Plain, "";
-    soft: __fixdfti(f64) -> i128, Integral, "";
-    soft: __fixunsdfti(f64) -> u128, Integral, "";
-    soft: __floattitf(i128) -> __m128i, Plain, "";
-    soft: __floatuntitf(u128) -> __m128i, Plain, "";
-    soft: __fixtfti(__m128i) -> i128, Integral, "";
-    soft: __fixunstfti(__m128i) -> u128, Integral, "";
-    int: __udivti3(u128, u128) -> u128, Plain, "";
-    int: __udivti3(u128, u128) -> u128, Long, "";
-    int: __udivti3(u128, u128) -> u128, Short, "";
-    int: __udivti3(u128, u128) -> u128, LongByShort, "";
-    int: __umodti3(u128, u128) -> u128, Plain, "";
-    int: __umodti3(u128, u128) -> u128, Long, "";
-    int: __umodti3(u128, u128) -> u128, Short, "";
-    int: __umodti3(u128, u128) -> u128, LongByShort, "";
-    int: __divti3(i128, i128) -> i128, Plain, "";
-    int: __divti3(i128, i128) -> i128, Long, "";
-    int: __divti3(i128, i128) -> i128, Short, "";
-    int: __divti3(i128, i128) -> i128, LongByShort, "";
-    int: __modti3(i128, i128) -> i128, Plain, "";
-    int: __modti3(i128, i128) -> i128, Long, "";
-    int: __modti3(i128, i128) -> i128, Short, "";
-    int: __modti3(i128, i128) -> i128, LongByShort, "";
-    int: __multi3(u128, u128) -> u128, Plain, "";
-    int: __ashlti3(u128, u32) -> u128, Plain, "";
-    int: __lshrti3(u128, u32) -> u128, Plain, "";
-    int: __ashrti3(i128, u32) -> i128, Plain, "";
-    int: __clzti2(u128) -> i32, Plain, "";
-    int: __ctzti2(u128) -> i32, Plain, "";
-    int: __popcountti2(u128) -> i32, Plain, "";
-    int: __popcountdi2(u64) -> i32, Plain, "";
-    int: __parityti2(u128) -> i32, Plain, "";
-    int: __bswapti2(u128) -> u128, Plain, "";
+    soft: __addsf3(f32, f32) -> f32, Plain;
+    soft: __subsf3(f32, f32) -> f32, Plain;
+    soft: __mulsf3(f32, f32) -> f32, Plain;
+    soft: __divsf3(f32, f32) -> f32, Plain;
+    soft: __ltsf2(f32, f32) -> isize, Plain;
+    soft: __unordsf2(f32, f32) -> isize, Plain;
+    soft: __adddf3(f64, f64) -> f64, Plain;
+    soft: __subdf3(f64, f64) -> f64, Plain;
+    soft: __muldf3(f64, f64) -> f64, Plain;
+    soft: __divdf3(f64, f64) -> f64, Plain;
+    soft: __ltdf2(f64, f64) -> isize, Plain;
+    soft: __unorddf2(f64, f64) -> isize, Plain;
+    soft: __addtf3(__m128i, __m128i) -> __m128i, Plain;
+    soft: __subtf3(__m128i, __m128i) -> __m128i, Plain;
+    soft: __multf3(__m128i, __m128i) -> __m128i, Plain;
+    soft: __divtf3(__m128i, __m128i) -> __m128i, Plain;
+    soft: __lttf2(__m128i, __m128i) -> isize, Plain;
+    soft: __unordtf2(__m128i, __m128i) -> isize, Plain;
+    soft: sqrtf128(__m128i) -> __m128i, Positive;
+    soft: fmaf128(__m128i, __m128i, __m128i) -> __m128i, Plain;
+    soft: fmodf128(__m128i, __m128i) -> __m128i, Plain;
+    soft: __extendsfdf2(f32) -> f64, Plain;
+    soft: __truncdfsf2(f64) -> f32, Plain;
+    soft: __extenddftf2(f64) -> __m128i, Plain;
+    soft: __trunctfdf2(__m128i) -> f64, Plain;
+    soft: __floatsisf(i32) -> f32, Plain;
+    soft: __floatunsisf(u32) -> f32, Plain;
+    soft: __fixsfsi(f32) -> i32, Positive;
+    soft: __fixunssfsi(f32) -> u32, Positive;
+    soft: __floatsidf(i32) -> f64, Plain;
+    soft: __floatunsidf(u32) -> f64, Plain;
+    soft: __fixdfsi(f64) -> i32, Positive;
+    soft: __fixunsdfsi(f64) -> u32, Positive;
+    soft: __floatsitf(i32) -> __m128i, Plain;
+    soft: __floatunsitf(u32) -> __m128i, Plain;
+    soft: __fixtfsi(__m128i) -> i32, Positive;
+    soft: __fixunstfsi(__m128i) -> u32, Positive;
+    soft: __floatdisf(i64) -> f32, Plain;
+    soft: __floatundisf(u64) -> f32, Plain;
+    soft: __fixsfdi(f32) -> i64, Integral;
+    soft: __fixunssfdi(f32) -> u64, Integral;
+    soft: __floatdidf(i64) -> f64, Plain;
+    soft: __floatundidf(u64) -> f64, Plain;
+    soft: __fixdfdi(f64) -> i64, Integral;
+    soft: __fixunsdfdi(f64) -> u64, Integral;
+    soft: __floatditf(i64) -> __m128i, Plain;
+    soft: __floatunditf(u64) -> __m128i, Plain;
+    soft: __fixtfdi(__m128i) -> i64, Integral;
+    soft: __fixunstfdi(__m128i) -> u64, Integral;
+    soft: __floattisf(i128) -> f32, Plain;
+    soft: __floatuntisf(u128) -> f32, Plain;
+    soft: __fixsfti(f32) -> i128, Integral;
+    soft: __fixunssfti(f32) -> u128, Integral;
+    soft: __floattidf(i128) -> f64, Plain;
+    soft: __floatuntidf(u128) -> f64, Plain;
+    soft: __fixdfti(f64) -> i128, Integral;
+    soft: __fixunsdfti(f64) -> u128, Integral;
+    soft: __floattitf(i128) -> __m128i, Plain;
+    soft: __floatuntitf(u128) -> __m128i, Plain;
+    soft: __fixtfti(__m128i) -> i128, Integral;
+    soft: __fixunstfti(__m128i) -> u128, Integral;
+    int: __udivti3(u128, u128) -> u128, Plain;
+    int: __udivti3(u128, u128) -> u128, Long;
+    int: __udivti3(u128, u128) -> u128, Short;
+    int: __udivti3(u128, u128) -> u128, LongByShort;
+    int: __umodti3(u128, u128) -> u128, Plain;
+    int: __umodti3(u128, u128) -> u128, Long;
+    int: __umodti3(u128, u128) -> u128, Short;
+    int: __umodti3(u128, u128) -> u128, LongByShort;
+    int: __divti3(i128, i128) -> i128, Plain;
+    int: __divti3(i128, i128) -> i128, Long;
+    int: __divti3(i128, i128) -> i128, Short;
+    int: __divti3(i128, i128) -> i128, LongByShort;
+    int: __modti3(i128, i128) -> i128, Plain;
+    int: __modti3(i128, i128) -> i128, Long;
+    int: __modti3(i128, i128) -> i128, Short;
+    int: __modti3(i128, i128) -> i128, LongByShort;
+    int: __multi3(u128, u128) -> u128, Plain;
+    int: __ashlti3(u128, u32) -> u128, Plain;
+    int: __lshrti3(u128, u32) -> u128, Plain;
+    int: __ashrti3(i128, u32) -> i128, Plain;
+    int: __clzti2(u128) -> i32, Plain;
+    int: __ctzti2(u128) -> i32, Plain;
+    int: __popcountti2(u128) -> i32, Plain;
+    int: __popcountdi2(u64) -> i32, Plain;
+    int: __parityti2(u128) -> i32, Plain;
+    int: __bswapti2(u128) -> u128, Plain;
 }

@@ -78,6 +78,7 @@ by_halves!(wide_32_by_halves, u64, u32, u16, mul_u32);
 /// Makes a product out of additions.
 macro_rules! by_additions {
     ($name:ident, $word:ident) => {
+        #[doc = concat!("The lower half of the product of two `", stringify!($word), "`.")]
         #[allow(dead_code)] // as above
         #[inline]
         pub fn $name(mut a: $word, mut b: $word) -> $word {
