@@ -33,6 +33,8 @@ mod shims;
 pub mod soft;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod toolchain_tests;
 mod word;
 
 pub use float::Float;

@@ -92,3 +92,60 @@ fn long_every_f32_has_the_machines_square_root() {
         assert_eq!(sqrt(F32::from_bits(bits)).to_bits(), second_sqrtss(0, bits), "{bits:#x}");
     }
 }
+
+/// The sum, product and quotient of every pair, where `F32`'s are rounded a second time: it has more
+/// than twice the precision, so that this is as good as once.
+#[test]
+fn long_pairs_of_f16_have_the_machines_sums_products_and_quotients() {
+    if !is_x86_feature_detected!("f16c") {
+        return;
+    }
+    // Every pair with FREESTONE_LONG=1; else every 509th first operand.
+    let step = if rounds(1) == 1 { 509 } else { 1 };
+    let wide = |bits: u16| half::extend(bits).expect("it has F16C");
+    for a in (0..=u16::MAX).step_by(step) {
+        let x = wide(a);
+        for b in 0..=u16::MAX {
+            let (p, q, y) = (F16::from_bits(a), F16::from_bits(b), wide(b));
+            for (got, want) in
+                [(add(p, q), addss(x, y)), (mul(p, q), mulss(x, y)), (div(p, q), divss(x, y))]
+            {
+                assert_eq!(Some(got.to_bits()), half::truncate(want), "{a:#x} {b:#x}");
+            }
+        }
+    }
+}
+
+/// libgcc has its own idea of NaNs, so those are left out.
+#[test]
+fn f128_arithmetic_is_libgccs() {
+    use std::arch::x86_64::__m128i;
+    // SAFETY: both names end in zero; the library is a C runtime's and stays open.
+    let named = |name: &std::ffi::CStr| unsafe {
+        let library = libc::dlopen(c"libgcc_s.so.1".as_ptr(), libc::RTLD_NOW);
+        libc::dlsym(library, name.as_ptr())
+    };
+    type Ours = fn(F128, F128) -> F128;
+    let operations: [(_, Ours); 4] =
+        [(c"__addtf3", add), (c"__subtf3", sub), (c"__multf3", mul), (c"__divtf3", div)];
+    let mut random = Random(13);
+    for (name, ours) in operations {
+        let theirs = named(name);
+        assert!(!theirs.is_null(), "libgcc_s has no {name:?}");
+        #[allow(improper_ctypes_definitions)] // how C passes a float of 128 bits
+        type Theirs = extern "C" fn(__m128i, __m128i) -> __m128i;
+        // SAFETY: that is the signature of the four.
+        let theirs = unsafe { std::mem::transmute::<*mut libc::c_void, Theirs>(theirs) };
+        for _ in 0..rounds(40_000) {
+            let (a, b) = (shaped::<F128>(&mut random), shaped::<F128>(&mut random));
+            let got = ours(F128::from_bits(a), F128::from_bits(b));
+            // SAFETY: both are 16 bytes in which every pattern is a value.
+            let vector = |bits| unsafe { std::mem::transmute::<u128, __m128i>(bits) };
+            // SAFETY: as above.
+            let want =
+                unsafe { std::mem::transmute::<__m128i, u128>(theirs(vector(a), vector(b))) };
+            let nan = format::is_nan::<F128>(want) && format::is_nan::<F128>(got.to_bits());
+            assert!(nan || got.to_bits() == want, "{name:?} {a:#x} {b:#x}: {:#x}", got.to_bits());
+        }
+    }
+}
