@@ -10,7 +10,7 @@ use std::mem::transmute;
 
 use freestone_math::{int, soft};
 
-use crate::measure::{Random, measure, quartiles};
+use crate::measure::{Contender, Random, measure, quartiles};
 use crate::rivals;
 
 /// Something that can be run and gives a row of the table.
@@ -145,7 +145,7 @@ macro_rules! callable {
                 }
                 let contenders = [Some(self.ours), Some(self.rust), self.gcc, self.softfloat];
                 let present: Vec<_> = contenders.into_iter().flatten().collect();
-                let runs: Vec<Box<dyn Fn(&[($($type,)*)]) + '_>> = present
+                let runs: Vec<Contender<'_, ($($type,)*)>> = present
                     .into_iter()
                     .map(|function| {
                         Box::new(move |arguments: &[($($type,)*)]| {
@@ -153,7 +153,7 @@ macro_rules! callable {
                             for &($($argument,)*) in arguments {
                                 black_box(function($($argument),*));
                             }
-                        }) as Box<dyn Fn(&[($($type,)*)]) + '_>
+                        }) as Contender<'_, ($($type,)*)>
                     })
                     .collect();
                 let times = measure(&runs, pick);

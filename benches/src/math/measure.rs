@@ -27,9 +27,12 @@ pub struct Times {
     pub ratios: Vec<Vec<f64>>,
 }
 
+/// Calls its function with each of the arguments.
+pub type Contender<'a, T> = Box<dyn Fn(&[T]) + 'a>;
+
 /// Runs each of `contenders` over the same arguments, in turns.
 pub fn measure<T>(
-    contenders: &[Box<dyn Fn(&[T]) + '_>],
+    contenders: &[Contender<'_, T>],
     mut pick: impl FnMut(&mut Random) -> T,
 ) -> Times {
     let mut times = vec![Vec::with_capacity(ROUNDS); contenders.len()];

@@ -7,22 +7,33 @@
 /// Number of ones.
 #[inline]
 pub fn ones(n: u64) -> u32 {
-    const PAIRS: u64 = u64::MAX / 3;
-    const NIBBLES: u64 = u64::MAX / 5;
-    const BYTES: u64 = u64::MAX / 17;
-    const WORDS: u64 = u64::MAX / 257;
-    let n = n.wrapping_sub(n >> 1 & PAIRS);
-    let n = (n & NIBBLES).wrapping_add(n >> 2 & NIBBLES);
-    let n = (n & BYTES).wrapping_add(n >> 4 & BYTES);
-    let n = (n & WORDS).wrapping_add(n >> 8 & WORDS);
-    let n = n.wrapping_add(n >> 32);
-    (n.wrapping_add(n >> 16) & 0xff) as u32
+    sum_of_nibbles(ones_of_nibbles(n))
 }
 
 /// As [`ones`], for two words.
 #[inline]
 pub fn ones_u128(n: u128) -> u32 {
-    ones((n >> 64) as u64).wrapping_add(ones(n as u64))
+    sum_of_nibbles(ones_of_nibbles((n >> 64) as u64).wrapping_add(ones_of_nibbles(n as u64)))
+}
+
+/// Each four bits' number of ones, in place.
+#[inline(always)]
+fn ones_of_nibbles(n: u64) -> u64 {
+    const PAIRS: u64 = u64::MAX / 3;
+    const NIBBLES: u64 = u64::MAX / 5;
+    let n = n.wrapping_sub(n >> 1 & PAIRS);
+    (n & NIBBLES).wrapping_add(n >> 2 & NIBBLES)
+}
+
+/// The sum of sixteen numbers of four bits.
+#[inline(always)]
+fn sum_of_nibbles(n: u64) -> u32 {
+    const BYTES: u64 = u64::MAX / 17;
+    // From here on no sum leaves its byte: 128 at most.
+    let n = (n & BYTES).wrapping_add(n >> 4 & BYTES);
+    let n = n.wrapping_add(n >> 8);
+    let n = n.wrapping_add(n >> 16);
+    (n.wrapping_add(n >> 32) & 0xff) as u32
 }
 
 /// 1 for an odd number of ones, else 0.

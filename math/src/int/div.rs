@@ -26,16 +26,16 @@ use crate::word::{Word, hidden};
 macro_rules! double_word {
     ($div_rem:ident, $double:ident, $word:ident, $step:path, $single:path) => {
         #[doc = concat!("Quotient and remainder of two `", stringify!($double), "`.")]
-        #[inline]
+        #[inline(always)] // a call in the signed one is a tenth of its time
         pub fn $div_rem(n: $double, d: $double) -> ($double, $double) {
             const BITS: u32 = $word::BITS;
             let (n1, n0) = ((n >> BITS) as $word, n as $word);
             let (d1, d0) = ((d >> BITS) as $word, d as $word);
+            if n1 | d1 == 0 {
+                let (q, r) = $single(n0, d0);
+                return (q as $double, r as $double);
+            }
             if d1 == 0 {
-                if n1 == 0 {
-                    let (q, r) = $single(n0, d0);
-                    return (q as $double, r as $double);
-                }
                 let (q1, r1) = $single(n1, d0);
                 let (q0, r) = $step(r1, n0, d0);
                 return ((q1 as $double) << BITS | q0 as $double, r as $double);
@@ -65,7 +65,7 @@ macro_rules! signed {
         ///
         /// The quotient is rounded towards zero, and the remainder has the dividend's sign. The one
         /// quotient that does not fit, of the least number by -1, wraps around to the least number.
-        #[inline]
+        #[inline(always)] // as above
         pub fn $signed(n: $int, d: $int) -> ($int, $int) {
             let (q, r) = $div_rem(n.unsigned_abs(), d.unsigned_abs());
             let negative = |x: $double, signs: $int| {

@@ -2,7 +2,7 @@
 
 use super::format::{Format, Parts, biased, is_nan};
 use super::round::{round, round_off, sticky_right};
-use crate::word::Word;
+use crate::word::{Word, hidden};
 
 /// To a wider format: exact, and a NaN becomes a quiet one with the same payload at its top.
 #[inline]
@@ -176,18 +176,21 @@ fn least(a: u32, b: u32) -> u32 {
 /// What is before the point of a number from 1 on that fits in a word.
 #[inline(always)]
 fn integer_part<F: Format, W: Word>(word: F::Word, exponent: u32) -> W {
-    let significand = (word & F::fraction() | F::unit()).left(F::EXTRA);
-    // Most integers are short, and need only the first 64 bits.
-    let first = if F::Word::BITS < u64::BITS {
-        significand.cast::<u64>().left(u64::BITS.wrapping_sub(F::Word::BITS))
+    let significand = word & F::fraction() | F::unit();
+    // Most integers are short, and need only the first 64 bits, or what the upper word has of them.
+    let first = if F::FRACTION < u64::BITS {
+        significand.cast::<u64>().left(u64::BITS.wrapping_sub(F::FRACTION).wrapping_sub(1))
     } else {
-        significand.right(F::Word::BITS.wrapping_sub(u64::BITS)).cast::<u64>()
+        let upper = significand.right(F::Word::BITS.wrapping_sub(u64::BITS)).cast::<u64>();
+        let lower = significand.cast::<u64>().right(hidden(u64::BITS.wrapping_sub(F::EXTRA)));
+        upper.left(F::EXTRA) | if W::BITS > u32::BITS { lower } else { 0 }
     };
     if exponent < u64::BITS {
         return first.right(exponent ^ 63).cast();
     }
-    if F::Word::BITS > u64::BITS {
-        return significand.right(F::Word::BITS.wrapping_sub(1).wrapping_sub(exponent)).cast();
+    if F::FRACTION >= u64::BITS {
+        let top = F::Word::BITS.wrapping_sub(1).wrapping_sub(exponent);
+        return significand.left(F::EXTRA).right(top).cast();
     }
     first.cast::<W>().left(exponent.wrapping_sub(63))
 }
