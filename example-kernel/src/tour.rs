@@ -9,7 +9,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::FixedState;
 use freestone::math::Float as _;
+use freestone::memory::Kind;
+use freestone::platform::x86_64;
 use freestone::traps::{self, Frame, Outcome};
+use freestone::xen::{E820Entry, E820Kind, Xen};
 use freestone::{BootInfo, println, time};
 use hashbrown::HashMap;
 
@@ -45,6 +48,9 @@ fn ensure(condition: bool, otherwise: Finding) -> Result<(), Finding> {
 fn boot(boot: &'static BootInfo) -> Result<(), Finding> {
     println!("protocol      {}", boot.protocol());
     println!("hypervisor    {}", boot.hypervisor());
+    if let Some(xen) = x86_64::xen() {
+        about_xen(xen)?;
+    }
     for console in freestone::rt::console::consoles() {
         println!("console       {}", console.name());
     }
@@ -64,6 +70,17 @@ fn boot(boot: &'static BootInfo) -> Result<(), Finding> {
     ensure(boot.boot_ticks() > 0, "the cycle counter stands still")
 }
 
+/// Which Xen, and what it offers.
+fn about_xen(xen: Xen) -> Result<(), Finding> {
+    let version = xen.version().map_err(|_| "Xen does not tell its version")?;
+    let extra = xen.extra_version().map_err(|_| "Xen does not tell its extra version")?;
+    let features = xen.features().map_err(|_| "Xen does not tell its features")?;
+    let names: Vec<&str> = features.iter_names().map(|(name, _)| name).collect();
+    println!("Xen version   {version}{extra}");
+    println!("Xen features  {}", names.join(", "));
+    Ok(())
+}
+
 /// What RAM there is, and what of it the boot left over.
 fn memory(boot: &'static BootInfo) -> Result<(), Finding> {
     let map = boot.memory();
@@ -75,7 +92,30 @@ fn memory(boot: &'static BootInfo) -> Result<(), Finding> {
     let free: u64 = map.free().map(|range| range.end - range.start).sum();
     println!("{} KiB of {} KiB RAM were free at boot", free >> 10, map.usable_bytes() >> 10);
     let apart = map.free().all(|range| range.end <= image.start || image.end <= range.start);
-    ensure(apart, "free memory overlaps the kernel")
+    ensure(apart, "free memory overlaps the kernel")?;
+    match x86_64::xen() {
+        Some(xen) => same_as_xen_says(xen, boot),
+        None => Ok(()),
+    }
+}
+
+/// Asks Xen for the map again, and compares: whatever way it took, it is the same memory.
+fn same_as_xen_says(xen: Xen, boot: &'static BootInfo) -> Result<(), Finding> {
+    let mut entries = [E820Entry::EMPTY; 128];
+    let count = xen.memory_map(&mut entries).map_err(|_| "Xen has no memory map for us")?;
+    let ram = |entry: &&E820Entry| entry.kind() == E820Kind::Ram;
+    let told: u64 = entries[..count].iter().filter(ram).map(E820Entry::len_bytes).sum();
+    let known = boot.memory().usable_bytes();
+    println!("{count} entries in Xen's own map, {} KiB of RAM", told >> 10);
+    ensure(told == known, "Xen has another amount of RAM")?;
+    let known = |entry: &E820Entry| {
+        let (start, end) = (entry.base(), entry.base() + entry.len_bytes());
+        boot.memory()
+            .regions()
+            .iter()
+            .any(|region| region.kind == Kind::Usable && region.start <= start && end <= region.end)
+    };
+    ensure(entries[..count].iter().filter(ram).all(known), "Xen has RAM that we do not know")
 }
 
 /// Allocation, growth, and being told no.
@@ -190,6 +230,11 @@ fn clock(_boot: &'static BootInfo) -> Result<(), Finding> {
     println!("cycle counter at {} kHz, {}", rate.hertz / 1000, rate.source);
     let mut latest = time::now();
     println!("{latest:?} since the first instruction");
+    if let Some(wall) = time::wall() {
+        println!("{} s since 1970 began, which is in {}", wall.as_secs(), year(wall.as_secs()));
+        // Written in 2026. A hypervisor may be wrong about the time, but not by a lifetime.
+        ensure((2026..2100).contains(&year(wall.as_secs())), "the time of day is of another age")?;
+    }
     for _ in 0..1000 {
         let now = time::now();
         ensure(now >= latest, "time went back")?;
@@ -197,6 +242,11 @@ fn clock(_boot: &'static BootInfo) -> Result<(), Finding> {
     }
     println!("1000 readings later: {latest:?}");
     ensure(!latest.is_zero(), "time stands still")
+}
+
+/// The year of a time of day, by the mean length of one: a day off at either end, for the eye only.
+fn year(seconds_since_1970: u64) -> u64 {
+    1970 + seconds_since_1970 / 31_556_952
 }
 
 /// An exception, caught, looked at and survived.

@@ -1,9 +1,10 @@
-//! Monotonic time since boot.
+//! Monotonic time since boot, and the time of day where somebody tells it.
 //!
-//! The clock is the cycle counter times a factor. The counter's frequency is asked of the hypervisor or
-//! the processor where they tell it; otherwise it is measured once, against a timer of known rate, for
-//! at most a millisecond, and only when somebody first asks for the time: a kernel that never does
-//! never waits.
+//! The clock is the cycle counter times a factor. Xen tells both the factor and when to change it, in a
+//! page that it shares. Elsewhere the counter's frequency is asked of the hypervisor or the processor,
+//! if they tell it; otherwise it is measured once, against a timer of known rate, for at most a
+//! millisecond. All of that happens when somebody first asks for the time: a kernel that never does never
+//! waits, and has none of it in its image.
 
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,8 @@ use crate::arch::clock;
 /// How the cycle counter's frequency became known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
+    /// Xen's shared clock, which also corrects it as time goes on.
+    XenClock,
     /// The hypervisor told it.
     Hypervisor,
     /// The processor told it (CPUID 0x15).
@@ -27,6 +30,7 @@ pub enum Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Source::XenClock => "by Xen's shared clock",
             Source::Hypervisor => "told by the hypervisor",
             Source::Processor => "told by the processor",
             Source::Measured => "measured against the PIT",
@@ -47,11 +51,18 @@ pub struct Rate {
 /// Time since the image's first instruction. Never goes back.
 pub fn now() -> Duration {
     static LATEST: AtomicU64 = AtomicU64::new(0);
-    let ticks = clock::ticks_since_boot();
-    let nanoseconds = to_nanoseconds(ticks, clock::rate().hertz);
+    let nanoseconds = clock::nanoseconds_since_boot();
     // A guest may move between processors whose counters differ by a little.
     let latest = LATEST.fetch_max(nanoseconds, Ordering::Relaxed);
     Duration::from_nanos(nanoseconds.max(latest))
+}
+
+/// The time of day: since 1970 began, UTC without leap seconds. So far only Xen tells it.
+///
+/// It is what the hypervisor believes, may be set to another time while the kernel runs, and so may go
+/// back: use [`now`] to measure.
+pub fn wall() -> Option<Duration> {
+    clock::wall()
 }
 
 /// The clock's rate. The first call may take up to a millisecond to find out.
@@ -60,7 +71,7 @@ pub fn rate() -> Rate {
 }
 
 /// Whole nanoseconds in `ticks`, exact, saturating after 584 years.
-fn to_nanoseconds(ticks: u64, hertz: u64) -> u64 {
+pub(crate) fn to_nanoseconds(ticks: u64, hertz: u64) -> u64 {
     const NANOSECONDS: u64 = 1_000_000_000;
     let hertz = hertz.max(1);
     // Split, so that no 128-bit division is needed: the remainder is below 2^33 for any real clock.

@@ -21,11 +21,13 @@ impl Xen {
     /// - Since: before PVH.
     /// - Blocks: no, but on a slow serial line Xen takes as long as that needs.
     /// - Source: `public/xen.h`, `HYPERVISOR_console_io`, `CONSOLEIO_write`.
+    #[inline]
     pub fn console_write(self, text: &[u8]) -> Result<(), Error> {
         write(&self.gate, text, MOST_BYTES)
     }
 }
 
+#[inline]
 pub(crate) fn write(via: &impl Hypercall, text: &[u8], most_bytes: usize) -> Result<(), Error> {
     for piece in text.chunks(most_bytes) {
         let args = [WRITE, piece.len() as u64, address(piece), 0, 0];

@@ -27,6 +27,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod clock;
 mod console;
 mod error;
 mod hypercall;
@@ -49,6 +50,7 @@ use x86_64 as machine;
 #[cfg(test)]
 mod tests;
 
+pub use clock::{ClockError, CpuTime, Page, SharedInfo};
 pub use error::Error;
 pub use memory::{E820Entry, E820Kind};
 pub use sched::{Reason, Resumed};

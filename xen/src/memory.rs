@@ -84,11 +84,13 @@ impl Xen {
     /// - Since: before PVH. [`Error::ENOSYS`] if nobody has given this guest a map.
     /// - Blocks: no.
     /// - Source: `public/memory.h`, `XENMEM_memory_map`.
+    #[inline]
     pub fn memory_map(self, entries: &mut [E820Entry]) -> Result<usize, Error> {
         memory_map(&self.gate, entries)
     }
 }
 
+#[inline]
 pub(crate) fn memory_map(via: &impl Hypercall, entries: &mut [E820Entry]) -> Result<usize, Error> {
     if entries.is_empty() {
         return Ok(0); // an empty slice has no address, and Xen may take it for a question

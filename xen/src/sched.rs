@@ -56,6 +56,7 @@ impl Xen {
     /// - Since: Xen 3.0.2.
     /// - Blocks: for ever, or until the guest is resumed.
     /// - Source: `public/sched.h`, `SCHEDOP_shutdown`.
+    #[inline]
     pub fn shutdown(self, reason: Reason) -> Result<Resumed, Error> {
         shutdown(&self.gate, reason)
     }
@@ -70,6 +71,7 @@ impl Xen {
     }
 }
 
+#[inline]
 pub(crate) fn shutdown(via: &impl Hypercall, reason: Reason) -> Result<Resumed, Error> {
     let arg = Shutdown { reason: reason as u32 };
     let args = [SHUTDOWN, address(&raw const arg), 0, 0, 0];

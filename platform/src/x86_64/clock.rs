@@ -1,14 +1,16 @@
 //! The time-stamp counter as a clock: where its frequency comes from.
 //!
-//! Asked in this order, since each later one is less sure: the hypervisor's CPUID leaf (Xen's time
-//! leaf; 0x4000_0010, which VMware defined and KVM and others took over), the processor's leaf 0x15
-//! (Intel SDM volume 2, CPUID; volume 3, 19.7.3), a measurement against the PIT (Intel 8254 data
-//! sheet), and an assumption that says it is one.
+//! Asked in this order, since each later one is less sure: Xen's shared clock; the hypervisor's CPUID
+//! leaf (Xen's time leaf; 0x4000_0010, which VMware defined and KVM and others took over); the
+//! processor's leaf 0x15 (Intel SDM volume 2, CPUID; volume 3, 19.7.3); a measurement against the PIT
+//! (Intel 8254 data sheet); and an assumption that says it is one.
 
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::time::Duration;
 
 use super::cpu::{self, cpuid, inb, outb};
-use crate::time::{Rate, Source};
+use super::xen_clock;
+use crate::time::{Rate, Source, to_nanoseconds};
 
 static BOOT_TICKS: AtomicU64 = AtomicU64::new(0);
 
@@ -20,6 +22,19 @@ pub(super) fn start(entry_ticks: u64) {
 /// Ticks since the image's first instruction.
 pub fn ticks_since_boot() -> u64 {
     cpu::ticks().saturating_sub(BOOT_TICKS.load(Ordering::Relaxed))
+}
+
+/// Nanoseconds since the image's first instruction, by the best clock there is.
+pub fn nanoseconds_since_boot() -> u64 {
+    match xen_clock::nanoseconds_since_boot() {
+        Some(nanoseconds) => nanoseconds,
+        None => to_nanoseconds(ticks_since_boot(), rate().hertz),
+    }
+}
+
+/// The time of day, if Xen tells it. The PC's battery-backed clock is not read so far.
+pub fn wall() -> Option<Duration> {
+    xen_clock::wall()
 }
 
 /// 0 until the rate is known.
@@ -40,8 +55,13 @@ pub fn rate() -> Rate {
         HERTZ.store(rate.hertz, Ordering::Release);
         return rate;
     }
-    const SOURCES: [Source; 4] =
-        [Source::Hypervisor, Source::Processor, Source::Measured, Source::Assumed];
+    const SOURCES: [Source; 5] = [
+        Source::XenClock,
+        Source::Hypervisor,
+        Source::Processor,
+        Source::Measured,
+        Source::Assumed,
+    ];
     let source = SOURCES.into_iter().find(|&s| s as u8 == SOURCE.load(Ordering::Relaxed));
     Rate { hertz, source: source.unwrap_or(Source::Assumed) }
 }
@@ -50,7 +70,8 @@ const ASSUMED_HERTZ: u64 = 1_000_000_000;
 
 fn find_rate() -> Rate {
     let told = |hertz: Option<u64>, source| hertz.map(|hertz| Rate { hertz, source });
-    told(hypervisor_hertz(), Source::Hypervisor)
+    told(xen_clock::hertz(), Source::XenClock)
+        .or_else(|| told(hypervisor_hertz(), Source::Hypervisor))
         .or_else(|| told(processor_hertz(), Source::Processor))
         .or_else(|| told(measured_hertz(), Source::Measured))
         .unwrap_or(Rate { hertz: ASSUMED_HERTZ, source: Source::Assumed })

@@ -15,6 +15,7 @@ pub mod pvh;
 mod report;
 pub mod stacks;
 pub mod traps;
+mod xen_clock;
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;

@@ -20,6 +20,8 @@ pub fn end(verdict: Exit) -> ! {
             Exit::Success => Reason::PowerOff,
             Exit::Failure | Exit::Crash => Reason::Crash,
         };
+        // Refused to most unprivileged guests by release builds of Xen; the reason is left to them.
+        let _ = xen.console_write(verdict.last_line());
         // Comes back only if Xen refuses; then the ways below are tried.
         let _ = xen.shutdown(reason);
     }

@@ -1,0 +1,84 @@
+//! Xen's shared clock: mapped when the time is first asked for, read ever after.
+//!
+//! Only the boot processor's clock is read: it is the only one that runs so far.
+
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::time::Duration;
+
+use freestone_xen::{CpuTime, Page, SharedInfo};
+
+use super::{Once, clock};
+
+const BOOT_CPU: usize = 0;
+
+/// Where Xen's page appears. The kernel is mapped at its physical addresses, so its frame is known.
+static PAGE: Page = Page::new();
+
+static SHARED: Once<Option<SharedInfo>> = Once(core::cell::UnsafeCell::new(None));
+
+/// System time at the image's first instruction, in nanoseconds.
+static START: AtomicU64 = AtomicU64::new(0);
+
+/// What is known about `SHARED`; each is followed by the next one or, at the end, by none.
+static STATE: AtomicU8 = AtomicU8::new(UNTRIED);
+const UNTRIED: u8 = 0;
+/// Somebody is about to know. Who comes in between (an interrupt handler) does without.
+const TRYING: u8 = 1;
+const ABSENT: u8 = 2;
+const READY: u8 = 3;
+
+/// Nanoseconds since the image's first instruction, if Xen has a clock for us.
+pub(super) fn nanoseconds_since_boot() -> Option<u64> {
+    let (nanoseconds, _) = read(shared()?)?;
+    Some(nanoseconds.saturating_sub(START.load(Ordering::Relaxed)))
+}
+
+/// Ticks of the cycle counter per second, as the clock has it now.
+pub(super) fn hertz() -> Option<u64> {
+    read(shared()?).map(|(_, time)| time.hertz()).filter(|&hertz| hertz != 0)
+}
+
+/// The time of day.
+pub(super) fn wall() -> Option<Duration> {
+    let shared = shared()?;
+    let at_start_of_xen = shared.wall_clock().ok()?;
+    let (since, _) = read(shared)?;
+    Some(at_start_of_xen + Duration::from_nanos(since))
+}
+
+fn read(shared: SharedInfo) -> Option<(u64, CpuTime)> {
+    shared.system_time(BOOT_CPU).ok()
+}
+
+fn shared() -> Option<SharedInfo> {
+    match STATE.load(Ordering::Acquire) {
+        // SAFETY: `READY` was stored after the only write there is.
+        READY => unsafe { *SHARED.0.get() },
+        UNTRIED => find(),
+        _ => None,
+    }
+}
+
+/// Finds out. The time of the first instruction is reckoned back by the counter.
+#[cold]
+fn find() -> Option<SharedInfo> {
+    let mine = STATE.compare_exchange(UNTRIED, TRYING, Ordering::Acquire, Ordering::Relaxed);
+    mine.ok()?;
+    let found = map().and_then(|shared| {
+        let ticks = clock::ticks_since_boot();
+        let (now, time) = read(shared)?;
+        START.store(now.saturating_sub(time.nanoseconds_in(ticks)), Ordering::Relaxed);
+        // SAFETY: whoever changed `UNTRIED` is the only one to come here, and nobody reads before `READY`.
+        unsafe { *SHARED.0.get() = Some(shared) };
+        Some(shared)
+    });
+    STATE.store(if found.is_some() { READY } else { ABSENT }, Ordering::Release);
+    found
+}
+
+fn map() -> Option<SharedInfo> {
+    let frame = (&raw const PAGE).addr() as u64 >> crate::memory::PAGE_SIZE.trailing_zeros();
+    // SAFETY: `PAGE` is a page of `.bss`, mapped readable and cached at its own address for as long as the
+    // kernel runs. This is the only call, once: see `find`.
+    unsafe { super::xen()?.shared_info(&PAGE, frame) }.ok()
+}
