@@ -16,6 +16,7 @@ use crate::run;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Output, Stop, Watch};
 use crate::toolchain::Workspace;
+use crate::xen;
 
 /// For one question to one program. A first call of rustc from a cold disk has taken 2 s.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -78,7 +79,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
             "make it writable, or set CARGO_TARGET_DIR to a folder that is",
         ),
     ];
-    let note = kvm();
+    let notes = [("kvm", kvm()), ("xen", xen::state())];
     let status =
         if checks.iter().all(|check| check.found.is_ok()) { Status::Success } else { Status::Tool };
     if let Some(signal) = supervise::caught() {
@@ -89,15 +90,15 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         let _ = writeln!(
             io::stdout(),
             "{}",
-            json!({ "status": status.code(), "checks": checks, "kvm": note })
+            json!({ "status": status.code(), "checks": checks, "kvm": notes[0].1, "xen": notes[1].1 })
         );
     } else {
-        show(&checks, &note);
+        show(&checks, &notes);
     }
     Ok(status)
 }
 
-fn show(checks: &[Check], kvm: &str) {
+fn show(checks: &[Check], notes: &[(&str, String)]) {
     let mut stdout = io::stdout();
     for Check { name, found, cure } in checks {
         let _ = match found {
@@ -107,7 +108,9 @@ fn show(checks: &[Check], kvm: &str) {
             }
         };
     }
-    let _ = writeln!(stdout, "note     {:<8} {kvm}", "kvm");
+    for (name, note) in notes {
+        let _ = writeln!(stdout, "note     {name:<8} {note}");
+    }
 }
 
 fn rustc() -> Result<String, String> {

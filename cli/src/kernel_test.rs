@@ -17,11 +17,13 @@ use std::time::Duration;
 use clap::ArgMatches;
 use freestone_targets::LinkInput;
 
-use crate::install;
-use crate::runner::{JUNIT_VARIABLE, MACHINE_VARIABLE, ONE_BOOT_VARIABLE, TIMEOUT_VARIABLE};
+use crate::runner::{
+    JUNIT_VARIABLE, MACHINE_VARIABLE, ONE_BOOT_VARIABLE, PLACE_VARIABLE, TIMEOUT_VARIABLE,
+};
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
 use crate::toolchain::{self, KernelTests};
+use crate::{install, xen};
 
 /// Kernels are built for this one so far.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -94,6 +96,9 @@ fn command(
             command.env(name, value);
         }
     };
+    let named = xen::named(matches.get_one("xen")).map_err(|error| tool("Xen's path", error))?;
+    set(xen::VARIABLE, named.map(Into::into));
+    set(PLACE_VARIABLE, matches.get_one::<String>("on").map(Into::into));
     set(MACHINE_VARIABLE, matches.get_one::<String>("machine").map(Into::into));
     set(TIMEOUT_VARIABLE, matches.get_one::<u32>("timeout").map(|s| s.to_string().into()));
     set(ONE_BOOT_VARIABLE, matches.get_flag("one-boot").then(|| "1".into()));

@@ -6,12 +6,14 @@
 //! - [`status`]: how the tool ends, all exit statuses in one place
 //! - [`toolchain`]: cargo, which kernel is meant, building it
 //! - [`image`]: can this file be booted
-//! - [`qemu`]: the machine, and what its end means
+//! - [`boot`]: a boot, wherever it happens; [`qemu`]: a machine of QEMU's, and what its end means;
+//!   [`xen`]: the same for Xen
 //! - [`install`]: getting QEMU
 //! - [`kernel_test`], [`test_table`], [`runner`], [`junit`]: tests inside a kernel: building them,
 //!   finding them in an image, running them, reporting
 //! - [`supervise`]: child processes, none of which outlives the tool
 
+mod boot;
 mod check;
 mod doctor;
 mod image;
@@ -27,6 +29,7 @@ mod symbols;
 mod test;
 mod test_table;
 mod toolchain;
+mod xen;
 
 use std::env;
 use std::ffi::OsString;

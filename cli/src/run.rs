@@ -11,18 +11,21 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
-use crate::qemu::{Boot, MACHINES, Verdict};
+use crate::boot::{self, Boot, Place, Verdict};
+use crate::qemu::MACHINES;
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::toolchain::{self, Workspace};
-use crate::{check, image, install};
+use crate::{check, image};
 
 const DEFAULT_SECONDS: u32 = 60;
 
 /// What the verb takes.
 pub fn command() -> Command {
     Command::new("run")
-        .about("Build a kernel and boot it in QEMU; the exit status is the kernel's verdict")
+        .about(
+            "Build a kernel and boot it in QEMU or on Xen; the exit status is the kernel's verdict",
+        )
         .override_usage("cargo freestone run [OPTIONS] [ELF | -p PACKAGE] [-- KERNEL COMMAND LINE]")
         .arg(
             Arg::new("elf")
@@ -45,6 +48,7 @@ pub fn command() -> Command {
                 .help("The binary, if the package has several"),
         )
         .arg(flag("release", "Build with the release profile"))
+        .arg(boot::on_arg())
         .arg(machine())
         .arg(
             Arg::new("memory")
@@ -78,6 +82,7 @@ pub fn command() -> Command {
                 .help("One more argument for QEMU; may be repeated"),
         )
         .arg(qemu())
+        .arg(boot::xen_arg())
         .arg(check::no_check())
         .arg(flag("yes", "Install QEMU without asking if it is missing (as root, by apt-get)"))
         .arg(flag("json", "End with one line of JSON on stdout; the guest's output goes to stderr"))
@@ -137,9 +142,8 @@ pub fn limit(matches: &ArgMatches, default: Option<u32>) -> Option<Duration> {
 
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
-    let machine = matches.get_one::<String>("machine").map_or(MACHINES[0], String::as_str);
     let mut image = None;
-    let result = boot(matches, machine, &mut image);
+    let result = boot(matches, &mut image);
     if !matches.get_flag("json") {
         return result.and_then(|verdict| match verdict.status {
             Status::Success => Ok(verdict.status),
@@ -150,11 +154,14 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         Ok(verdict) => (verdict.status, verdict.message, Some(verdict.wall)),
         Err(failure) => (failure.status, failure.message, None),
     };
+    let on = boot::on(matches).unwrap_or(boot::PLACES[0]);
+    let machine = matches.get_one::<String>("machine").map_or(MACHINES[0], String::as_str);
     let line = json!({
+        "on": on,
         "verdict": status.word(),
         "status": status.code(),
         "message": message,
-        "machine": machine,
+        "machine": (on == boot::QEMU).then_some(machine),
         "image": image.map(|path| path.to_string_lossy().into_owned()),
         "wall_ms": wall.map(|wall| wall.as_millis() as u64),
     });
@@ -163,11 +170,8 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
 }
 
 /// Does it all; `image` is set as soon as it is known, for a report on failures too.
-fn boot(
-    matches: &ArgMatches,
-    machine: &str,
-    image: &mut Option<PathBuf>,
-) -> Result<Verdict, Failure> {
+fn boot(matches: &ArgMatches, image: &mut Option<PathBuf>) -> Result<Verdict, Failure> {
+    boot::on(matches)?;
     let verbose = matches.get_flag("verbose");
     let is_set = |name| matches.get_flag(name);
     let text = |name| matches.get_one::<String>(name).map(String::as_str);
@@ -184,23 +188,19 @@ fn boot(
         }
         None => Some(Workspace::read(verbose)?.kernel(text("package"), text("bin"), &here()?)?),
     };
-    let qemu =
-        install::qemu(matches.get_one::<PathBuf>("qemu").map(PathBuf::as_path), is_set("yes"))?;
+    let place = Place::of(matches)?;
     if let Some(kernel) = kernel {
         let built = toolchain::build(&kernel, is_set("release"), verbose)?;
         let image = image.insert(built);
         image::check(image)?.must_fit(memory_mib)?;
         check::before_boot(image, matches)?;
     }
-    let gdb = matches.get_one::<u16>("gdb").copied();
+    let gdb = matches.get_one::<u16>("gdb");
     let boot = Boot {
-        qemu: &qemu,
-        machine,
+        place: &place,
         image: image.as_deref().unwrap_or(Path::new("")),
         command_line: &joined(matches.get_many("command-line").unwrap_or_default()),
         memory_mib,
-        icount: is_set("icount"),
-        gdb,
         extra: &matches.get_many("qemu-arg").unwrap_or_default().cloned().collect::<Vec<_>>(),
         limit: limit(matches, gdb.is_none().then_some(DEFAULT_SECONDS)),
         verbose,

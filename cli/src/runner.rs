@@ -14,12 +14,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::qemu::{Boot, MACHINES};
+use crate::boot::{self, Boot, Place, Verdict};
+use crate::qemu::{self, MACHINES};
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::test_table::{self, KernelTest};
-use crate::{image, install, junit, say};
+use crate::{image, install, junit, say, xen};
 
+/// Where to boot: what `--on` takes.
+pub const PLACE_VARIABLE: &str = "FREESTONE_TEST_ON";
 /// Which machine to boot on.
 pub const MACHINE_VARIABLE: &str = "FREESTONE_TEST_MACHINE";
 /// Seconds that a test may take.
@@ -178,20 +181,14 @@ fn list(tests: &[&KernelTest], is_terse: bool) {
 
 /// What every boot has in common.
 struct Machine<'a> {
-    qemu: PathBuf,
-    name: &'static str,
+    place: Place,
     image: &'a Path,
     limit: Duration,
 }
 
 impl Machine<'_> {
     fn from_environment(image: &Path) -> Result<Machine<'_>, Failure> {
-        let name = match env::var(MACHINE_VARIABLE) {
-            Err(_) => MACHINES[0],
-            Ok(name) => *MACHINES.iter().find(|known| **known == name).ok_or_else(|| {
-                Failure::usage(format!("{MACHINE_VARIABLE} names {name}, which is no machine"))
-            })?,
-        };
+        let place = place_from_environment()?;
         let seconds = match env::var(TIMEOUT_VARIABLE) {
             Err(_) => DEFAULT_SECONDS,
             Ok(text) => text.parse().map_err(|_| {
@@ -199,19 +196,16 @@ impl Machine<'_> {
             })?,
         };
         let limit = Duration::from_secs(seconds);
-        Ok(Machine { qemu: install::qemu(None, false)?, name, image, limit })
+        Ok(Machine { place, image, limit })
     }
 
     /// Boots with this command line; output comes back, and is passed on if `live`.
-    fn boot(&self, command_line: &str, live: bool) -> Result<crate::qemu::Verdict, Failure> {
+    fn boot(&self, command_line: &str, live: bool) -> Result<Verdict, Failure> {
         let boot = Boot {
-            qemu: &self.qemu,
-            machine: self.name,
+            place: &self.place,
             image: self.image,
             command_line: OsStr::new(command_line),
             memory_mib: MEMORY_MIB,
-            icount: false,
-            gdb: None,
             extra: &[],
             limit: Some(self.limit),
             verbose: false,
@@ -226,6 +220,22 @@ impl Machine<'_> {
             status => Err(Failure::new(status, verdict.message)),
         }
     }
+}
+
+fn place_from_environment() -> Result<Place, Failure> {
+    let one_of = |variable, known: &[&'static str]| match env::var(variable) {
+        Err(_) => Ok(known[0]),
+        Ok(name) => known.iter().find(|known| **known == name).copied().ok_or_else(|| {
+            Failure::usage(format!("{variable} names {name}; it may be {}", known.join(", ")))
+        }),
+    };
+    let on = one_of(PLACE_VARIABLE, &boot::PLACES)?;
+    let name = one_of(MACHINE_VARIABLE, &MACHINES)?.to_owned();
+    let program = install::qemu(None, false)?;
+    Ok(match on {
+        boot::XEN => Place::Xen(xen::Host { qemu: program, xen: xen::find(None)? }),
+        _ => Place::Qemu(qemu::Machine { program, name, icount: false, gdb: None }),
+    })
 }
 
 fn one_by_one(

@@ -10,6 +10,7 @@
 //! poll waits for the next [`TICK`]. A pipe to self would save that tick and cost a file descriptor
 //! and a handler that has to rescue `errno`.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -24,6 +25,10 @@ const TICK: Duration = Duration::from_millis(50);
 /// Bytes per read, and at most this many per write: what poll(2) promises a pipe takes without
 /// blocking is one page (PIPE_BUF).
 const CHUNK: usize = 4096;
+
+/// How far a filtered stream is read ahead of where it goes. A child with a filter is one that drops
+/// what is not read in time, and waits for nobody: Xen keeps 16 KiB.
+const AHEAD: usize = 64 << 20;
 
 /// How much of a captured stream is kept: its end, which is where errors are.
 const KEPT: usize = 64 * 1024;
@@ -116,9 +121,17 @@ pub struct Watch<'a> {
     pub stderr: Output<'a>,
 }
 
+/// Reads along: what a child writes to stdout goes through here before it is kept and passed on.
+pub trait Filter {
+    /// Takes what came and adds to `out` what is to go on. True: the child has said all that matters.
+    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool;
+}
+
 /// Why the watch is over.
 #[derive(Debug)]
 pub enum Ending {
+    /// The filter has seen enough; the child is stopped.
+    Enough,
     /// By itself, or killed by someone else.
     Ended(ExitStatus),
     /// The limit was reached.
@@ -151,6 +164,15 @@ impl Outcome {
 
 /// Starts `command` and stays with it to its end, or ends it. The error is that of starting.
 pub fn run(command: &mut Command, watch: &Watch) -> io::Result<Outcome> {
+    run_through(None, command, watch)
+}
+
+/// The same, with stdout going through `filter`; stdout must be one that the tool sees.
+pub fn run_through(
+    filter: Option<&mut dyn Filter>,
+    command: &mut Command,
+    watch: &Watch,
+) -> io::Result<Outcome> {
     let begin = Instant::now();
     // A limit too far away for the clock is none.
     let deadline = watch.limit.and_then(|limit| begin.checked_add(limit));
@@ -158,8 +180,8 @@ pub fn run(command: &mut Command, watch: &Watch) -> io::Result<Outcome> {
     prepare(command, watch.stop);
     let mut child = command.spawn()?;
     let mut streams = [
-        Stream::new(child.stdout.take().map(OwnedFd::from), watch.stdout)?,
-        Stream::new(child.stderr.take().map(OwnedFd::from), watch.stderr)?,
+        Stream::new(child.stdout.take().map(OwnedFd::from), watch.stdout, filter)?,
+        Stream::new(child.stderr.take().map(OwnedFd::from), watch.stderr, None)?,
     ];
     let ending = attend(&mut child, &mut streams, deadline);
     if !matches!(ending, Ending::Ended(_)) {
@@ -228,6 +250,9 @@ fn attend(child: &mut Child, streams: &mut [Stream; 2], deadline: Option<Instant
         let nap = if ended.is_some() && !owes { Duration::ZERO } else { nap(deadline) };
         match (serve(streams, nap), ended) {
             (Ok(0), Some(status)) if !owes => return Ending::Ended(status),
+            (Ok(_), _) if streams[0].is_enough && streams[0].pending.is_empty() => {
+                return Ending::Enough;
+            }
             (Ok(_), _) => {}
             (Err(error), _) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return Ending::OutputClosed;
@@ -269,39 +294,59 @@ fn send(target: libc::pid_t, signal: libc::c_int) {
 }
 
 /// One output stream of the child on its way through the tool.
-struct Stream {
+struct Stream<'a> {
     /// The reading end; gone after its end, or if the tool does not see the stream at all.
     source: Option<File>,
     /// Where it is passed on to.
     sink: Option<File>,
     /// Read and not yet passed on.
-    pending: Vec<u8>,
+    pending: VecDeque<u8>,
     kept: Vec<u8>,
     keep_all: bool,
+    filter: Option<&'a mut dyn Filter>,
+    /// The filter has seen enough.
+    is_enough: bool,
 }
 
-impl Stream {
-    fn new(source: Option<OwnedFd>, output: Output) -> io::Result<Self> {
+impl<'a> Stream<'a> {
+    fn new(
+        source: Option<OwnedFd>,
+        output: Output,
+        filter: Option<&'a mut dyn Filter>,
+    ) -> io::Result<Self> {
         let sink = match output {
             Output::Pass(fd) => Some(File::from(fd.try_clone_to_owned()?)),
             _ => None,
         };
         let keep_all = matches!(output, Output::KeepAll);
-        let (pending, kept) = (Vec::new(), Vec::new());
-        Ok(Self { source: source.map(File::from), sink, pending, kept, keep_all })
+        let (pending, kept) = (VecDeque::new(), Vec::new());
+        let source = source.map(File::from);
+        Ok(Self { source, sink, pending, kept, keep_all, filter, is_enough: false })
+    }
+
+    /// Whether what has been read must go before more is read.
+    fn must_pass_on(&self) -> bool {
+        let may_read_ahead = self.filter.is_some() && !self.is_enough && self.pending.len() < AHEAD;
+        !self.pending.is_empty() && !may_read_ahead
     }
 
     /// The file to wait for: the sink while it owes us a write, else the source.
     fn waits_for(&self) -> Option<(&File, libc::c_short)> {
         match (&self.sink, &self.source) {
-            (Some(sink), _) if !self.pending.is_empty() => Some((sink, libc::POLLOUT)),
+            (Some(sink), _) if self.must_pass_on() => Some((sink, libc::POLLOUT)),
             (_, Some(source)) => Some((source, libc::POLLIN)),
             _ => None,
         }
     }
 
+    /// The sink, and whether it is waited for beside the source.
+    fn watched_sink(&self) -> Option<(&File, libc::c_short)> {
+        let is_beside = !self.pending.is_empty() && !self.must_pass_on();
+        self.sink.as_ref().map(|sink| (sink, if is_beside { libc::POLLOUT } else { 0 }))
+    }
+
     fn advance(&mut self) -> io::Result<()> {
-        if !self.pending.is_empty() {
+        if self.must_pass_on() {
             return self.pass_on();
         }
         self.take_in();
@@ -313,10 +358,17 @@ impl Stream {
         let mut chunk = [0; CHUNK];
         match source.read(&mut chunk) {
             Ok(0) => self.source = None,
-            Ok(n) => self.keep(&chunk[..n]),
+            Ok(n) => self.take(&chunk[..n]),
             Err(error) if is_passing(&error) => {}
             Err(_) => self.source = None,
         }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        let Some(filter) = &mut self.filter else { return self.keep(bytes) };
+        let mut out = Vec::new();
+        self.is_enough |= filter.take(bytes, &mut out);
+        self.keep(&out);
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -326,13 +378,14 @@ impl Stream {
             self.kept.drain(..self.kept.len() - KEPT);
         }
         if self.sink.is_some() {
-            self.pending.extend_from_slice(bytes);
+            self.pending.extend(bytes);
         }
     }
 
     fn pass_on(&mut self) -> io::Result<()> {
         let Some(sink) = &mut self.sink else { return Ok(()) };
-        match sink.write(&self.pending) {
+        let (first, _) = self.pending.as_slices();
+        match sink.write(&first[..first.len().min(CHUNK)]) {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             Ok(n) => {
                 self.pending.drain(..n);
@@ -351,13 +404,14 @@ fn is_passing(error: &io::Error) -> bool {
 /// Waits up to `limit` for something to do and does it. 0 means there was nothing, -1 that a signal
 /// came first.
 fn serve(streams: &mut [Stream; 2], limit: Duration) -> io::Result<libc::c_int> {
-    // The last two watch the sinks, for no event but those always reported: the reader is gone.
+    // The last two watch the sinks, mostly for no event but those always reported: the reader is gone.
     // So a silent guest ends with its audience.
+    let entry = |wanted: Option<(&File, _)>| wanted.map_or(NO_ENTRY, |(f, e)| poll_entry(f, e));
     let mut entries = [
-        streams[0].waits_for().map_or(NO_ENTRY, |(file, events)| poll_entry(file, events)),
-        streams[1].waits_for().map_or(NO_ENTRY, |(file, events)| poll_entry(file, events)),
-        streams[0].sink.as_ref().map_or(NO_ENTRY, |file| poll_entry(file, 0)),
-        streams[1].sink.as_ref().map_or(NO_ENTRY, |file| poll_entry(file, 0)),
+        entry(streams[0].waits_for()),
+        entry(streams[1].waits_for()),
+        entry(streams[0].watched_sink()),
+        entry(streams[1].watched_sink()),
     ];
     let ready = poll(&mut entries, limit);
     if ready <= 0 {
@@ -367,8 +421,12 @@ fn serve(streams: &mut [Stream; 2], limit: Duration) -> io::Result<libc::c_int> 
     if entries[2..].iter().any(|entry| entry.revents & gone != 0) {
         return Err(io::ErrorKind::BrokenPipe.into());
     }
-    for (stream, entry) in streams.iter_mut().zip(&entries) {
-        if entry.revents != 0 {
+    let (own, sinks) = entries.split_at(2);
+    for (stream, (own, sink)) in streams.iter_mut().zip(own.iter().zip(sinks)) {
+        if sink.revents & libc::POLLOUT != 0 {
+            stream.pass_on()?;
+        }
+        if own.revents != 0 {
             stream.advance()?;
         }
     }

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use crate::qemu::{Boot, MACHINES};
+use crate::boot::{self, Boot, Place};
+use crate::qemu::{MACHINES, Machine};
 use crate::run;
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
@@ -55,9 +56,14 @@ pub fn command() -> Command {
                 .help("Write the kernel tests' results there as JUnit XML"),
         )
         .arg(run::flag("long", "Let tests take their time: sets FREESTONE_LONG=1"))
+        .arg(
+            boot::on_arg()
+                .help("Run the tests inside a kernel, and the boots, there [default: qemu]"),
+        )
         .arg(run::machine().help("Boot on this machine only [default: all of them]"))
         .arg(run::timeout("60"))
         .arg(run::qemu())
+        .arg(boot::xen_arg())
         .arg(check::no_check())
         .arg(run::flag("yes", "Install QEMU without asking if it is missing (as root, by apt-get)"))
         .arg(run::verbose())
@@ -94,18 +100,25 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         None => workspace.default_kernel(None, &run::here()?)?,
     };
     let kernel_tests = workspace.kernel_tests(package)?;
-    let named = matches.get_one::<PathBuf>("qemu").map(PathBuf::as_path);
-    let qemu = install::qemu(named, matches.get_flag("yes"))?;
-    let mut rows = vec![host_tests(matches, &qemu)?];
+    let on = boot::on(matches)?;
+    let place = Place::of(matches)?;
+    let qemu = place.qemu();
+    let mut rows = vec![match &place {
+        Place::Qemu(_) => host_tests(matches, qemu)?,
+        _ => {
+            let why = format!("skipped: it is the same without --on {on}");
+            Row::new("cargo test", Status::Success, why)
+        }
+    }];
     for tests in &kernel_tests {
         let begin = Instant::now();
-        let status = kernel_test::run(matches, &qemu, &workspace.target_directory, tests)?;
+        let status = kernel_test::run(matches, qemu, &workspace.target_directory, tests)?;
         let word = if status == Status::Success { "passed" } else { "FAILED" };
         let result = format!("{word} in {:.1} s", begin.elapsed().as_secs_f64());
         rows.push(Row::new(format!("in kernel: {}", tests.package), status, result));
     }
     match kernel {
-        Some(kernel) => boots(matches, &qemu, &kernel, &mut rows)?,
+        Some(kernel) => boots(matches, place, &kernel, &mut rows)?,
         None => rows.push(Row::new("boot", Status::Success, "skipped: no kernel here")),
     }
     show(&rows);
@@ -169,7 +182,7 @@ fn cargo_test(
 
 fn boots(
     matches: &ArgMatches,
-    qemu: &Path,
+    place: Place,
     kernel: &Kernel,
     rows: &mut Vec<Row>,
 ) -> Result<(), Failure> {
@@ -177,27 +190,35 @@ fn boots(
     let image = toolchain::build(kernel, false, verbose)?;
     image::check(&image)?;
     check::before_boot(&image, matches)?;
-    let chosen = matches.get_one::<String>("machine");
-    for machine in MACHINES.into_iter().filter(|name| chosen.is_none_or(|chosen| chosen == name)) {
-        say!("booting {} on {machine}", kernel.bin);
+    for place in places(matches, place) {
+        let name = place.name();
+        say!("booting {} on {name}", kernel.bin);
         let boot = Boot {
-            qemu,
-            machine,
+            place: &place,
             image: &image,
             command_line: OsStr::new(COMMAND_LINE),
             memory_mib: MEMORY_MIB,
-            icount: false,
-            gdb: None,
             extra: &[],
             limit: run::limit(matches, Some(BOOT_SECONDS)),
             verbose,
         };
-        rows.push(row_of(machine, &boot)?);
+        rows.push(row_of(name, &boot)?);
     }
     Ok(())
 }
 
-fn row_of(machine: &str, boot: &Boot) -> Result<Row, Failure> {
+/// Of QEMU every machine, unless one is named.
+fn places(matches: &ArgMatches, place: Place) -> Vec<Place> {
+    match place {
+        Place::Qemu(machine) if !matches.contains_id("machine") => {
+            let each = |name: &str| Machine { name: name.to_owned(), ..machine.clone() };
+            MACHINES.map(each).into_iter().map(Place::Qemu).collect()
+        }
+        place => vec![place],
+    }
+}
+
+fn row_of(name: &str, boot: &Boot) -> Result<Row, Failure> {
     let verdict = boot.run(Output::Pass(io::stdout().as_fd()))?;
     // Told to stop means stop, not "next machine".
     if matches!(
@@ -210,7 +231,7 @@ fn row_of(machine: &str, boot: &Boot) -> Result<Row, Failure> {
         say!("{}", verdict.message);
     }
     let result = format!("{} in {} ms", verdict.status.word(), verdict.wall.as_millis());
-    Ok(Row::new(format!("boot on {machine}"), verdict.status, result))
+    Ok(Row::new(format!("boot on {name}"), verdict.status, result))
 }
 
 fn show(rows: &[Row]) {

@@ -87,7 +87,7 @@ pub fn run_cargo(command: &mut Command, watch: &Watch, verbose: bool) -> Result<
         Failure::tool(format!("cargo does not start: {error}; is Rust installed?"))
     })?;
     match outcome.ending {
-        Ending::Ended(_) => Ok(outcome),
+        Ending::Ended(_) | Ending::Enough => Ok(outcome),
         Ending::Limit => {
             let seconds = watch.limit.unwrap_or_default().as_secs();
             Err(Failure::new(Status::Timeout, format!("cargo took more than {seconds} s")))

@@ -1,0 +1,195 @@
+//! A boot: what is asked for, where it happens, and what came of it.
+//!
+//! What one place needs and another has not is in that place's file: [`qemu`], [`xen`].
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches};
+
+use crate::install;
+use crate::qemu::{self, Machine};
+use crate::say;
+use crate::status::{Failure, Status};
+use crate::supervise::{Ending, Outcome, Output};
+use crate::xen::{self, Host};
+
+/// Where kernels can be booted; the first is the default.
+pub const PLACES: [&str; 2] = [QEMU, XEN];
+pub const QEMU: &str = "qemu";
+pub const XEN: &str = "xen";
+
+/// How many lines are repeated when time ran out.
+const TAIL_LINES: usize = 20;
+
+/// Where a boot happens.
+pub enum Place {
+    /// On a machine of QEMU's.
+    Qemu(Machine),
+    /// On Xen.
+    Xen(Host),
+}
+
+impl Place {
+    /// What `--on` and the arguments that belong to it ask for; what is missing is fetched.
+    pub fn of(matches: &ArgMatches) -> Result<Place, Failure> {
+        let path = |id| matches.get_one::<PathBuf>(id).map(PathBuf::as_path);
+        let on = on(matches)?;
+        let qemu = install::qemu(path("qemu"), matches.get_flag("yes"))?;
+        Ok(match on {
+            XEN => Place::Xen(Host { qemu, xen: xen::find(path(XEN))? }),
+            _ => Place::Qemu(Machine::new(qemu, matches)),
+        })
+    }
+
+    /// What a summary calls it.
+    pub fn name(&self) -> &str {
+        match self {
+            Place::Qemu(machine) => &machine.name,
+            Place::Xen(_) => "Xen",
+        }
+    }
+
+    /// The QEMU that is used.
+    pub fn qemu(&self) -> &Path {
+        match self {
+            Place::Qemu(machine) => &machine.program,
+            Place::Xen(host) => &host.qemu,
+        }
+    }
+}
+
+/// `--on`, for every verb that boots.
+pub fn on_arg() -> Arg {
+    Arg::new("on")
+        .long("on")
+        .value_name("PLACE")
+        .value_parser(PossibleValuesParser::new(PLACES))
+        .help(format!("Where to boot [default: {}]", PLACES[0]))
+}
+
+/// `--xen`, for every verb that boots.
+pub fn xen_arg() -> Arg {
+    Arg::new(XEN).long("xen").value_name("PATH").value_parser(clap::value_parser!(PathBuf)).help(
+        format!("The Xen for --on xen [default: {}, else Debian's, fetched once]", xen::VARIABLE),
+    )
+}
+
+/// The place that `--on` names. What belongs to another place is refused, not ignored.
+pub fn on(matches: &ArgMatches) -> Result<&'static str, Failure> {
+    let name = matches.get_one::<String>("on").map_or(PLACES[0], String::as_str);
+    let place = PLACES.into_iter().find(|place| *place == name).unwrap_or(PLACES[0]);
+    let is_given = |id: &&str| {
+        // Verbs differ in what they take.
+        let source = matches.try_contains_id(id).unwrap_or(false).then(|| matches.value_source(id));
+        source.flatten() == Some(clap::parser::ValueSource::CommandLine)
+    };
+    let others: &[&str] = if place == QEMU { &[XEN] } else { &["machine", "icount", "gdb"] };
+    match others.iter().find(|id| is_given(id)) {
+        Some(id) => Err(Failure::usage(format!("--{id} has no meaning with --on {place}"))),
+        None => Ok(place),
+    }
+}
+
+/// One boot.
+pub struct Boot<'a> {
+    pub place: &'a Place,
+    pub image: &'a Path,
+    pub command_line: &'a OsStr,
+    pub memory_mib: u32,
+    /// More arguments for QEMU.
+    pub extra: &'a [OsString],
+    pub limit: Option<Duration>,
+    pub verbose: bool,
+}
+
+/// How a boot ended.
+pub struct Verdict {
+    pub status: Status,
+    /// What the user should know beyond the guest's output; may be empty.
+    pub message: String,
+    /// What was kept of the guest's output.
+    pub output: Vec<u8>,
+    pub wall: Duration,
+}
+
+impl Boot<'_> {
+    /// Boots, does with the guest's output what `stdout` says, and returns the verdict.
+    pub fn run(&self, stdout: Output) -> Result<Verdict, Failure> {
+        let (outcome, (status, message)) = match self.place {
+            Place::Qemu(machine) => qemu::run(machine, self, stdout)?,
+            Place::Xen(host) => xen::run(host, self, stdout)?,
+        };
+        // A guest that stopped in the middle of a line would run into what is said about it.
+        let is_mid_line = outcome.stdout.last().is_some_and(|byte| *byte != b'\n');
+        if matches!(stdout, Output::Pass(_))
+            && is_mid_line
+            && !message.is_empty()
+            && io::stderr().is_terminal()
+        {
+            say!("");
+        }
+        Ok(Verdict { status, message, output: outcome.stdout, wall: outcome.wall })
+    }
+
+    /// The verdict on a boot that we ended; `None` if it ended by itself.
+    pub fn judge_stop(&self, outcome: &Outcome) -> Option<(Status, String)> {
+        Some(match &outcome.ending {
+            Ending::Ended(_) | Ending::Enough => return None,
+            Ending::Limit => (Status::Timeout, self.timeout_message(&outcome.stdout)),
+            Ending::Signalled(signal) => {
+                (Status::of_signal(*signal), "interrupted; QEMU is stopped".into())
+            }
+            Ending::OutputClosed => (Status::OutputClosed, String::new()),
+            Ending::OutputFailed(error) => (
+                Status::Tool,
+                format!("the guest's output cannot be written: {error}; QEMU is stopped"),
+            ),
+        })
+    }
+
+    fn timeout_message(&self, output: &[u8]) -> String {
+        let seconds = self.limit.unwrap_or_default().as_secs();
+        match tail(output) {
+            lines if lines.is_empty() => {
+                format!("timeout after {seconds} s; the guest printed nothing")
+            }
+            lines => format!("timeout after {seconds} s; last output:\n{lines}"),
+        }
+    }
+}
+
+/// What QEMU had to say, each line marked as its own, behind a line break.
+pub fn prefixed(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    text.lines().map(|line| format!("\n  qemu: {}", visible(line))).collect()
+}
+
+/// The last lines of an output, indented.
+pub fn tail(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let lines: Vec<_> = text.lines().collect();
+    let last = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+    last.iter().map(|line| format!("  | {}", visible(line))).collect::<Vec<_>>().join("\n")
+}
+
+/// Control characters were passed on once, live; a quotation must not move the cursor again.
+fn visible(line: &str) -> String {
+    line.trim_end_matches('\r').chars().filter(|c| !c.is_control() || *c == '\t').collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quotation_is_short_and_harmless() {
+        let lines: String = (0..100).map(|n| format!("line {n}\r\n")).collect();
+        let tail = tail(format!("{lines}\x1b[2Jend").as_bytes());
+        assert_eq!(tail.lines().count(), TAIL_LINES);
+        assert!(tail.starts_with("  | line 81\n") && tail.ends_with("  | [2Jend"), "{tail:?}");
+    }
+}
