@@ -16,6 +16,8 @@ pub mod status {
     pub const FAILURE: i32 = 1;
     /// Bad arguments, or an image that is no kernel.
     pub const USAGE: i32 = 2;
+    /// A tool that is missing or does not do its work.
+    pub const TOOL: i32 = 3;
     /// Panic, exception, triple fault.
     pub const CRASH: i32 = 4;
     /// Stopped at the time limit.
