@@ -314,3 +314,96 @@ fn name(end: End) -> &'static str {
         End::Panic => "a panic of Xen's",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+    use crate::boot::Place;
+    use crate::supervise::Filter;
+
+    fn place() -> Place {
+        Place::Xen(Host { qemu: "qemu".into(), xen: Image::Path("xen".into()) })
+    }
+
+    fn boot<'a>(place: &'a Place, command_line: &'a OsStr) -> Boot<'a> {
+        let (image, limit) = (Path::new("k,1"), None);
+        Boot { place, image, command_line, memory_mib: 64, extra: &[], limit, verbose: false }
+    }
+
+    #[test]
+    fn the_guest_gets_its_memory_and_its_commas() {
+        let place = place();
+        let Place::Xen(host) = &place else { unreachable!() };
+        let boot = boot(&place, OsStr::new("a=1,2 \"b c\""));
+        let command = command(host, &boot, &Module::open(boot.image).expect("nothing is opened"));
+        let arguments: Vec<_> = command.get_args().collect();
+        assert!(arguments.contains(&OsStr::new("k,,1 a=1,,2 \"b c\"")), "{arguments:?}");
+        assert!(arguments.contains(&OsStr::new("322")), "64 and 256 and a part: {arguments:?}");
+    }
+
+    #[test]
+    fn three_witnesses_give_a_verdict() {
+        const UP: &str = "(XEN) Freed 656kB init memory\n";
+        const GOOD: &str = "\x1efreestone verdict: success \n";
+        const BAD: &str = "\x1efreestone verdict: failure \n";
+        const OFF: &str = "(XEN) Hardware Dom0 halted: halting machine\n";
+        const CRASHED: &str = "(XEN) Hardware Dom0 crashed: 'noreboot' set - not rebooting.\n";
+        const REBOOT: &str = "(XEN) Hardware Dom0 shutdown: rebooting machine\n";
+        const PANIC: &str = "(XEN) HVM: Hardware Assisted Paging (HAP) detected\n\
+                             (XEN) Panic on CPU 0:\n(XEN) FATAL TRAP\n(XEN) Reboot in five seconds...\n";
+        let place = place();
+        let boot = boot(&place, OsStr::new(""));
+        for (lines, ending, stderr, status, text) in [
+            (&[UP, GOOD, OFF][..], None, "", Status::Success, ""),
+            (&[UP, BAD, CRASHED], None, "", Status::Failed, "reported failure"),
+            (&[UP, GOOD, CRASHED], None, "", Status::Crash, "to Xen its end was a crash"),
+            (&[UP, GOOD, REBOOT], Some(0), "", Status::Crash, "to Xen its end was a reboot"),
+            (&[UP, OFF], None, "", Status::Crash, "without a verdict: a power-off"),
+            (&[UP, CRASHED], None, "", Status::Crash, "without a verdict: a crash"),
+            (&[UP], Some(0), "", Status::Crash, "a reset by the kernel"),
+            (&[UP, GOOD], Some(0), "", Status::Crash, "a reset by the kernel"),
+            (&[UP, PANIC], None, "", Status::Tool, "Xen panicked: FATAL TRAP"),
+            (&[UP, GOOD, PANIC], None, "", Status::Tool, "Xen panicked: FATAL TRAP"),
+            (&["(XEN) hm\n"], Some(0), "", Status::Tool, "before it started the kernel"),
+            (
+                &[],
+                Some(256),
+                "warning: \nno such CPU",
+                Status::Tool,
+                "start Xen\n  qemu: no such CPU",
+            ),
+            (&[UP], Some(0), "terminating on signal 15", Status::Tool, "stopped from outside"),
+            (&[UP], Some(9), "", Status::Tool, "was killed by signal 9"),
+        ] {
+            let mut console = Console::new(false);
+            let mut stdout = Vec::new();
+            console.take(lines.concat().as_bytes(), &mut stdout);
+            let ended = |raw| Ending::Ended(ExitStatus::from_raw(raw));
+            let outcome = Outcome {
+                ending: ending.map_or(Ending::Enough, ended),
+                stdout,
+                stderr: stderr.into(),
+                wall: Duration::ZERO,
+            };
+            let (got, message) = judge(&boot, &outcome, &console);
+            assert_eq!(got, status, "{lines:?}: {message}");
+            assert!(message.contains(text), "{lines:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_xen_is_told_what_it_is() {
+        let mut xen = vec![0; 9000];
+        xen[..5].copy_from_slice(b"\x7fELF\x01");
+        assert!(check(&xen).is_err_and(|why| why.contains("but no Xen")));
+        xen[8184..8188].copy_from_slice(&0x1bad_b002_u32.to_le_bytes());
+        assert_eq!(check(&xen), Ok(()));
+        xen[4] = 2;
+        assert!(check(&xen).is_err());
+        assert!(check(b"").is_err() && check(b"\x7fELF").is_err() && check(b"MZ").is_err());
+    }
+}

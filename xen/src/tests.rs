@@ -345,7 +345,7 @@ fn every_shift_agrees_with_wide_arithmetic() {
                 // Half the exponent's range at a time, so that 128 bits suffice or the answer is known.
                 let want = match shift {
                     ..=-64 => 0,
-                    ..0 => (u128::from(ticks >> -shift) * u128::from(mul)) >> 32,
+                    -63..0 => (u128::from(ticks >> -shift) * u128::from(mul)) >> 32,
                     0..=32 => ((u128::from(ticks) << shift) * u128::from(mul)) >> 32,
                     _ if ticks == 0 || mul == 0 => 0,
                     _ => u128::MAX,
