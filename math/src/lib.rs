@@ -1,9 +1,12 @@
-//! Floating-point functions for kernels: the methods that `core` lacks, and the symbols of C.
+//! Arithmetic for kernels: what the compiler calls for where a machine cannot compute, the methods that
+//! `core` lacks, and the symbols of C.
 //!
+//! - [`int`] divides, multiplies and shifts integers of two words, counts bits, and reports overflow.
+//! - [`soft`] computes with floats of five formats in integer registers.
 //! - [`Float`] gives `f32` and `f64` the method names they have in `std`: `x.sqrt()`, `x.powi(3)`,
-//!   `x.sin_cos()`. For kernels written in Rust.
-//! - [`export`] has the functions of C's `math.h`, and with the feature `export` defines them at link
-//!   time. For what the compiler itself calls (`fmod` behind `%`, `floor`, `fma`), and for C code.
+//!   `x.sin_cos()`.
+//! - [`export`], [`int::export`] and [`soft::export`] have them under the names of C and of compilers, and
+//!   with the feature `export` define them at link time.
 //!
 //! ```
 //! # #![allow(unused_imports)] // this example runs with std, which has the method already
@@ -13,7 +16,8 @@
 //! assert_eq!(diagonal, 5.0);
 //! ```
 //!
-//! The values come from the `libm` crate; the README has their errors and what is planned.
+//! The values of `sin` and its like come from the `libm` crate; the README has their errors and what is
+//! planned.
 //!
 //! # When the symbols exist
 //!
