@@ -3,7 +3,8 @@
 //! The entry code enters long mode on a coarse map of the first GiB that allows everything. This
 //! file builds the map that stays: the image by parts (constants read-only, code executable, variables
 //! and stacks writable), all other RAM writable and not executable, in the largest pages that fit;
-//! page 0 and the guard pages under the stacks are left out. Devices are not mapped here.
+//! page 0 and the guard pages under the stacks are left out. Devices and the firmware's tables are mapped
+//! when somebody asks for them ([`map_device`], [`map_firmware`]), at their own addresses too.
 //!
 //! Tables come from a small pool in `.bss`, which is enough for a machine of a few GiB, and beyond it
 //! from free memory. Source: Intel SDM volume 3, 5.5 (4-level paging).
@@ -12,6 +13,7 @@ use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::ops::Range;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use bitflags::bitflags;
 
@@ -27,6 +29,10 @@ bitflags! {
         const PRESENT = 1 << 0;
         /// Writes are allowed.
         const WRITABLE = 1 << 1;
+        /// Writes go through to memory at once; with the next one: not cached at all.
+        const WRITE_THROUGH = 1 << 3;
+        /// Reads are not answered from caches.
+        const UNCACHED = 1 << 4;
         /// The entry maps a 2 MiB or 1 GiB page instead of naming a table.
         const HUGE = 1 << 7;
         /// Instructions must not be fetched.
@@ -37,6 +43,7 @@ bitflags! {
 const CODE: Flags = Flags::PRESENT;
 const CONSTANTS: Flags = Flags::PRESENT.union(Flags::NO_EXECUTE);
 const VARIABLES: Flags = CONSTANTS.union(Flags::WRITABLE);
+const DEVICE: Flags = VARIABLES.union(Flags::WRITE_THROUGH).union(Flags::UNCACHED);
 const TABLE: Flags = Flags::PRESENT.union(Flags::WRITABLE);
 
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
@@ -193,9 +200,11 @@ fn reserve_tables(memory: &mut MemoryMap, count: u64) -> Option<u64> {
     memory.reserve(room..room + bytes).then_some(room)
 }
 
-/// Why the map that stays cannot be built.
+/// Why memory cannot be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
+    /// Something else is mapped there, RAM for instance, or the range is absurd.
+    Taken,
     /// There was no memory left for a table.
     OutOfTables,
     /// The image has code and variables, or two parts, on one page.
@@ -205,6 +214,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Error::Taken => "the range is RAM, mapped for something else, or no range",
             Error::OutOfTables => "no memory left for page tables",
             Error::Inseparable => {
                 "the image has parts of different permissions on one page: use freestone's linker script"
@@ -272,6 +282,71 @@ pub unsafe fn protect(image: &Image, memory: &mut MemoryMap) -> Result<(), Error
     Ok(())
 }
 
+/// Maps the registers of a device, uncached, at their physical address. What is mapped so already is
+/// left as it is.
+///
+/// # Safety
+///
+/// - A device's registers are there, or nothing: reads and writes there reach no memory.
+pub unsafe fn map_device(range: Range<u64>) -> Result<*mut u8, Error> {
+    map_late(range, DEVICE)
+}
+
+/// Maps tables that the firmware left outside RAM, to be read, at their physical address. What is mapped
+/// already is left as it is.
+pub fn map_firmware(range: Range<u64>) -> Result<*const u8, Error> {
+    map_late(range, CONSTANTS).map(|at| at.cast_const())
+}
+
+/// Tables for what is mapped late: devices lie close together, so a few are many.
+static LATE_TABLES: [Table; 8] = [const { Table::new() }; 8];
+static LATE_TABLES_USED: AtomicUsize = AtomicUsize::new(0);
+
+/// Entries that were absent become present, which no processor remembers as absent (SDM volume 3, 5.10.4.3):
+/// nothing to flush.
+fn map_late(range: Range<u64>, flags: Flags) -> Result<*mut u8, Error> {
+    let pages = covering_pages(range.clone());
+    if range.is_empty() || pages.start == 0 || pages.end > HIGHEST {
+        return Err(Error::Taken);
+    }
+    let root = (cpu::table_root() & ADDRESS) as *mut u64;
+    let tables = || {
+        let next = LATE_TABLES_USED.fetch_add(1, Ordering::Relaxed);
+        LATE_TABLES.get(next).map(|table| table.0.get().cast())
+    };
+    let mut mapper = Mapper { root, tables, gigabyte_pages: false };
+    let is_device = flags.contains(Flags::UNCACHED);
+    for page in pages.clone().step_by(PAGE_SIZE as usize) {
+        match find(root, page) {
+            None => mapper.map(page..page + PAGE_SIZE, flags)?,
+            // A huge page is RAM, or a device that was there before; small ones tell.
+            Some(found) if found.contains(Flags::UNCACHED) == is_device => {}
+            Some(_) => return Err(Error::Taken),
+        }
+    }
+    Ok(range.start as *mut u8)
+}
+
+/// How `address` is mapped, by the manual's table walk.
+fn find(root: *mut u64, address: u64) -> Option<Flags> {
+    let mut table = root;
+    let mut level = 4;
+    loop {
+        // SAFETY: `root` is the tree in use, whose tables are mapped at their own addresses; the index is
+        // below 512.
+        let entry = unsafe { table.add(index(address, level)).read() };
+        let flags = Flags::from_bits_truncate(entry);
+        if !flags.contains(Flags::PRESENT) {
+            return None;
+        }
+        if level == 1 || flags.contains(Flags::HUGE) {
+            return Some(flags);
+        }
+        table = (entry & ADDRESS) as *mut u64;
+        level -= 1;
+    }
+}
+
 /// CPUID 0x8000_0001, EDX bit 26 (Intel SDM volume 2, CPUID).
 fn has_gigabyte_pages() -> bool {
     cpu::cpuid(0x8000_0001, 0)[3] & 1 << 26 != 0
@@ -337,6 +412,19 @@ mod tests {
                 assert_eq!(got, expected(page), "page {page:#x}");
             }
         }
+    }
+
+    #[test]
+    fn the_walk_finds_flags_and_holes() {
+        let mut mapper = Mapper::new(leaked, false).unwrap();
+        mapper.map(2 * MIB..6 * MIB + PAGE_SIZE, VARIABLES).unwrap();
+        mapper.map(0xfee0_0000..0xfee0_1000, DEVICE).unwrap();
+        assert_eq!(find(mapper.root, 3 * MIB), Some(VARIABLES | Flags::HUGE));
+        assert_eq!(find(mapper.root, 6 * MIB), Some(VARIABLES));
+        assert_eq!(find(mapper.root, 6 * MIB + PAGE_SIZE), None);
+        assert_eq!(find(mapper.root, 0xfee0_0000), Some(DEVICE));
+        assert_eq!(find(mapper.root, 0xfee0_1000), None);
+        assert_eq!(find(mapper.root, 7 << 39), None);
     }
 
     #[test]
