@@ -1,8 +1,12 @@
-//! Physical memory: what the machine has, and what of it is free.
+//! Memory: what the machine has, what of it is free, and what is mapped how.
 
+mod address;
 mod map;
+mod mapping;
 
+pub use address::{PhysAddr, VirtAddr};
 pub use map::{Free, Kind, MAX_REGIONS, MemoryMap, Region};
+pub use mapping::{Access, MapError, map, map_firmware, map_mmio, protect, translate, unmap};
 
 /// The smallest unit of mapping, in bytes.
 pub const PAGE_SIZE: u64 = 4096;

@@ -13,7 +13,7 @@
 //!
 //! Sources: Intel SDM volume 3, 11.8.5 (entering long mode); 2.5 (control registers).
 
-use super::paging::Table;
+use super::table::Table;
 
 /// MXCSR after reset: all floating-point exceptions masked, round to nearest.
 pub const MXCSR_DEFAULT: u32 = 0x1f80;

@@ -9,16 +9,20 @@ pub mod cpu;
 pub mod descriptors;
 pub mod entry;
 pub mod image;
+pub mod live;
 pub mod paging;
 pub mod power;
 pub mod pvh;
 mod report;
 pub mod stacks;
+pub mod table;
 pub mod traps;
+pub mod tree;
 mod xen_clock;
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use freestone_rt::{backtrace, println};
 use freestone_xen::{E820Entry, E820Kind, Xen};
@@ -36,9 +40,17 @@ struct Once<T>(UnsafeCell<T>);
 unsafe impl<T> Sync for Once<T> {}
 
 static BOOT_INFO: Once<MaybeUninit<BootInfo>> = Once(UnsafeCell::new(MaybeUninit::uninit()));
+/// Whether [`BOOT_INFO`] is written.
+static STARTED: AtomicBool = AtomicBool::new(false);
 static XEN: Once<Option<Xen>> = Once(UnsafeCell::new(None));
 static IMAGE: Once<Image> = Once(UnsafeCell::new(Image::NONE));
 static TEXTS: Once<[u8; pvh::TEXT_BYTES]> = Once(UnsafeCell::new([0; pvh::TEXT_BYTES]));
+
+/// What the loader told, from the moment on when `main` is called.
+pub fn boot_info() -> Option<&'static BootInfo> {
+    // SAFETY: `boot` writes it, once, before it sets the flag.
+    STARTED.load(Ordering::Acquire).then(|| unsafe { (*BOOT_INFO.0.get()).assume_init_ref() })
+}
 
 /// The Xen we run on, if we do.
 pub fn xen() -> Option<Xen> {
@@ -127,6 +139,7 @@ pub unsafe fn boot(
         entry_ticks,
         main_ticks: cpu::ticks(),
     });
+    STARTED.store(true, Ordering::Release);
     exit(main(info))
 }
 

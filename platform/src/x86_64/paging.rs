@@ -3,50 +3,23 @@
 //! The entry code enters long mode on a coarse map of the first GiB that allows everything. This
 //! file builds the map that stays: the image by parts (constants read-only, code executable, variables
 //! and stacks writable), all other RAM writable and not executable, in the largest pages that fit;
-//! page 0 and the guard pages under the stacks are left out. Devices and the firmware's tables are mapped
-//! when somebody asks for them ([`map_device`], [`map_firmware`]), at their own addresses too.
+//! page 0 and the guard pages under the stacks are left out. Devices and the firmware's tables are
+//! mapped when somebody asks for them, see [`live`](super::live).
 //!
 //! Tables come from a small pool in `.bss`, which is enough for a machine of a few GiB, and beyond it
 //! from free memory. Source: Intel SDM volume 3, 5.5 (4-level paging).
 
 use core::arch::asm;
-use core::cell::UnsafeCell;
 use core::fmt;
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use bitflags::bitflags;
-
 use super::image::{Image, Segment};
+use super::table::{
+    ADDRESS, CODE, CONSTANTS, Flags, HIGHEST, TABLE, TOP, Table, VARIABLES, index, shift, span,
+};
 use super::{cpu, stacks};
 use crate::memory::{Kind, MemoryMap, PAGE_SIZE, covering_pages};
-
-bitflags! {
-    /// The bits of a page table entry that are not the address.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Flags: u64 {
-        /// The entry means something.
-        const PRESENT = 1 << 0;
-        /// Writes are allowed.
-        const WRITABLE = 1 << 1;
-        /// Writes go through to memory at once; with the next one: not cached at all.
-        const WRITE_THROUGH = 1 << 3;
-        /// Reads are not answered from caches.
-        const UNCACHED = 1 << 4;
-        /// The entry maps a 2 MiB or 1 GiB page instead of naming a table.
-        const HUGE = 1 << 7;
-        /// Instructions must not be fetched.
-        const NO_EXECUTE = 1 << 63;
-    }
-}
-
-const CODE: Flags = Flags::PRESENT;
-const CONSTANTS: Flags = Flags::PRESENT.union(Flags::NO_EXECUTE);
-const VARIABLES: Flags = CONSTANTS.union(Flags::WRITABLE);
-const DEVICE: Flags = VARIABLES.union(Flags::WRITE_THROUGH).union(Flags::UNCACHED);
-const TABLE: Flags = Flags::PRESENT.union(Flags::WRITABLE);
-
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// What the entry code maps, and so the only memory that tables can be taken from.
 pub const BOOT_MAPPED: u64 = 1 << 30;
@@ -54,44 +27,12 @@ pub const BOOT_MAPPED: u64 = 1 << 30;
 /// Below this lie firmware data and the holes of the first PCs: mapped, never handed out.
 pub const LOW_MEMORY: u64 = 1 << 20;
 
-/// Four levels of tables reach this far with positive addresses; RAM beyond it is left alone.
-const HIGHEST: u64 = 1 << 47;
-
-/// One table of any level.
-#[repr(C, align(4096))]
-pub struct Table(UnsafeCell<[u64; 512]>);
-
-// SAFETY: tables are written by the boot processor before anything else runs, and read by the
-// processor itself.
-unsafe impl Sync for Table {}
-
-impl Table {
-    pub(super) const fn new() -> Table {
-        Table(UnsafeCell::new([0; 512]))
-    }
-}
-
 /// Builds one tree of tables. Physical and virtual addresses are the same throughout.
 struct Mapper<F> {
     root: *mut u64,
     /// Yields zeroed tables.
     tables: F,
     gigabyte_pages: bool,
-}
-
-/// Binary logarithm of [`span`].
-const fn shift(level: u32) -> u32 {
-    PAGE_SIZE.trailing_zeros() + 9 * (level - 1)
-}
-
-/// Bytes that one entry of a table covers, per level: 1 is the lowest.
-const fn span(level: u32) -> u64 {
-    1 << shift(level)
-}
-
-/// Which entry of a table on `level` is about `address`: below 512.
-const fn index(address: u64, level: u32) -> usize {
-    (address >> shift(level)) as usize & 511
 }
 
 impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
@@ -102,7 +43,7 @@ impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
 
     /// Maps whole pages at their own address. What a huge page covers already stays as it is.
     fn map(&mut self, range: Range<u64>, flags: Flags) -> Result<(), Error> {
-        self.descend(self.root, 4, range, flags)
+        self.descend(self.root, TOP, range, flags)
     }
 
     /// Maps `range`, which this `table` covers. Whole entries become pages where the level has
@@ -176,9 +117,18 @@ impl<F: FnMut() -> Option<*mut u64>> Mapper<F> {
     }
 }
 
-/// Enough for an image of a few MiB and RAM in a handful of regions below a few GiB.
-const POOL: usize = 12;
+/// Enough for an image of a few MiB and RAM in a handful of regions below a few GiB. What is left is
+/// for changes made later.
+const POOL: usize = 16;
 static TABLES: [Table; POOL] = [const { Table::new() }; POOL];
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// A table of the pool, zeroed, if one is left.
+pub(super) fn take_table() -> Option<*mut u64> {
+    let table = TABLES.get(TAKEN.load(Ordering::Relaxed))?;
+    TAKEN.fetch_add(1, Ordering::Relaxed);
+    Some(table.entries())
+}
 
 /// No more tables than this are needed to map the image and `memory`: for each range two partial tables
 /// on each lower level, for RAM one per GiB, for the image and its small pages one per 2 MiB.
@@ -200,11 +150,9 @@ fn reserve_tables(memory: &mut MemoryMap, count: u64) -> Option<u64> {
     memory.reserve(room..room + bytes).then_some(room)
 }
 
-/// Why memory cannot be mapped.
+/// Why the map that stays cannot be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// Something else is mapped there, RAM for instance, or the range is absurd.
-    Taken,
     /// There was no memory left for a table.
     OutOfTables,
     /// The image has code and variables, or two parts, on one page.
@@ -214,7 +162,6 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Error::Taken => "the range is RAM, mapped for something else, or no range",
             Error::OutOfTables => "no memory left for page tables",
             Error::Inseparable => {
                 "the image has parts of different permissions on one page: use freestone's linker script"
@@ -234,7 +181,6 @@ pub unsafe fn protect(image: &Image, memory: &mut MemoryMap) -> Result<(), Error
         return Err(Error::Inseparable);
     }
     let needed = tables_needed(image.pages(), memory);
-    let mut pool = TABLES.iter().map(|table| table.0.get().cast::<u64>());
     let mut extra = if needed > POOL as u64 {
         let start = reserve_tables(memory, needed).ok_or(Error::OutOfTables)?;
         start..start + needed * PAGE_SIZE
@@ -242,7 +188,7 @@ pub unsafe fn protect(image: &Image, memory: &mut MemoryMap) -> Result<(), Error
         0..0
     };
     let tables = || {
-        pool.next().or_else(|| {
+        take_table().or_else(|| {
             let table = extra.start as *mut u64;
             (!extra.is_empty()).then(|| {
                 extra.start += PAGE_SIZE;
@@ -282,71 +228,6 @@ pub unsafe fn protect(image: &Image, memory: &mut MemoryMap) -> Result<(), Error
     Ok(())
 }
 
-/// Maps the registers of a device, uncached, at their physical address. What is mapped so already is
-/// left as it is.
-///
-/// # Safety
-///
-/// - A device's registers are there, or nothing: reads and writes there reach no memory.
-pub unsafe fn map_device(range: Range<u64>) -> Result<*mut u8, Error> {
-    map_late(range, DEVICE)
-}
-
-/// Maps tables that the firmware left outside RAM, to be read, at their physical address. What is mapped
-/// already is left as it is.
-pub fn map_firmware(range: Range<u64>) -> Result<*const u8, Error> {
-    map_late(range, CONSTANTS).map(|at| at.cast_const())
-}
-
-/// Tables for what is mapped late: devices lie close together, so a few are many.
-static LATE_TABLES: [Table; 8] = [const { Table::new() }; 8];
-static LATE_TABLES_USED: AtomicUsize = AtomicUsize::new(0);
-
-/// Entries that were absent become present, which no processor remembers as absent (SDM volume 3, 5.10.4.3):
-/// nothing to flush.
-fn map_late(range: Range<u64>, flags: Flags) -> Result<*mut u8, Error> {
-    let pages = covering_pages(range.clone());
-    if range.is_empty() || pages.start == 0 || pages.end > HIGHEST {
-        return Err(Error::Taken);
-    }
-    let root = (cpu::table_root() & ADDRESS) as *mut u64;
-    let tables = || {
-        let next = LATE_TABLES_USED.fetch_add(1, Ordering::Relaxed);
-        LATE_TABLES.get(next).map(|table| table.0.get().cast())
-    };
-    let mut mapper = Mapper { root, tables, gigabyte_pages: false };
-    let is_device = flags.contains(Flags::UNCACHED);
-    for page in pages.clone().step_by(PAGE_SIZE as usize) {
-        match find(root, page) {
-            None => mapper.map(page..page + PAGE_SIZE, flags)?,
-            // A huge page is RAM, or a device that was there before; small ones tell.
-            Some(found) if found.contains(Flags::UNCACHED) == is_device => {}
-            Some(_) => return Err(Error::Taken),
-        }
-    }
-    Ok(range.start as *mut u8)
-}
-
-/// How `address` is mapped, by the manual's table walk.
-fn find(root: *mut u64, address: u64) -> Option<Flags> {
-    let mut table = root;
-    let mut level = 4;
-    loop {
-        // SAFETY: `root` is the tree in use, whose tables are mapped at their own addresses; the index is
-        // below 512.
-        let entry = unsafe { table.add(index(address, level)).read() };
-        let flags = Flags::from_bits_truncate(entry);
-        if !flags.contains(Flags::PRESENT) {
-            return None;
-        }
-        if level == 1 || flags.contains(Flags::HUGE) {
-            return Some(flags);
-        }
-        table = (entry & ADDRESS) as *mut u64;
-        level -= 1;
-    }
-}
-
 /// CPUID 0x8000_0001, EDX bit 26 (Intel SDM volume 2, CPUID).
 fn has_gigabyte_pages() -> bool {
     cpu::cpuid(0x8000_0001, 0)[3] & 1 << 26 != 0
@@ -359,13 +240,13 @@ mod tests {
     use std::vec::Vec;
 
     fn leaked() -> Option<*mut u64> {
-        Some(Box::leak(Box::new(Table::new())).0.get().cast())
+        Some(Box::leak(Box::new(Table::new())).entries())
     }
 
     /// What the processor would find for `address`, by the manual's table walk.
     fn translate(root: *mut u64, address: u64) -> Option<(u64, Flags)> {
         let mut table = root;
-        for level in (1..=4).rev() {
+        for level in (1..=TOP).rev() {
             // SAFETY: tables of a tree under test, index below 512.
             let entry = unsafe { table.add(index(address, level)).read() };
             let flags = Flags::from_bits_truncate(entry);
@@ -412,19 +293,6 @@ mod tests {
                 assert_eq!(got, expected(page), "page {page:#x}");
             }
         }
-    }
-
-    #[test]
-    fn the_walk_finds_flags_and_holes() {
-        let mut mapper = Mapper::new(leaked, false).unwrap();
-        mapper.map(2 * MIB..6 * MIB + PAGE_SIZE, VARIABLES).unwrap();
-        mapper.map(0xfee0_0000..0xfee0_1000, DEVICE).unwrap();
-        assert_eq!(find(mapper.root, 3 * MIB), Some(VARIABLES | Flags::HUGE));
-        assert_eq!(find(mapper.root, 6 * MIB), Some(VARIABLES));
-        assert_eq!(find(mapper.root, 6 * MIB + PAGE_SIZE), None);
-        assert_eq!(find(mapper.root, 0xfee0_0000), Some(DEVICE));
-        assert_eq!(find(mapper.root, 0xfee0_1000), None);
-        assert_eq!(find(mapper.root, 7 << 39), None);
     }
 
     #[test]
