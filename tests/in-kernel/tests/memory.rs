@@ -20,6 +20,16 @@ freestone_harness::tests! {
         }
     }
 
+    fn tables_of_the_firmware_can_be_read_and_not_written() {
+        // Below 4 GiB firmware ends; whatever this machine has there can be read.
+        let start = PhysAddr::new(0xffff_f000);
+        let bytes = memory::map_firmware(start, 0x1000).unwrap();
+        // SAFETY: mapped.
+        let _ = unsafe { bytes.as_ptr().read_volatile() };
+        let at = bytes.as_ptr().into();
+        assert_eq!(memory::translate(at), Some((start, memory::Access::Read)));
+    }
+
     fn memory_is_no_device() {
         let variable = 0_u64;
         let here = PhysAddr::new((&raw const variable).addr() as u64);
