@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use freestone_inspect::disassembly::{self, Links};
 use freestone_inspect::{File, names};
-use freestone_tests::{Scratch, cargo, root, run};
+use freestone_tests::sysroot::sysroot;
+use freestone_tests::{Scratch, cargo, long, root, run};
 
 /// What an archive holds: who refers to whom, and what is wrong with the code itself.
 #[derive(Default)]
@@ -117,29 +118,56 @@ fn nothing_comes_back_to_itself_or_leads_to_a_panic_at_any_level() {
     }
 }
 
-/// Builds for a target whose floats are not the hardware's, if `FREESTONE_SOFT_SYSROOT` names a
-/// sysroot with `x86_64-unknown-none` of the compiler that `RUSTC` names.
+/// For a target whose floats are not the hardware's.
 #[test]
 fn soft_float_builds_use_no_vector_registers() {
-    let Some(sysroot) = std::env::var_os("FREESTONE_SOFT_SYSROOT") else {
-        println!("not run: FREESTONE_SOFT_SYSROOT names no sysroot");
-        return;
-    };
+    let target = "x86_64-unknown-none";
+    let Some(sysroot) = sysroot(target) else { return };
     let scratch = Scratch::new("math-soft");
     for level in ["0", "s", "z", "3"] {
-        let mut command = cargo(root());
+        let mut command = sysroot.cargo(&format!("-C opt-level={level}"));
         command.args(["build", "--quiet", "--release", "-p", "freestone-math"]);
-        command.args(["--features", "export", "--target", "x86_64-unknown-none", "--target-dir"]);
-        command.arg(scratch.path().join(level));
-        let sysroot = sysroot.to_string_lossy();
-        command.env("RUSTFLAGS", format!("--sysroot={sysroot} -C opt-level={level}"));
+        command.args(["--features", "export", "--target-dir"]).arg(scratch.path().join(level));
         let built = run(&mut command);
         assert_eq!(built.status, Some(0), "{built}");
-        let path = format!("{level}/x86_64-unknown-none/release/libfreestone_math.rlib");
+        let path = format!("{level}/{target}/release/libfreestone_math.rlib");
         let code = read(&scratch.path().join(path));
         assert_eq!(judge(&code, &exports()), Vec::<String>::new(), "level {level}");
         assert!(!code.uses_vectors, "level {level}");
     }
+}
+
+/// Without a warning, with and without the names of C.
+fn compiles_for(target: &str) {
+    let Some(sysroot) = sysroot(target) else { return };
+    let scratch = Scratch::new(&format!("math-{target}"));
+    for features in [&[][..], &["--features", "export"]] {
+        let mut command = sysroot.cargo("-D warnings");
+        command.args(["build", "--quiet", "--release", "-p", "freestone-math", "--target-dir"]);
+        command.arg(scratch.path()).args(features);
+        let built = run(&mut command);
+        assert_eq!(built.status, Some(0), "{built}");
+    }
+}
+
+macro_rules! compiles_for {
+    ($($test:ident: $target:literal, $now:expr;)*) => {$(
+        #[test]
+        fn $test() {
+            // Building `core` takes longest.
+            if $now {
+                compiles_for($target);
+            }
+        }
+    )*};
+}
+
+compiles_for! {
+    it_compiles_for_aarch64: "aarch64-unknown-none", true;
+    long_it_compiles_for_aarch64_without_floats: "aarch64-unknown-none-softfloat", long();
+    it_compiles_for_riscv64: "riscv64gc-unknown-none-elf", true;
+    long_it_compiles_for_riscv32_without_floats: "riscv32imac-unknown-none-elf", long();
+    it_compiles_for_i686: "i686-unknown-linux-gnu", true;
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::{env, fs};
 
+pub mod sysroot;
+
 /// The machines every kernel must boot on.
 pub const MACHINES: [&str; 3] = ["microvm", "q35", "pc"];
 
