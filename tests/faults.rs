@@ -93,6 +93,15 @@ fn a_stack_overflow_names_the_stack() {
 }
 
 #[test]
+fn a_stack_made_later_has_its_guard_page_and_its_name() {
+    check(
+        "named_stack",
+        status::CRASH,
+        &["page fault", "STACK OVERFLOW: the worker stack ran into its guard page"],
+    );
+}
+
+#[test]
 fn large_statics_do_not_swallow_the_guard_pages() {
     check(
         "large_image",

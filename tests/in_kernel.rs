@@ -81,6 +81,40 @@ mod inner {
 }
 ";
 
+/// The first makes a page of variables executable, behind the back of everything that would refuse to.
+const OPEN: &str = "\
+#![no_std]
+#![no_main]
+
+freestone_harness::harness!();
+
+#[repr(align(4096))]
+struct Page(core::cell::UnsafeCell<[u8; 4096]>);
+// SAFETY: used by one test.
+unsafe impl Sync for Page {}
+static PAGE: Page = Page(core::cell::UnsafeCell::new([1; 4096]));
+
+fn open() {
+    let at = PAGE.0.get() as u64;
+    // SAFETY: there is none; what this breaks is what is tested.
+    unsafe {
+        let mut table: u64;
+        core::arch::asm!(\"mov {}, cr3\", out(reg) table);
+        for level in [39, 30, 21] {
+            table = *(table as *const u64).add((at >> level) as usize & 511) & 0x000f_ffff_ffff_f000;
+        }
+        *(table as *mut u64).add((at >> 12) as usize & 511) &= !(1 << 63);
+    }
+}
+
+freestone_harness::tests! {
+    fn a_page_is_opened() { open() }
+    #[should_panic]
+    fn b_page_is_opened_in_a_panic() { open(); panic!() }
+    fn c_nothing_is_opened() {}
+}
+";
+
 const FAILURES: [&str; 15] = [
     "b_panics",
     "c_faults",
@@ -179,6 +213,16 @@ fn every_way_to_fail_is_reported() {
     // What is ignored runs when asked for.
     let ended = test(&project, &["--", "--", "--ignored"]);
     ended.expect(1, &["running 1 test", "h_is_ignored ... FAILED", "it ran", "18 filtered out"]);
+}
+
+#[test]
+fn a_page_that_is_writable_and_executable_fails_its_test() {
+    let project = project("open", OPEN);
+    let ended = test(&project, &["--timeout", "10"]);
+    let ended = ended.expect(1, &["running 3 tests", "1 passed; 2 failed"]);
+    for text in ["is writable and executable", "test c_nothing_is_opened ... ok"] {
+        assert!(ended.stdout.contains(text), "{text}\n{ended}");
+    }
 }
 
 #[test]

@@ -4,25 +4,22 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 
 use freestone_alloc::{Heap, Stats};
-use freestone_platform::BootInfo;
+use freestone_platform::memory;
 use freestone_rt::number::Decimal;
 
-/// Adds all free memory to `heap`. What `entry!` calls before `main`.
+/// Gives `heap` its [share](freestone_platform::memory::heap_share) of the free memory. What `entry!` calls
+/// before `main`.
 ///
 /// Also where the memory routines learn what the processor is good at: the last thing before
 /// `main`, and without a heap a kernel calls `freestone::mem::detect` itself.
-///
-/// # Safety
-///
-/// - Nobody else uses the memory that `boot` calls free, now or later: called once per boot.
-pub unsafe fn give_free_memory(heap: &'static Heap, boot: &'static BootInfo) {
+pub fn give_free_memory(heap: &'static Heap) {
     freestone_mem::detect();
     heap.on_exhausted(report_exhaustion);
-    for range in boot.memory().free() {
+    for range in memory::heap_share() {
         let Ok(len) = usize::try_from(range.end - range.start) else { continue };
         if let Some(start) = NonNull::new(range.start as *mut u8) {
-            // SAFETY: free RAM at its own address, mapped writable by the platform, nobody else's by
-            // the caller's promise, and there for ever.
+            // SAFETY: free RAM at its own address, mapped writable by the platform, which has given it
+            // to us for ever.
             unsafe { heap.add_region(start, len) };
         }
     }

@@ -60,7 +60,7 @@ pub use heap::{give_free_memory, report_exhaustion};
 /// | boot code and entry point | |
 /// | `#[panic_handler]`: report on every console, then [`Exit::Crash`] | `panic: none` |
 /// | `rust_eh_personality`, `_Unwind_Resume`, `__stack_chk_*` | `shims: none` |
-/// | `#[global_allocator]`: all free memory, through [`alloc_glue::Heap`] | `allocator: none` |
+/// | `#[global_allocator]`: seven eighths of the free memory, through [`alloc_glue::Heap`] | `allocator: none` |
 ///
 /// Refuse what you define yourself: `entry!(main, allocator: none, panic: none)`. Refused shims must be
 /// defined: every kernel links `rust_eh_personality`, and one that uses `alloc` links `_Unwind_Resume` too.
@@ -114,8 +114,7 @@ macro_rules! entry {
 
         #[doc(hidden)]
         fn freestone_main(boot: &'static $crate::BootInfo) -> $crate::Exit {
-            // SAFETY: this is the only heap, and it is filled once, before `main`.
-            unsafe { $crate::give_free_memory(&FREESTONE_HEAP, boot) };
+            $crate::give_free_memory(&FREESTONE_HEAP);
             let main: fn(&'static $crate::BootInfo) -> $crate::Exit = $main;
             main(boot)
         }

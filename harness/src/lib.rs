@@ -233,13 +233,22 @@ fn run_one(test: &'static Test) -> Exit {
     }
 }
 
+/// Looks at every page of the map, as each test leaves it: nothing writable and executable, guard pages
+/// unmapped.
+fn look_at_the_map() -> Result<(), Failed> {
+    freestone::memory::audit().map(drop).map_err(|violation| {
+        println!("after the test the map is not as it should be: {violation}");
+        Failed
+    })
+}
+
 /// What a test that returned means.
 fn finish(returned: Result<(), Failed>, test: &Test) -> Result<(), Failed> {
     if test.panics == Panics::Yes {
         println!("the test did not panic, as it should");
         return Err(Failed);
     }
-    returned
+    returned.and(look_at_the_map())
 }
 
 /// Runs the tests from the next one on, and ends the kernel.
@@ -274,6 +283,7 @@ pub fn panicked(info: &PanicInfo<'_>) -> ! {
     let test = unsafe { CURRENT.load(Ordering::Relaxed).as_ref() };
     let expected =
         test.is_some_and(|test| test.panics == Panics::Yes && says(info, test.expected()));
+    let expected = expected && look_at_the_map().is_ok();
     let in_one_boot = COUNT.load(Ordering::Relaxed) > 0;
     if !in_one_boot {
         if expected {

@@ -155,7 +155,9 @@ impl BootInfo {
         self.arguments().find_map(|argument| argument.strip_prefix(key)?.strip_prefix('='))
     }
 
-    /// The memory map. [`MemoryMap::free`] is what nobody uses yet; `entry!` gives that to the heap.
+    /// The memory map. What was [`free`](MemoryMap::free) when the kernel started belongs to
+    /// [`Frames`](crate::memory::Frames), but for what a heap
+    /// [took](crate::memory::heap_share).
     pub fn memory(&self) -> &MemoryMap {
         &self.memory
     }

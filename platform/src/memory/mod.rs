@@ -1,12 +1,19 @@
 //! Memory: what the machine has, what of it is free, and what is mapped how.
 
 mod address;
+mod buddy;
+mod frames;
 mod map;
 mod mapping;
+pub(crate) mod stack;
 
+pub use crate::arch::{Audit, Violation, audit};
 pub use address::{PhysAddr, VirtAddr};
+pub use buddy::{FrameStats, FreeError, Zone};
+pub use frames::{Frames, OutOfFrames, heap_share, stats};
 pub use map::{Free, Kind, MAX_REGIONS, MemoryMap, Region};
 pub use mapping::{Access, MapError, map, map_firmware, map_mmio, protect, translate, unmap};
+pub use stack::{KernelStack, StackError};
 
 /// The smallest unit of mapping, in bytes.
 pub const PAGE_SIZE: u64 = 4096;

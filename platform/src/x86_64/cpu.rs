@@ -73,6 +73,54 @@ pub fn table_root() -> u64 {
     root
 }
 
+/// Turns on what keeps ring 0 from pages of ring 3 and ring 3 from looking around, as far as the processor
+/// has it: SMEP, SMAP, UMIP (SDM volume 3, 2.5). The kernel has no page for ring 3, so a table entry that says
+/// otherwise is a mistake, and faults.
+///
+/// # Safety
+///
+/// - Ring 0, on pages that are not for ring 3.
+pub unsafe fn protect_supervisor() {
+    let bits = supervisor_protection();
+    // SAFETY: the processor has these bits; the caller answers for the pages.
+    unsafe {
+        asm!("mov cr4, {}", in(reg) control_4() | bits, options(nostack, preserves_flags));
+    }
+}
+
+/// The bits of CR4 for what this processor has of it (SDM volume 2, CPUID 7).
+pub fn supervisor_protection() -> u64 {
+    const UMIP: u64 = 1 << 11;
+    const SMEP: u64 = 1 << 20;
+    const SMAP: u64 = 1 << 21;
+    let [highest, ..] = cpuid(0, 0);
+    let [_, b, c, _] = if highest >= 7 { cpuid(7, 0) } else { [0; 4] };
+    let if_set = |word: u32, bit: u32, flag: u64| if word >> bit & 1 != 0 { flag } else { 0 };
+    if_set(b, 7, SMEP) | if_set(b, 20, SMAP) | if_set(c, 2, UMIP)
+}
+
+/// CR4 (SDM volume 3, 2.5).
+pub fn control_4() -> u64 {
+    let bits;
+    // SAFETY: reading CR4 in ring 0 has no effect.
+    unsafe { asm!("mov {}, cr4", out(reg) bits, options(nomem, nostack, preserves_flags)) }
+    bits
+}
+
+/// Whether the processor obeys read-only pages in ring 0 (CR0.WP) and no-execute bits (EFER.NXE).
+pub fn enforces_page_rights() -> bool {
+    const WP: u64 = 1 << 16;
+    const NXE: u32 = 1 << 11;
+    const EFER: u32 = 0xc000_0080;
+    let (control_0, efer): (u64, u32);
+    // SAFETY: reading both in ring 0 has no effect; every processor with long mode has EFER.
+    unsafe {
+        asm!("mov {}, cr0", out(reg) control_0, options(nomem, nostack, preserves_flags));
+        asm!("rdmsr", in("ecx") EFER, out("eax") efer, out("edx") _, options(nomem, nostack, preserves_flags));
+    }
+    control_0 & WP != 0 && efer & NXE != 0
+}
+
 /// Stops this processor for good: interrupts off, halted, again after every NMI.
 pub fn halt() -> ! {
     loop {

@@ -14,7 +14,7 @@ use super::table::{
 };
 use super::tree::{Change, OutOfTables, Surroundings, Tree};
 use super::{cpu, paging, stacks};
-use crate::memory::{Access, MapError, PAGE_SIZE, PhysAddr};
+use crate::memory::{Access, Frames, MapError, PAGE_SIZE, PhysAddr};
 
 static BUSY: AtomicBool = AtomicBool::new(false);
 
@@ -34,7 +34,12 @@ impl Surroundings for Here {
     fn take(&mut self) -> Option<*mut u64> {
         let spare = SPARE.load(Ordering::Relaxed);
         if spare.is_null() {
-            return paging::take_table();
+            return paging::take_table().or_else(|| {
+                let table: *mut u64 = Frames::take(1).ok()?.into_raw().0.as_ptr();
+                // SAFETY: a frame of ours, mapped at its own address.
+                unsafe { table.write_bytes(0, ENTRIES) };
+                Some(table)
+            });
         }
         // SAFETY: a table that was given back, and is ours under the lock.
         unsafe {
@@ -135,7 +140,7 @@ fn map_identity(
 
 /// See [`crate::memory::map`].
 pub fn map(pages: Range<u64>, to: u64, access: Access) -> Result<(), MapError> {
-    if stacks::next_guard(pages.start.saturating_sub(PAGE_SIZE - 1)).start < pages.end {
+    if stacks::guarded(pages.clone()).is_some() {
         return Err(MapError::Guarded);
     }
     let change = Change::Map { offset: to.wrapping_sub(pages.start), flags: flags(access) };

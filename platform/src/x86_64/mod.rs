@@ -4,6 +4,7 @@
 //! then descriptor tables, so that faults are caught; then what the loader said; then the final page
 //! tables. No device is waited for, and nothing is calibrated before somebody asks for the time.
 
+mod audit;
 pub mod clock;
 pub mod cpu;
 pub mod descriptors;
@@ -45,6 +46,8 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 static XEN: Once<Option<Xen>> = Once(UnsafeCell::new(None));
 static IMAGE: Once<Image> = Once(UnsafeCell::new(Image::NONE));
 static TEXTS: Once<[u8; pvh::TEXT_BYTES]> = Once(UnsafeCell::new([0; pvh::TEXT_BYTES]));
+
+pub use audit::{Audit, Violation, audit};
 
 /// What the loader told, from the moment on when `main` is called.
 pub fn boot_info() -> Option<&'static BootInfo> {
@@ -120,6 +123,8 @@ pub unsafe fn boot(
     if let Err(error) = unsafe { paging::protect(image(), &mut found.memory) } {
         refuse(&error);
     }
+    // SAFETY: ring 0, and no page is for ring 3.
+    unsafe { cpu::protect_supervisor() };
     // SAFETY: `stacks` names mapped memory only, from here on.
     unsafe { backtrace::set_bounds(&BOUNDS) };
     if let Some(module) = found.stray_module() {

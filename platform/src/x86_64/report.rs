@@ -147,6 +147,11 @@ fn on_handler_stack(rsp: u64) -> bool {
     stacks::all().iter().skip(1).any(|stack| stack.usable().contains(&rsp))
 }
 
+/// The name of the stack whose guard page holds `address`.
+fn guarded(address: u64) -> Option<&'static str> {
+    stacks::guarded(address..address.saturating_add(1))
+}
+
 fn double_fault(out: &mut console::Writer) -> fmt::Result {
     // The push onto an exhausted stack leaves its address in CR2.
     match guarded(cpu::fault_address()) {
@@ -192,12 +197,6 @@ fn part_of(address: u64) -> &'static str {
         Some(_) => "  in the kernel's constants\n",
         None => "",
     }
-}
-
-/// The name of the stack whose guard page holds `address`.
-#[inline(never)]
-fn guarded(address: u64) -> Option<&'static str> {
-    stacks::all().iter().find(|stack| stack.guard().contains(&address)).map(|stack| stack.name)
 }
 
 #[inline(never)]

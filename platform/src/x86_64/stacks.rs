@@ -1,4 +1,5 @@
-//! Every stack the kernel has so far, each above a page that is never mapped.
+//! Every stack the kernel begins with, each above a page that is never mapped; and what reports ask about
+//! stacks, these and those that are [made later](crate::memory::KernelStack).
 //!
 //! A stack is a static whose first page is its guard: running off the low end faults there instead
 //! of writing over a neighbour, and the report can name the stack. The memory is `.bss`; loaders
@@ -7,7 +8,7 @@
 use core::cell::UnsafeCell;
 use core::ops::Range;
 
-use crate::memory::PAGE_SIZE;
+use crate::memory::{PAGE_SIZE, stack};
 
 const GUARD: usize = PAGE_SIZE as usize;
 
@@ -116,9 +117,19 @@ pub fn next_guard(at: u64) -> Range<u64> {
     next
 }
 
+/// The name of the stack whose guard page `range` touches.
+#[inline(never)]
+pub fn guarded(range: Range<u64>) -> Option<&'static str> {
+    let touches = |guard: Range<u64>| guard.start < range.end && range.start < guard.end;
+    let first = all().iter().find(|stack| touches(stack.guard())).map(|stack| stack.name);
+    first.or_else(|| stack::find(|node| touches(node.guard())).map(|node| node.name))
+}
+
 /// The mapped part of the stack that holds `address`: what a backtrace may read.
 pub fn containing(address: usize) -> Option<Range<usize>> {
-    let range = all().iter().map(Named::usable).find(|range| range.contains(&(address as u64)))?;
+    let holds = |range: &Range<u64>| range.contains(&(address as u64));
+    let first = all().iter().map(Named::usable).find(holds);
+    let range = first.or_else(|| stack::find(|node| holds(&node.usable())).map(|n| n.usable()))?;
     Some(range.start as usize..range.end as usize)
 }
 

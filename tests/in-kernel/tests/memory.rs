@@ -2,7 +2,14 @@
 #![no_std]
 #![no_main]
 
-use freestone::memory::{self, MapError, PhysAddr};
+extern crate alloc;
+
+use core::arch::asm;
+
+use freestone::memory::{
+    self, Access, Frames, FreeError, KernelStack, MapError, PAGE_SIZE, PhysAddr, VirtAddr, Zone,
+};
+use freestone::platform::x86_64::cpu;
 
 freestone_harness::harness!();
 
@@ -38,4 +45,136 @@ freestone_harness::tests! {
         assert_eq!(memory::map_mmio(PhysAddr::new(1 << 51), 8), Err(MapError::BadRange));
         assert_eq!(memory::map_mmio(PhysAddr::new(LOCAL_APIC), 0), Err(MapError::BadRange));
     }
+
+    fn frames_are_taken_written_and_given_back() {
+        let (before, longest) = memory::stats().unwrap();
+        assert!(longest >= 512, "{longest}");
+        for count in [1, 3, 100, 512] {
+            let frames = Frames::take(count).unwrap();
+            // SAFETY: frames of ours.
+            let bytes = unsafe { frames.as_ptr().as_mut() };
+            bytes.fill(0x5a);
+            assert_eq!(bytes.len() as u64, count * PAGE_SIZE);
+            assert_eq!(memory::stats().unwrap().0.free, before.free - count);
+        }
+        let low = Frames::take_where(16, 1 << 16, Zone::Low).unwrap();
+        assert_eq!(low.start().as_u64() % (1 << 16), 0);
+        let (at, count) = low.into_raw();
+        let start = PhysAddr::new(at.as_u64());
+        // SAFETY: nobody uses them.
+        unsafe {
+            assert_eq!(Frames::give_back(start, 3), Err(FreeError::OtherLength));
+            assert_eq!(Frames::give_back(start, count), Ok(()));
+            assert_eq!(Frames::give_back(start, count), Err(FreeError::NotTaken));
+        }
+        assert_eq!(memory::stats().unwrap().0.free, before.free);
+        assert!(Frames::take(1 << 40).is_err());
+    }
+
+    fn the_same_memory_can_be_seen_twice_and_rights_are_obeyed() {
+        let frames = Frames::take_where(512, 2 << 20, Zone::Any).unwrap();
+        let window = VirtAddr::new(1 << 46);
+        let len = 2 << 20;
+        memory::map(window, frames.start(), len, Access::ReadWrite).unwrap();
+        assert_eq!(
+            memory::map(window, frames.start(), PAGE_SIZE, Access::Read),
+            Err(MapError::Occupied)
+        );
+        let (ours, theirs) = (frames.as_ptr().as_ptr().cast::<u64>(), window.as_ptr::<u64>());
+        // SAFETY: the same frame at two addresses, both mapped writable.
+        unsafe {
+            ours.add(1000).write_volatile(7);
+            assert_eq!(theirs.add(1000).read_volatile(), 7);
+            theirs.add(1001).write_volatile(8);
+            assert_eq!(ours.add(1001).read_volatile(), 8);
+        }
+        // SAFETY: nobody writes through the window any more.
+        unsafe { memory::protect(window, PAGE_SIZE, Access::Read) }.unwrap();
+        let second = VirtAddr::new(window.as_u64() + PAGE_SIZE);
+        assert_eq!(memory::translate(window).unwrap().1, Access::Read);
+        assert_eq!(memory::translate(second).unwrap().1, Access::ReadWrite);
+        // SAFETY: nor reads.
+        unsafe { memory::unmap(window, len) }.unwrap();
+        assert_eq!(memory::translate(second), None);
+    }
+
+    fn what_is_taken_away_is_gone_at_once() {
+        // The processor has both pages in its cache, one large page, before a part of it goes.
+        let frames = Frames::take_where(512, 2 << 20, Zone::Any).unwrap();
+        let first = VirtAddr::new(frames.start().as_u64());
+        let second = VirtAddr::new(first.as_u64() + PAGE_SIZE);
+        // SAFETY: frames of ours; nobody uses the second while it is away.
+        unsafe {
+            second.as_ptr::<u64>().write_volatile(1);
+            memory::unmap(second, PAGE_SIZE).unwrap();
+            first.as_ptr::<u64>().write_volatile(2);
+        }
+        assert_eq!(memory::translate(second), None);
+        let same = PhysAddr::new(second.as_u64());
+        memory::map(second, same, PAGE_SIZE, Access::ReadWrite).unwrap();
+        // SAFETY: it is back.
+        assert_eq!(unsafe { second.as_ptr::<u64>().read_volatile() }, 1);
+    }
+
+    fn what_must_stay_unmapped_is_refused() {
+        let to = PhysAddr::new(0x20_0000);
+        let map = |at: u64, len| memory::map(VirtAddr::new(at), to, len, Access::Read);
+        assert_eq!(map(0, PAGE_SIZE), Err(MapError::Guarded));
+        assert_eq!(map(1 << 46, 5), Err(MapError::BadRange));
+        assert_eq!(map((1 << 46) + 1, PAGE_SIZE), Err(MapError::BadRange));
+        assert_eq!(map(0xffff_8000_0000_0000, PAGE_SIZE), Err(MapError::BadRange));
+        let stack = KernelStack::new("small", 1).unwrap();
+        let guard = stack.bottom().as_u64() - PAGE_SIZE;
+        assert_eq!(memory::translate(VirtAddr::new(guard)), None);
+        assert_eq!(map(guard, PAGE_SIZE), Err(MapError::Guarded));
+    }
+
+    fn stacks_come_and_go_without_a_trace() {
+        let (before, _) = memory::stats().unwrap();
+        // Tables for the guard pages come first, and stay as spare ones.
+        drop((0..20).map(|_| KernelStack::new("a", 9000).unwrap()).collect::<Stacks>());
+        let (warm, _) = memory::stats().unwrap();
+        assert!(before.free - warm.free < 8, "{before:?} {warm:?}");
+        for _ in 0..3 {
+            let stacks = (0..20).map(|_| KernelStack::new("a", 9000).unwrap()).collect::<Stacks>();
+            memory::audit().unwrap();
+            drop(stacks);
+        }
+        let (after, _) = memory::stats().unwrap();
+        assert_eq!(warm.free, after.free);
+    }
+
+    fn code_runs_on_a_stack_of_its_own() {
+        let stack = KernelStack::new("worker", 32 << 10).unwrap();
+        let got: u64;
+        // SAFETY: the stack is ours and empty, `top` is aligned for a call, and the old one is put back.
+        // The function keeps the registers that a C function keeps.
+        unsafe {
+            asm!(
+                "mov r12, rsp", "mov rsp, {top}", "call {work}", "mov rsp, r12",
+                top = in(reg) stack.top().as_u64(), work = sym work,
+                inout("rdi") 20_u64 => _, out("rax") got, out("r12") _, clobber_abi("C"),
+            );
+        }
+        assert_eq!(got, 6765);
+    }
+
+    fn the_processor_protects_the_kernel_as_far_as_it_can() {
+        let wanted = cpu::supervisor_protection();
+        assert_eq!(cpu::control_4() & wanted, wanted);
+        assert!(cpu::enforces_page_rights());
+        freestone::println!("CR4 protections {wanted:#x}");
+    }
+
+    fn every_page_is_as_it_should_be() {
+        let audit = memory::audit().unwrap();
+        assert!(audit.executable_bytes > PAGE_SIZE && audit.executable_bytes < 8 << 20);
+        assert!(audit.writable_bytes > 32 << 20, "{audit:?}");
+    }
+}
+
+type Stacks = alloc::vec::Vec<KernelStack>;
+
+extern "C" fn work(number: u64) -> u64 {
+    if number < 2 { number } else { work(number - 1) + work(number - 2) }
 }

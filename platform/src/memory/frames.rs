@@ -1,0 +1,211 @@
+//! Frames of physical memory, for whoever needs whole pages: stacks, tables, rings of devices.
+//!
+//! A run of frames is a [`Frames`], which gives it back when it is dropped. All RAM is mapped at its own
+//! address, so a frame can be written to at once.
+//!
+//! What the loader called usable and nobody had taken when `main` began is free. Of that a heap may take its
+//! [share](heap_share), once, before anybody has taken a frame: the lower seven eighths of every range. The
+//! rest, or all of it if there is no heap, is for frames. It is taken over when the first frame is asked for:
+//! a kernel that never does has neither the code nor the work.
+
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::ops::Range;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use super::buddy::Buddy;
+use super::{FrameStats, FreeError, MemoryMap, PAGE_SIZE, PhysAddr, VirtAddr, Zone};
+use crate::arch;
+
+/// One of so many parts of a range is left for frames, if there is a heap.
+const PARTS: u64 = 8;
+
+/// Who has what: decided by who comes first, for ever.
+static DIVISION: AtomicU8 = AtomicU8::new(UNDECIDED);
+const UNDECIDED: u8 = 0;
+const ALL_FRAMES: u8 = 1;
+const WITH_HEAP: u8 = 2;
+
+fn decide(division: u8) -> u8 {
+    let decided =
+        DIVISION.compare_exchange(UNDECIDED, division, Ordering::Relaxed, Ordering::Relaxed);
+    decided.map_or_else(|earlier| earlier, |_| division)
+}
+
+/// Where in a free range the heap's part ends.
+fn border(range: &Range<u64>) -> u64 {
+    (range.end - (range.end - range.start) / PARTS) & !(PAGE_SIZE - 1)
+}
+
+/// Free memory for a heap: ranges of physical addresses, mapped writable at their own addresses, whose new
+/// owner the caller is. Nothing the second time, and nothing once frames have been taken.
+pub fn heap_share() -> impl Iterator<Item = Range<u64>> {
+    let boot = arch::boot_info();
+    let mine = boot.filter(|_| {
+        DIVISION
+            .compare_exchange(UNDECIDED, WITH_HEAP, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    });
+    let ranges = mine.into_iter().flat_map(|boot| boot.memory().free());
+    ranges.map(|range| range.start..border(&range).max(range.start))
+}
+
+/// The allocator, for one at a time.
+struct Guarded {
+    busy: AtomicBool,
+    is_filled: UnsafeCell<bool>,
+    buddy: UnsafeCell<Buddy>,
+}
+
+// SAFETY: what is in the cells is used only by who turned `busy` from false to true.
+unsafe impl Sync for Guarded {}
+
+static ALL: Guarded = Guarded {
+    busy: AtomicBool::new(false),
+    is_filled: UnsafeCell::new(false),
+    buddy: UnsafeCell::new(Buddy::new()),
+};
+
+/// Frames that could not be given back, because the allocator was busy.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// `None` if somebody is at it whom we interrupt, and before `main`.
+fn with<R>(work: impl FnOnce(&mut Buddy) -> R) -> Option<R> {
+    let map = arch::boot_info()?.memory();
+    if ALL.busy.swap(true, Ordering::Acquire) {
+        return None;
+    }
+    // SAFETY: it was not busy, so nobody else has a reference.
+    let (buddy, is_filled) = unsafe { (&mut *ALL.buddy.get(), &mut *ALL.is_filled.get()) };
+    if !core::mem::replace(is_filled, true) {
+        // SAFETY: the first time, and the division says what is ours.
+        unsafe { fill(buddy, map, decide(ALL_FRAMES)) };
+    }
+    let done = work(buddy);
+    ALL.busy.store(false, Ordering::Release);
+    Some(done)
+}
+
+/// Hands over what is free in `map`, by this division.
+///
+/// # Safety
+///
+/// - Called once. That memory is mapped at its own address, and nobody else uses it from now on.
+unsafe fn fill(buddy: &mut Buddy, map: &MemoryMap, division: u8) {
+    for range in map.free() {
+        let start = if division == WITH_HEAP { border(&range) } else { range.start };
+        // Whole frames only.
+        let first = start.max(range.start).div_ceil(PAGE_SIZE);
+        let end = range.end.min(arch::live::highest()) / PAGE_SIZE;
+        let memory = VirtAddr::try_new(first * PAGE_SIZE).map(VirtAddr::as_ptr);
+        if let Some(memory) = memory.filter(|_| first < end) {
+            // SAFETY: the caller's promise.
+            unsafe { buddy.add(first, end, memory) };
+        }
+    }
+}
+
+/// There is no such run of frames, or the allocator was interrupted by who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfFrames;
+
+impl fmt::Display for OutOfFrames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no run of free frames is long enough")
+    }
+}
+
+impl core::error::Error for OutOfFrames {}
+
+/// A run of frames that is ours until it is dropped. What is in it is whatever was there before.
+#[derive(Debug)]
+pub struct Frames {
+    start: PhysAddr,
+    count: u64,
+}
+
+impl Frames {
+    /// Takes `count` frames in a row.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfFrames`]; also for more than 1 GiB, and in a handler that interrupts the allocator.
+    pub fn take(count: u64) -> Result<Frames, OutOfFrames> {
+        Frames::take_where(count, PAGE_SIZE, Zone::Any)
+    }
+
+    /// Takes `count` frames in a row at a multiple of `align` bytes, a power of two, in `zone`.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub fn take_where(count: u64, align: u64, zone: Zone) -> Result<Frames, OutOfFrames> {
+        let align = align.div_ceil(PAGE_SIZE);
+        let start = with(|buddy| buddy.take(count, align, zone)).flatten().ok_or(OutOfFrames)?;
+        Ok(Frames { start: PhysAddr::new(start * PAGE_SIZE), count })
+    }
+
+    /// Where it begins on the bus.
+    pub fn start(&self) -> PhysAddr {
+        self.start
+    }
+
+    /// How many frames it is.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Its bytes, uninitialised, where the kernel can write to them.
+    pub fn as_ptr(&self) -> NonNull<[u8]> {
+        let at = VirtAddr::new(self.start.as_u64()).as_ptr::<u8>();
+        // SAFETY: frame 0 is never free.
+        let at = unsafe { NonNull::new_unchecked(at) };
+        NonNull::slice_from_raw_parts(at, (self.count * PAGE_SIZE) as usize)
+    }
+
+    /// Keeps the frames taken, with nobody to give them back: virtual address and number.
+    pub fn into_raw(self) -> (VirtAddr, u64) {
+        let raw = (VirtAddr::new(self.start.as_u64()), self.count);
+        core::mem::forget(self);
+        raw
+    }
+
+    /// Gives back `count` frames at `start`, which [`into_raw`](Self::into_raw) kept. Checked: giving
+    /// back twice is an error, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// What [`FreeError`] says. That the allocator is busy is none: the frames are lost then, and
+    /// [`stats`] does not count them as free.
+    ///
+    /// # Safety
+    ///
+    /// - Nobody uses the frames any more, and they are mapped at their own address and writable.
+    pub unsafe fn give_back(start: PhysAddr, count: u64) -> Result<(), FreeError> {
+        if !start.is_page() {
+            return Err(FreeError::NotTaken);
+        }
+        let first = start.as_u64() / PAGE_SIZE;
+        // SAFETY: the caller's promise.
+        let done = with(|buddy| unsafe { buddy.give_back(first, count) });
+        done.unwrap_or_else(|| {
+            LOST.fetch_add(count, Ordering::Relaxed);
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Frames {
+    fn drop(&mut self) {
+        // SAFETY: the owner is gone, and whoever changes the map of a frame puts it back before.
+        let done = unsafe { Frames::give_back(self.start, self.count) };
+        debug_assert_eq!(done, Ok(()));
+    }
+}
+
+/// How the frames stand, and the longest run that can be had; `None` in a handler that interrupts the
+/// allocator.
+pub fn stats() -> Option<(FrameStats, u64)> {
+    with(|buddy| (buddy.stats(), buddy.longest()))
+}

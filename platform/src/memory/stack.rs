@@ -1,0 +1,154 @@
+//! Stacks made while the kernel runs: frames of their own, above a page that is not mapped.
+//!
+//! Running off the low end faults instead of writing over a neighbour, the report names the stack, and
+//! backtraces go through it. What reports need to know stands in the stack itself, at its top, in a list.
+
+use core::fmt;
+use core::mem::{ManuallyDrop, align_of, size_of};
+use core::ops::Range;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use super::{Access, Frames, MapError, PAGE_SIZE, VirtAddr};
+use crate::arch::live;
+
+/// What reports know of a stack. Lies at its top.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Node {
+    next: AtomicPtr<Node>,
+    pub(crate) name: &'static str,
+    /// Guard page included.
+    start: u64,
+    end: u64,
+}
+
+impl Node {
+    pub(crate) fn guard(&self) -> Range<u64> {
+        self.start..self.start + PAGE_SIZE
+    }
+
+    pub(crate) fn usable(&self) -> Range<u64> {
+        self.start + PAGE_SIZE..self.end
+    }
+}
+
+static FIRST: AtomicPtr<Node> = AtomicPtr::new(core::ptr::null_mut());
+
+/// The first stack for which `is_it` holds. Can be called in any context.
+pub(crate) fn find(is_it: impl Fn(&Node) -> bool) -> Option<&'static Node> {
+    let mut next = &FIRST;
+    loop {
+        // SAFETY: null, or a node that is in the list, and so in a stack that is alive.
+        let node = unsafe { next.load(Ordering::Acquire).as_ref() }?;
+        if is_it(node) {
+            return Some(node);
+        }
+        next = &node.next;
+    }
+}
+
+/// Why there is no stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StackError {
+    /// No run of free frames is long enough.
+    OutOfFrames,
+    /// The guard page could not be taken out of the map.
+    Map(MapError),
+}
+
+impl fmt::Display for StackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StackError::OutOfFrames => f.write_str("no memory for a stack"),
+            StackError::Map(error) => write!(f, "a stack without guard page: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for StackError {}
+
+/// A stack above a guard page. Dropping it gives the memory back: nobody may run on it then, which is for
+/// whoever switches to it to see to.
+#[derive(Debug)]
+pub struct KernelStack {
+    frames: ManuallyDrop<Frames>,
+    node: NonNull<Node>,
+}
+
+// SAFETY: the node is only read and linked by atomic operations, wherever the stack is owned.
+unsafe impl Send for KernelStack {}
+
+impl KernelStack {
+    /// A stack of at least `bytes`, which reports call `name`. 64 bytes at the top are not for use. Not for
+    /// handlers.
+    ///
+    /// # Errors
+    ///
+    /// As [`StackError`] says.
+    pub fn new(name: &'static str, bytes: usize) -> Result<KernelStack, StackError> {
+        let pages = (bytes as u64).saturating_add(size_of::<Node>() as u64).div_ceil(PAGE_SIZE);
+        let frames = Frames::take(pages + 1).map_err(|_| StackError::OutOfFrames)?;
+        let start = frames.start().as_u64();
+        let end = start + frames.count() * PAGE_SIZE;
+        live::unmap(start..start + PAGE_SIZE).map_err(StackError::Map)?;
+        let at = VirtAddr::new(end - size_of::<Node>() as u64).as_ptr::<Node>();
+        debug_assert!(at.addr().is_multiple_of(align_of::<Node>()));
+        // SAFETY: the last bytes of frames that are ours; not null, as no frame is.
+        let node = unsafe {
+            at.write(Node { next: AtomicPtr::default(), name, start, end });
+            NonNull::new_unchecked(at)
+        };
+        let stack = KernelStack { frames: ManuallyDrop::new(frames), node };
+        let mut first = FIRST.load(Ordering::Relaxed);
+        loop {
+            stack.node().next.store(first, Ordering::Relaxed);
+            let put = FIRST.compare_exchange(first, at, Ordering::Release, Ordering::Relaxed);
+            match put {
+                Ok(_) => return Ok(stack),
+                Err(other) => first = other,
+            }
+        }
+    }
+
+    fn node(&self) -> &Node {
+        // SAFETY: written in `new`, and there as long as the stack.
+        unsafe { self.node.as_ref() }
+    }
+
+    /// One past the highest byte for use: where an empty stack's pointer stands, 64-byte aligned.
+    pub fn top(&self) -> VirtAddr {
+        VirtAddr::from(self.node.as_ptr())
+    }
+
+    /// The lowest byte; below it is the guard page.
+    pub fn bottom(&self) -> VirtAddr {
+        VirtAddr::new(self.node().usable().start)
+    }
+
+    /// What reports call it.
+    pub fn name(&self) -> &'static str {
+        self.node().name
+    }
+}
+
+impl Drop for KernelStack {
+    fn drop(&mut self) {
+        let own = self.node.as_ptr();
+        let before = core::iter::successors(Some(&FIRST), |at| {
+            // SAFETY: as in `find`.
+            unsafe { at.load(Ordering::Relaxed).as_ref() }.map(|node| &node.next)
+        });
+        let mut links = before.filter(|link| link.load(Ordering::Relaxed) == own);
+        if let Some(link) = links.next() {
+            link.store(self.node().next.load(Ordering::Relaxed), Ordering::Release);
+        }
+        let guard = self.node().guard();
+        // The table for the guard page is there, so this fails only where the map is busy: then the
+        // frames are lost, rather than handed out with a hole.
+        if live::map(guard.clone(), guard.start, Access::ReadWrite).is_ok() {
+            // SAFETY: once, and the frames are whole again.
+            unsafe { ManuallyDrop::drop(&mut self.frames) };
+        }
+    }
+}
