@@ -8,6 +8,7 @@
 //! - [`image`]: can this file be booted
 //! - [`boot`]: a boot, wherever it happens; [`qemu`]: a machine of QEMU's, and what its end means;
 //!   [`xen`]: the same for Xen
+//! - [`names`]: the functions' names, for the kernel's own backtraces
 //! - [`install`]: getting QEMU
 //! - [`kernel_test`], [`test_table`], [`runner`], [`junit`]: tests inside a kernel: building them,
 //!   finding them in an image, running them, reporting
@@ -20,6 +21,7 @@ mod image;
 mod install;
 mod junit;
 mod kernel_test;
+mod names;
 mod qemu;
 mod run;
 mod runner;
@@ -54,10 +56,11 @@ struct Verb {
     main: fn(&ArgMatches) -> Result<Status, Failure>,
 }
 
-const VERBS: [Verb; 5] = [
+const VERBS: [Verb; 6] = [
     Verb { name: "run", command: run::command, main: run::main },
     Verb { name: "test", command: test::command, main: test::main },
     Verb { name: "check", command: check::command, main: check::main },
+    Verb { name: "names", command: names::command, main: names::main },
     Verb { name: "symbols", command: symbols::command, main: symbols::main },
     Verb { name: "doctor", command: doctor::command, main: doctor::main },
 ];

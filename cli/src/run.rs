@@ -12,6 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
 use crate::boot::{self, Boot, Place, Verdict};
+use crate::names::Booted;
 use crate::qemu::MACHINES;
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
@@ -19,6 +20,7 @@ use crate::toolchain::{self, Workspace};
 use crate::{check, image};
 
 const DEFAULT_SECONDS: u32 = 60;
+const NO_NAMES: &str = "no-names";
 
 /// What the verb takes.
 pub fn command() -> Command {
@@ -72,6 +74,7 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(u16).range(1..))
                 .help("Wait for a debugger on this port of 127.0.0.1 before the first instruction"),
         )
+        .arg(flag(NO_NAMES, "Boot the file as it is, without a table of names for backtraces"))
         .arg(
             Arg::new("qemu-arg")
                 .long("qemu-arg")
@@ -196,9 +199,12 @@ fn boot(matches: &ArgMatches, image: &mut Option<PathBuf>) -> Result<Verdict, Fa
         check::before_boot(image, matches)?;
     }
     let gdb = matches.get_one::<u16>("gdb");
+    let image = image.as_deref().unwrap_or(Path::new(""));
+    let booted = Booted::new(image, !is_set(NO_NAMES), memory_mib);
     let boot = Boot {
         place: &place,
-        image: image.as_deref().unwrap_or(Path::new("")),
+        image,
+        booted: booted.path(),
         command_line: &joined(matches.get_many("command-line").unwrap_or_default()),
         memory_mib,
         extra: &matches.get_many("qemu-arg").unwrap_or_default().cloned().collect::<Vec<_>>(),

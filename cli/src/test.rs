@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::boot::{self, Boot, Place};
+use crate::names::Booted;
 use crate::qemu::{MACHINES, Machine};
 use crate::run;
 use crate::status::{Failure, Status};
@@ -190,12 +191,14 @@ fn boots(
     let image = toolchain::build(kernel, false, verbose)?;
     image::check(&image)?;
     check::before_boot(&image, matches)?;
+    let booted = Booted::new(&image, true, MEMORY_MIB);
     for place in places(matches, place) {
         let name = place.name();
         say!("booting {} on {name}", kernel.bin);
         let boot = Boot {
             place: &place,
             image: &image,
+            booted: booted.path(),
             command_line: OsStr::new(COMMAND_LINE),
             memory_mib: MEMORY_MIB,
             extra: &[],
