@@ -12,19 +12,16 @@ use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
 use crate::install;
+use crate::mode::HOST;
 use crate::run;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Output, Stop, Watch};
 use crate::toolchain::Workspace;
-use crate::xen;
+use crate::toolchains::{self, NoSource, OLDEST, Toolchain, parse_version};
+use crate::{sysroot, xen};
 
 /// For one question to one program. A first call of rustc from a cold disk has taken 2 s.
 const LIMIT: Duration = Duration::from_secs(20);
-
-/// The oldest toolchain: `rust-version` in the manifest.
-const OLDEST: (u32, u32) = (1, 95);
-
-const HOST: &str = "x86_64-unknown-linux-gnu";
 
 const RUST_CURE: &str = "install Rust 1.95 or newer from https://rustup.rs, or: rustup update";
 
@@ -80,6 +77,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         ),
     ];
     let notes = [("kvm", kvm()), ("xen", xen::state())];
+    let toolchains: Vec<_> = Toolchain::all().iter().map(Abilities::of).collect();
     let status =
         if checks.iter().all(|check| check.found.is_ok()) { Status::Success } else { Status::Tool };
     if let Some(signal) = supervise::caught() {
@@ -90,15 +88,18 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         let _ = writeln!(
             io::stdout(),
             "{}",
-            json!({ "status": status.code(), "checks": checks, "kvm": notes[0].1, "xen": notes[1].1 })
+            json!({
+                "status": status.code(), "checks": checks, "kvm": notes[0].1, "xen": notes[1].1,
+                "toolchains": toolchains.iter().map(Abilities::to_json).collect::<Vec<_>>(),
+            })
         );
     } else {
-        show(&checks, &notes);
+        show(&checks, &notes, &toolchains);
     }
     Ok(status)
 }
 
-fn show(checks: &[Check], notes: &[(&str, String)]) {
+fn show(checks: &[Check], notes: &[(&str, String)], toolchains: &[Abilities]) {
     let mut stdout = io::stdout();
     for Check { name, found, cure } in checks {
         let _ = match found {
@@ -111,16 +112,91 @@ fn show(checks: &[Check], notes: &[(&str, String)]) {
     for (name, note) in notes {
         let _ = writeln!(stdout, "note     {name:<8} {note}");
     }
+    let _ = writeln!(stdout, "\ntoolchains");
+    for Abilities { toolchain, modes } in toolchains {
+        let _ = writeln!(stdout, "{} ({})", toolchain.name, toolchain.release);
+        for (what, answer) in modes {
+            let _ = match answer {
+                Ok(how) => writeln!(stdout, "  yes  {what:<36} {how}"),
+                Err(cure) => writeln!(stdout, "  no   {what:<36} -> {cure}"),
+            };
+        }
+    }
+}
+
+/// Targets that kernels or library crates are built for.
+const TARGETS: [&str; 4] = [
+    "x86_64-unknown-none",
+    "aarch64-unknown-none",
+    "aarch64-unknown-none-softfloat",
+    "riscv64gc-unknown-none-elf",
+];
+
+/// What a toolchain can build for, with how; or what would help.
+struct Abilities {
+    toolchain: Toolchain,
+    modes: Vec<(String, Result<String, String>)>,
+}
+
+impl Abilities {
+    fn of(toolchain: &Toolchain) -> Self {
+        let mode = |mode: &str, target: &str| format!("{mode:<5}{target}");
+        let mut modes = Vec::new();
+        if let Err(why) = toolchain.is_new_enough() {
+            modes.push((mode("any", ""), Err(format!("{why}; {RUST_CURE}"))));
+            return Self { toolchain: toolchain.clone(), modes };
+        }
+        let host = match toolchain.has_core(HOST) {
+            true => Ok("installed".to_owned()),
+            false => Err(toolchain.cure(HOST)),
+        };
+        modes.push((mode("host", HOST), host));
+        let source = match toolchain.source() {
+            Ok(_) => Ok(()),
+            Err(NoSource::Missing) => Err(String::new()),
+            Err(NoSource::Other(release)) => Err(format!(" (the source here is {release})")),
+        };
+        for target in TARGETS {
+            let answer = if toolchain.has_core(target) {
+                Ok("installed".to_owned())
+            } else if sysroot::ready(toolchain, target).is_some() {
+                Ok("private sysroot, built".to_owned())
+            } else {
+                match &source {
+                    Ok(()) => Ok(format!("cargo freestone sysroot --target {target}")),
+                    Err(note) => Err(format!("{}{note}", toolchain.cure(target))),
+                }
+            };
+            modes.push((mode("none", target), answer));
+        }
+        let json = match &source {
+            Ok(()) => Ok("from the library's source".to_owned()),
+            Err(note) => Err(format!("{}{note}", toolchain.source_cure())),
+        };
+        modes.push((mode("json", "target files"), json));
+        Self { toolchain: toolchain.clone(), modes }
+    }
+
+    fn to_json(&self) -> Value {
+        let modes = self.modes.iter().map(|(what, answer)| {
+            let mut words = what.split_whitespace();
+            let (mode, target) = (words.next(), words.collect::<Vec<_>>().join(" "));
+            json!({ "mode": mode, "target": target, "ok": answer.is_ok(),
+                "how": answer.as_ref().ok(), "cure": answer.as_ref().err() })
+        });
+        json!({ "name": self.toolchain.name, "release": self.toolchain.release,
+            "rustc": self.toolchain.rustc, "modes": modes.collect::<Vec<_>>() })
+    }
 }
 
 fn rustc() -> Result<String, String> {
-    let text = answer(rustc_program(), &["-vV"])?;
+    let text = answer(toolchains::rustc(), &["-vV"])?;
     let release = field(&text, "release: ").ok_or("rustc -vV answers in an unknown form")?;
     at_least(release)
 }
 
 fn host() -> Result<String, String> {
-    let text = answer(rustc_program(), &["-vV"])?;
+    let text = answer(toolchains::rustc(), &["-vV"])?;
     match field(&text, "host: ") {
         Some(HOST) => Ok(HOST.into()),
         Some(other) => Err(format!("{other}: the zero set-up build needs {HOST}")),
@@ -187,10 +263,6 @@ fn kvm() -> String {
     }
 }
 
-fn rustc_program() -> std::ffi::OsString {
-    env::var_os("RUSTC").filter(|v| !v.is_empty()).unwrap_or_else(|| "rustc".into())
-}
-
 /// What a program says on stdout.
 fn answer(program: impl AsRef<OsStr>, arguments: &[&str]) -> Result<String, String> {
     let name = Path::new(program.as_ref()).display().to_string();
@@ -218,44 +290,10 @@ fn at_least(version: &str) -> Result<String, String> {
     }
 }
 
-/// The first two numbers of `1.95.0-nightly` and the like.
-fn parse_version(version: &str) -> Option<(u32, u32)> {
-    let mut parts = version.split(['.', '-']);
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
 fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(key))
 }
 
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared_as_numbers() {
-        for (version, is_fine) in [
-            ("1.95.0", true),
-            ("1.100.0", true),
-            ("2.0.0", true),
-            ("1.97.0-nightly", true),
-            ("1.94.1", false),
-            ("1.9.0", false),
-            ("0.99", false),
-            ("new", false),
-            ("", false),
-        ] {
-            assert_eq!(at_least(version).is_ok(), is_fine, "{version:?}");
-        }
-    }
-
-    #[test]
-    fn the_oldest_toolchain_is_that_of_the_manifest() {
-        let manifest = parse_version(env!("CARGO_PKG_RUST_VERSION"));
-        assert_eq!(manifest, Some(OLDEST));
-    }
 }

@@ -75,6 +75,14 @@ pub fn find_program(name: &Path) -> Option<PathBuf> {
     env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_program(file))
 }
 
+/// This tool's folder in the user's cache, not yet made; `None` if the environment names no place.
+pub fn cache() -> Option<PathBuf> {
+    // A relative path there is to be ignored, says the XDG specification.
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    Some(cache?.join("freestone"))
+}
+
 fn is_program(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(file).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)

@@ -17,6 +17,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use freestone_targets::LinkInput;
 
+use crate::mode::Mode;
 use crate::runner::{
     JUNIT_VARIABLE, MACHINE_VARIABLE, ONE_BOOT_VARIABLE, PLACE_VARIABLE, TIMEOUT_VARIABLE,
 };
@@ -25,19 +26,14 @@ use crate::supervise::{Output, Stop, Watch};
 use crate::toolchain::{self, KernelTests};
 use crate::{install, xen};
 
-/// Kernels are built for this one so far.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-
 /// For one package's tests, built and run.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
-
-/// Separates flags in CARGO_ENCODED_RUSTFLAGS.
-const UNIT: &str = "\x1f";
 
 /// Builds and runs one package's tests.
 pub fn run(
     matches: &ArgMatches,
     qemu: &Path,
+    mode: &Mode,
     target_directory: &Path,
     tests: &KernelTests,
 ) -> Result<Status, Failure> {
@@ -45,13 +41,13 @@ pub fn run(
         |stop| Watch { limit: Some(LIMIT), stop, stdout: Output::Inherit, stderr: Output::Inherit };
     let verbose = matches.get_flag("verbose");
     // First built, then run: only so is a test that does not build told from one that fails.
-    let mut build = command(matches, qemu, target_directory, tests)?;
+    let mut build = command(matches, qemu, mode, target_directory, tests)?;
     build.arg("--no-run");
     if !toolchain::run_cargo(&mut build, &watch(Stop::Ask), verbose)?.is_success() {
         let message = format!("the kernel tests of {} do not build", tests.package);
         return Err(Failure::new(Status::Build, message));
     }
-    let mut run = command(matches, qemu, target_directory, tests)?;
+    let mut run = command(matches, qemu, mode, target_directory, tests)?;
     let for_tests: Vec<_> = arguments(matches).collect();
     if !for_tests.is_empty() {
         run.arg("--").args(for_tests);
@@ -69,6 +65,7 @@ fn arguments(matches: &ArgMatches) -> impl Iterator<Item = &OsString> {
 fn command(
     matches: &ArgMatches,
     qemu: &Path,
+    mode: &Mode,
     target_directory: &Path,
     tests: &KernelTests,
 ) -> Result<Command, Failure> {
@@ -82,15 +79,16 @@ fn command(
         true => command.args(["nextest", "run", "--no-tests=pass"]),
         false => command.arg("test"),
     };
-    command.args(["-p", &tests.package, "--target", TARGET]);
+    command.args(["-p", &tests.package]);
     for target in &tests.targets {
         command.args(["--test", target]);
     }
     // An array, unlike the environment variable for it, survives spaces in the path.
-    let runner = format!("target.{TARGET}.runner=[{own:?}, \"runner\"]");
+    let runner = format!("target.{}.runner=[{own:?}, \"runner\"]", mode.target_name);
     command.args(["--config", &runner]);
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags(target_directory)?);
-    command.env(install::QEMU_VARIABLE, qemu);
+    mode.apply(&mut command, target_directory, &flags(mode, target_directory)?);
+    // The façade's build script then adds nothing to these arguments.
+    command.env("FREESTONE_LINKED_BY_TOOL", "1").env(install::QEMU_VARIABLE, qemu);
     let mut set = |name, value: Option<OsString>| {
         if let Some(value) = value {
             command.env(name, value);
@@ -108,24 +106,19 @@ fn command(
     Ok(command)
 }
 
-/// The user's flags and ours, as CARGO_ENCODED_RUSTFLAGS wants them.
-fn flags(target_directory: &Path) -> Result<OsString, Failure> {
-    let folder = target_directory.join("freestone");
-    let link = LinkInput::for_target(TARGET).expect("the one target that there is").write(&folder);
+/// What a test file needs of the compiler beyond what the mode asks for.
+fn flags(mode: &Mode, target_directory: &Path) -> Result<Vec<OsString>, Failure> {
+    let folder = target_directory.join("freestone").join(&mode.target_name);
+    let input = LinkInput::for_target(&mode.target_name).ok_or_else(|| {
+        let known = freestone_targets::SUPPORTED.join(", ");
+        Failure::usage(format!(
+            "kernels for {} cannot be linked yet; for {known} they can",
+            mode.target_name
+        ))
+    })?;
+    let link = input.write(&folder);
     let link = link.map_err(|error| Failure::tool(format!("{}: {error}", folder.display())))?;
-
-    let mut all = env::var_os("CARGO_ENCODED_RUSTFLAGS").unwrap_or_else(|| {
-        let plain = env::var("RUSTFLAGS").unwrap_or_default();
-        plain.split_ascii_whitespace().collect::<Vec<_>>().join(UNIT).into()
-    });
     let mut link_argument = OsString::from("-Clink-arg=@");
     link_argument.push(link);
-    let ours = ["-Cpanic=abort".into(), "-Cforce-frame-pointers=yes".into(), link_argument];
-    for flag in ours {
-        if !all.is_empty() {
-            all.push(UNIT);
-        }
-        all.push(flag);
-    }
-    Ok(all)
+    Ok(vec!["-Cpanic=abort".into(), "-Cforce-frame-pointers=yes".into(), link_argument])
 }

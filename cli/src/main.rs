@@ -5,10 +5,10 @@
 //!
 //! - [`status`]: how the tool ends, all exit statuses in one place
 //! - [`toolchain`]: cargo, which kernel is meant, building it
+//! - [`toolchains`]: every compiler of this machine; [`mode`]: which of them builds, and for what
 //! - [`image`]: can this file be booted
 //! - [`boot`]: a boot, wherever it happens; [`qemu`]: a machine of QEMU's, and what its end means;
 //!   [`xen`]: the same for Xen
-//! - [`names`]: the functions' names, for the kernel's own backtraces
 //! - [`install`]: getting QEMU
 //! - [`kernel_test`], [`test_table`], [`runner`], [`junit`]: tests inside a kernel: building them,
 //!   finding them in an image, running them, reporting
@@ -21,16 +21,19 @@ mod image;
 mod install;
 mod junit;
 mod kernel_test;
-mod names;
+mod mode;
+mod new;
 mod qemu;
 mod run;
 mod runner;
 mod status;
 mod supervise;
 mod symbols;
+mod sysroot;
 mod test;
 mod test_table;
 mod toolchain;
+mod toolchains;
 mod xen;
 
 use std::env;
@@ -56,12 +59,13 @@ struct Verb {
     main: fn(&ArgMatches) -> Result<Status, Failure>,
 }
 
-const VERBS: [Verb; 6] = [
+const VERBS: [Verb; 7] = [
     Verb { name: "run", command: run::command, main: run::main },
     Verb { name: "test", command: test::command, main: test::main },
     Verb { name: "check", command: check::command, main: check::main },
-    Verb { name: "names", command: names::command, main: names::main },
     Verb { name: "symbols", command: symbols::command, main: symbols::main },
+    Verb { name: "new", command: new::command, main: new::main },
+    Verb { name: "sysroot", command: sysroot::command, main: sysroot::main },
     Verb { name: "doctor", command: doctor::command, main: doctor::main },
 ];
 

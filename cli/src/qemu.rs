@@ -93,7 +93,7 @@ fn command(machine: &Machine, boot: &Boot) -> Command {
     if let Some(port) = machine.gdb {
         command.args(["-gdb", &format!("tcp:127.0.0.1:{port}"), "-S"]);
     }
-    command.arg("-kernel").arg(boot.booted).arg("-append").arg(boot.command_line);
+    command.arg("-kernel").arg(boot.image).arg("-append").arg(boot.command_line);
     command.args(boot.extra);
     command
 }
@@ -155,16 +155,7 @@ mod tests {
     fn boot<'a>(place: &'a Place, command_line: &'a OsStr) -> Boot<'a> {
         let (limit, memory_mib) = (Some(Duration::from_secs(3)), 64);
         let image = Path::new("k,1");
-        Boot {
-            place,
-            image,
-            booted: image,
-            command_line,
-            memory_mib,
-            extra: &[],
-            limit,
-            verbose: false,
-        }
+        Boot { place, image, command_line, memory_mib, extra: &[], limit, verbose: false }
     }
 
     fn ended(raw: i32, stdout: &str, stderr: &str) -> Outcome {

@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
 use crate::boot::{self, Boot, Place, Verdict};
-use crate::names::Booted;
+use crate::mode::{self, Mode};
 use crate::qemu::MACHINES;
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
@@ -20,7 +20,6 @@ use crate::toolchain::{self, Workspace};
 use crate::{check, image};
 
 const DEFAULT_SECONDS: u32 = 60;
-const NO_NAMES: &str = "no-names";
 
 /// What the verb takes.
 pub fn command() -> Command {
@@ -33,7 +32,7 @@ pub fn command() -> Command {
             Arg::new("elf")
                 .value_name("ELF")
                 .value_parser(value_parser!(PathBuf))
-                .conflicts_with_all(["package", "bin", "release"])
+                .conflicts_with_all(["package", "bin", "release", "mode", "target", "toolchain"])
                 .help("A kernel image to boot; without it the kernel here is built first"),
         )
         .arg(
@@ -50,6 +49,7 @@ pub fn command() -> Command {
                 .help("The binary, if the package has several"),
         )
         .arg(flag("release", "Build with the release profile"))
+        .args(mode::arguments())
         .arg(boot::on_arg())
         .arg(machine())
         .arg(
@@ -74,7 +74,6 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(u16).range(1..))
                 .help("Wait for a debugger on this port of 127.0.0.1 before the first instruction"),
         )
-        .arg(flag(NO_NAMES, "Boot the file as it is, without a table of names for backtraces"))
         .arg(
             Arg::new("qemu-arg")
                 .long("qemu-arg")
@@ -189,22 +188,24 @@ fn boot(matches: &ArgMatches, image: &mut Option<PathBuf>) -> Result<Verdict, Fa
             check::before_boot(path, matches)?;
             None
         }
-        None => Some(Workspace::read(verbose)?.kernel(text("package"), text("bin"), &here()?)?),
+        None => {
+            let workspace = Workspace::read(verbose)?;
+            let kernel = workspace.kernel(text("package"), text("bin"), &here()?)?;
+            Some((kernel, workspace.target_directory))
+        }
     };
     let place = Place::of(matches)?;
-    if let Some(kernel) = kernel {
-        let built = toolchain::build(&kernel, is_set("release"), verbose)?;
+    if let Some((kernel, folder)) = kernel {
+        let mode = Mode::of(matches, &folder)?;
+        let built = toolchain::build(&kernel, is_set("release"), &mode, &folder, verbose)?;
         let image = image.insert(built);
         image::check(image)?.must_fit(memory_mib)?;
         check::before_boot(image, matches)?;
     }
     let gdb = matches.get_one::<u16>("gdb");
-    let image = image.as_deref().unwrap_or(Path::new(""));
-    let booted = Booted::new(image, !is_set(NO_NAMES), memory_mib);
     let boot = Boot {
         place: &place,
-        image,
-        booted: booted.path(),
+        image: image.as_deref().unwrap_or(Path::new("")),
         command_line: &joined(matches.get_many("command-line").unwrap_or_default()),
         memory_mib,
         extra: &matches.get_many("qemu-arg").unwrap_or_default().cloned().collect::<Vec<_>>(),

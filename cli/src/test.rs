@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::boot::{self, Boot, Place};
-use crate::names::Booted;
+use crate::mode::{self, Mode};
 use crate::qemu::{MACHINES, Machine};
 use crate::run;
 use crate::status::{Failure, Status};
@@ -57,6 +57,7 @@ pub fn command() -> Command {
                 .help("Write the kernel tests' results there as JUnit XML"),
         )
         .arg(run::flag("long", "Let tests take their time: sets FREESTONE_LONG=1"))
+        .args(mode::arguments())
         .arg(
             boot::on_arg()
                 .help("Run the tests inside a kernel, and the boots, there [default: qemu]"),
@@ -104,27 +105,35 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let on = boot::on(matches)?;
     let place = Place::of(matches)?;
     let qemu = place.qemu();
+    let folder = &workspace.target_directory;
+    let mode = Mode::of(matches, folder)?;
     let mut rows = vec![match &place {
-        Place::Qemu(_) => host_tests(matches, qemu)?,
-        _ => {
-            let why = format!("skipped: it is the same without --on {on}");
-            Row::new("cargo test", Status::Success, why)
-        }
+        Place::Qemu(_) if mode.name == "host" => host_tests(matches, qemu)?,
+        Place::Qemu(_) => same_without(&format!("--mode {}", mode.name)),
+        _ => same_without(&format!("--on {on}")),
     }];
     for tests in &kernel_tests {
         let begin = Instant::now();
-        let status = kernel_test::run(matches, qemu, &workspace.target_directory, tests)?;
+        let status = kernel_test::run(matches, qemu, &mode, folder, tests)?;
         let word = if status == Status::Success { "passed" } else { "FAILED" };
         let result = format!("{word} in {:.1} s", begin.elapsed().as_secs_f64());
         rows.push(Row::new(format!("in kernel: {}", tests.package), status, result));
     }
     match kernel {
-        Some(kernel) => boots(matches, place, &kernel, &mut rows)?,
+        Some(kernel) => {
+            let image =
+                toolchain::build(&kernel, false, &mode, folder, matches.get_flag("verbose"))?;
+            boots(matches, place, &kernel, &image, &mut rows)?;
+        }
         None => rows.push(Row::new("boot", Status::Success, "skipped: no kernel here")),
     }
     show(&rows);
     let is_green = rows.iter().all(|row| row.status == Status::Success);
     Ok(if is_green { Status::Success } else { Status::Failed })
+}
+
+fn same_without(option: &str) -> Row {
+    Row::new("cargo test", Status::Success, format!("skipped: it is the same without {option}"))
 }
 
 /// What `-p` names.
@@ -185,20 +194,18 @@ fn boots(
     matches: &ArgMatches,
     place: Place,
     kernel: &Kernel,
+    image: &Path,
     rows: &mut Vec<Row>,
 ) -> Result<(), Failure> {
     let verbose = matches.get_flag("verbose");
-    let image = toolchain::build(kernel, false, verbose)?;
-    image::check(&image)?;
-    check::before_boot(&image, matches)?;
-    let booted = Booted::new(&image, true, MEMORY_MIB);
+    image::check(image)?;
+    check::before_boot(image, matches)?;
     for place in places(matches, place) {
         let name = place.name();
         say!("booting {} on {name}", kernel.bin);
         let boot = Boot {
             place: &place,
-            image: &image,
-            booted: booted.path(),
+            image,
             command_line: OsStr::new(COMMAND_LINE),
             memory_mib: MEMORY_MIB,
             extra: &[],

@@ -5,7 +5,8 @@
 //! `[workspace.metadata.freestone] run = "NAME"`; the only package with a binary that depends on
 //! freestone.
 //!
-//! The build is exactly `cargo build -p PACKAGE --bin NAME`: no flags of our own. Frame pointers
+//! The build is exactly `cargo build -p PACKAGE --bin NAME`: no flags of our own, but for what a mode
+//! other than the host's needs ([`crate::mode`]). Frame pointers
 //! everywhere would improve backtraces of release kernels, but `build.rustflags` was tried and lost:
 //! it makes `cargo build` and this tool rebuild the package in turns, gives way silently to a set
 //! RUSTFLAGS, and what runs here would not be what `cargo build` leaves in target/. Whoever wants
@@ -19,9 +20,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::mode::Mode;
 use crate::say;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Outcome, Output, Stop, Watch};
+use crate::toolchains;
 
 /// For questions that cargo answers from what lies on the disk.
 const QUESTION_LIMIT: Duration = Duration::from_secs(60);
@@ -100,8 +103,7 @@ pub fn run_cargo(command: &mut Command, watch: &Watch, verbose: bool) -> Result<
 
 /// The folder that holds the toolchain's libraries for a target, or for the host.
 pub fn libraries(target: Option<&str>, verbose: bool) -> Result<PathBuf, Failure> {
-    let rustc = env::var_os("RUSTC").filter(|v| !v.is_empty()).unwrap_or_else(|| "rustc".into());
-    let mut command = Command::new(rustc);
+    let mut command = Command::new(toolchains::rustc());
     command.stdin(Stdio::null()).args(["--print", "target-libdir"]);
     if let Some(target) = target {
         command.args(["--target", target]);
@@ -324,12 +326,21 @@ fn has_kind(target: &Value, kind: &str) -> bool {
 }
 
 /// Builds the kernel, with cargo's own progress and messages on stderr, and returns the image.
-pub fn build(kernel: &Kernel, release: bool, verbose: bool) -> Result<PathBuf, Failure> {
+pub fn build(
+    kernel: &Kernel,
+    release: bool,
+    mode: &Mode,
+    target_directory: &Path,
+    verbose: bool,
+) -> Result<PathBuf, Failure> {
     let mut command = cargo();
     command.args(["build", "--message-format=json-render-diagnostics"]);
     command.args(["-p", &kernel.package, "--bin", &kernel.bin]);
     if release {
         command.arg("--release");
+    }
+    if mode.has_flags() {
+        mode.apply(&mut command, target_directory, &[]);
     }
     let watch = Watch {
         limit: Some(BUILD_LIMIT),

@@ -147,7 +147,7 @@ pub fn run(
     stdout: Output,
 ) -> Result<(Outcome, (Status, String)), Failure> {
     let unreadable = |error| Failure::tool(format!("{}: {error}", boot.image.display()));
-    let module = Module::open(boot.booted).map_err(unreadable)?;
+    let module = Module::open(boot.image).map_err(unreadable)?;
     let mut command = command(host, boot, &module);
     if boot.verbose {
         say!("running: {}", words(&command));
@@ -331,17 +331,7 @@ mod tests {
 
     fn boot<'a>(place: &'a Place, command_line: &'a OsStr) -> Boot<'a> {
         let (image, limit) = (Path::new("k,1"), None);
-        let booted = image;
-        Boot {
-            place,
-            image,
-            booted,
-            command_line,
-            memory_mib: 64,
-            extra: &[],
-            limit,
-            verbose: false,
-        }
+        Boot { place, image, command_line, memory_mib: 64, extra: &[], limit, verbose: false }
     }
 
     #[test]
@@ -349,7 +339,7 @@ mod tests {
         let place = place();
         let Place::Xen(host) = &place else { unreachable!() };
         let boot = boot(&place, OsStr::new("a=1,2 \"b c\""));
-        let command = command(host, &boot, &Module::open(boot.booted).expect("nothing is opened"));
+        let command = command(host, &boot, &Module::open(boot.image).expect("nothing is opened"));
         let arguments: Vec<_> = command.get_args().collect();
         assert!(arguments.contains(&OsStr::new("k,,1 a=1,,2 \"b c\"")), "{arguments:?}");
         assert!(arguments.contains(&OsStr::new("322")), "64 and 256 and a part: {arguments:?}");

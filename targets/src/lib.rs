@@ -26,8 +26,28 @@ use std::path::{Path, PathBuf};
 /// The linker script for x86_64 kernels started by PVH loaders.
 pub const X86_64_PVH: &str = include_str!("../x86_64-pvh.ld");
 
+/// The target file for x86_64 kernels; see the README for what it is good for.
+pub const X86_64_JSON: &str = include_str!("../x86_64-freestone.json");
+
+/// Targets whose kernels can be linked today, and who links them. A target file (`*.json`) counts by the
+/// name that its build scripts see: Cargo gives them the file's stem.
+const LINKED_BY: [(&str, Linker); 3] = [
+    ("x86_64-unknown-linux-gnu", Linker::Driver),
+    ("x86_64-unknown-none", Linker::Plain),
+    ("x86_64-freestone", Linker::Plain),
+];
+
 /// Targets whose kernels can be linked today.
-pub const SUPPORTED: [&str; 1] = ["x86_64-unknown-linux-gnu"];
+pub const SUPPORTED: [&str; 3] = [LINKED_BY[0].0, LINKED_BY[1].0, LINKED_BY[2].0];
+
+/// What rustc calls to link for a target: their arguments differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Linker {
+    /// The compiler driver `cc`, in host mode; it must not add what a hosted program has.
+    Driver,
+    /// A linker itself (rust-lld, lld, GNU ld): it adds nothing of its own.
+    Plain,
+}
 
 /// Libraries that crates or the compiler may ask the linker for, by `-l`, although no code of a
 /// kernel needs them. Empty ones are put in front, so that an undefined symbol is named by the
@@ -38,33 +58,49 @@ const HOST_LIBRARIES: [&str; 9] =
 /// An archive of no members (System V ABI, chapter 7: the magic string alone).
 const EMPTY_ARCHIVE: &str = "!<arch>\n";
 
-/// Link arguments in host mode: the compiler driver `cc` is the linker, and must not add what a
-/// hosted program has. `norelro` because nothing relocates the image, so its relocated constants
-/// are constants.
-const HOST_ARGUMENTS: [&str; 6] = [
-    "-nostartfiles",
-    "-nostdlib",
-    "-static",
-    "-no-pie",
-    "-Wl,-z,norelro,-z,max-page-size=4096",
-    "-Wl,--build-id=none",
-];
+impl Linker {
+    /// `norelro` because nothing relocates the image, so its relocated constants are constants.
+    const fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Linker::Driver => &[
+                "-nostartfiles",
+                "-nostdlib",
+                "-static",
+                "-no-pie",
+                "-Wl,-z,norelro,-z,max-page-size=4096",
+                "-Wl,--build-id=none",
+            ],
+            // A word a line: these are read one by one.
+            Linker::Plain => &[
+                "-static",
+                "--no-pie",
+                "-z",
+                "norelro",
+                "-z",
+                "max-page-size=4096",
+                "--build-id=none",
+            ],
+        }
+    }
+}
 
 /// What the linker needs for one kernel.
 #[derive(Clone, Debug)]
 pub struct LinkInput {
     script: String,
+    linker: Linker,
 }
 
 impl LinkInput {
     /// Our script and arguments for `target` (a triple). `None` unless it is in [`SUPPORTED`].
     pub fn for_target(target: &str) -> Option<LinkInput> {
-        SUPPORTED.contains(&target).then(|| LinkInput::with_script(X86_64_PVH))
+        let (_, linker) = LINKED_BY.iter().find(|(name, _)| *name == target)?;
+        Some(LinkInput { script: X86_64_PVH.to_owned(), linker: *linker })
     }
 
-    /// Our arguments with a linker script of your own.
-    pub fn with_script(script: &str) -> LinkInput {
-        LinkInput { script: script.to_owned() }
+    /// The same with a linker script of your own.
+    pub fn with_script(self, script: &str) -> LinkInput {
+        LinkInput { script: script.to_owned(), ..self }
     }
 
     /// Writes the linker script, the empty libraries and the response file that names them into
@@ -82,7 +118,7 @@ impl LinkInput {
         let script = directory.join("kernel.ld");
         fs::write(&script, &self.script)?;
 
-        let mut arguments = HOST_ARGUMENTS.join("\n");
+        let mut arguments = self.linker.arguments().join("\n");
         let _ = write!(arguments, "\n-L{}\n-T{}\n", quoted(&libraries), quoted(&script));
         let response_file = directory.join("link.args");
         fs::write(&response_file, arguments)?;

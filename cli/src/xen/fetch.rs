@@ -14,7 +14,6 @@
 //! ones, lists are fetched into `xen.new/`, so nothing here needs root or changes the system. The sums are
 //! checked before each use, which takes 20 ms; what does not agree with them is fetched anew.
 
-use std::env;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,7 +21,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::{check, unpack};
-use crate::install::find_program;
+use crate::install::{self, find_program};
 use crate::say;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Outcome, Output, Stop, Watch};
@@ -86,11 +85,8 @@ pub fn state() -> String {
 }
 
 fn folder() -> Result<PathBuf, Failure> {
-    // A relative path there is to be ignored, says the XDG specification.
-    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
     let none = "no place for Xen: set XDG_CACHE_HOME or HOME to an absolute path, or name a Xen with --xen";
-    Ok(cache.ok_or_else(|| Failure::tool(none))?.join("freestone/xen"))
+    Ok(install::cache().ok_or_else(|| Failure::tool(none))?.join("xen"))
 }
 
 /// Whether all is there and agrees with the sums.

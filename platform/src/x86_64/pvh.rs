@@ -190,9 +190,7 @@ impl Texts {
             }
             len += 1;
         }
-        let all = core::mem::take(&mut self.0);
-        // It cannot be longer, which the compiler does not see.
-        let (text, rest) = all.split_at_mut_checked(len).unwrap_or_default();
+        let (text, rest) = core::mem::take(&mut self.0).split_at_mut(len);
         self.0 = rest;
         Ok(text)
     }

@@ -122,8 +122,7 @@ fn full(out: &mut console::Writer, frame: &Frame) -> fmt::Result {
         _ => {}
     }
     registers(out, frame)?;
-    out.write_str("backtrace\n")?;
-    backtrace::print_place(out, frame.rip);
+    value(out, "backtrace\n  at   0x", frame.rip, "\n")?;
     backtrace::print(out, frame.rbp as usize);
     Ok(())
 }

@@ -8,6 +8,8 @@ use freestone_targets::LinkInput;
 fn main() {
     println!("cargo::rerun-if-changed=own.ld");
     let directory = PathBuf::from(env::var_os("OUT_DIR").unwrap());
-    let response_file = LinkInput::with_script(include_str!("own.ld")).write(&directory).unwrap();
+    let target = env::var("TARGET").unwrap();
+    let input = LinkInput::for_target(&target).expect("a supported target");
+    let response_file = input.with_script(include_str!("own.ld")).write(&directory).unwrap();
     println!("cargo::rustc-link-arg-bins=@{}", response_file.display());
 }

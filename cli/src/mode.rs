@@ -1,0 +1,270 @@
+//! How a kernel is built: with which compiler, for which target, with which `core`.
+//!
+//! | mode | target | where `core` comes from |
+//! |---|---|---|
+//! | host | `x86_64-unknown-linux-gnu` | the toolchain's own, as for every program |
+//! | none | `x86_64-unknown-none` | installed, or a private sysroot, see [`crate::sysroot`] |
+//! | json | a target file | built with the kernel, with flags that stable refuses |
+//!
+//! Without a wish it is host mode where there is one, because it needs nothing. What was chosen and why
+//! is said on stderr, except for the plain case: host mode, not asked for.
+//!
+//! In host mode a plain build takes no flags of ours at all, so what `cargo build` leaves in `target/` is
+//! what runs. In the others the compiler, the flags and the target are put on cargo's command line and
+//! in its environment; `--verbose` shows them.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches};
+
+use crate::status::Failure;
+use crate::toolchains::{Linker, Toolchain};
+use crate::{say, sysroot};
+
+/// The target of host mode.
+pub const HOST: &str = "x86_64-unknown-linux-gnu";
+
+/// The target of none mode.
+const NONE: &str = "x86_64-unknown-none";
+
+/// What `--mode` takes.
+pub const MODES: [&str; 3] = ["host", "none", "json"];
+
+/// Separates flags in CARGO_ENCODED_RUSTFLAGS.
+const UNIT: &str = "\x1f";
+
+/// `--mode`, `--target` and `--toolchain`, for every verb that builds kernels.
+pub fn arguments() -> [Arg; 3] {
+    [
+        Arg::new("mode")
+            .long("mode")
+            .value_name("MODE")
+            .value_parser(PossibleValuesParser::new(MODES))
+            .help("How to build: with the host's core, for a target without a system, or by target file"),
+        Arg::new("target")
+            .long("target")
+            .value_name("TARGET")
+            .help("The target to build for: a name, or the path of a target file"),
+        sysroot::toolchain_arg(),
+    ]
+}
+
+/// A decision, to be applied to any number of cargo commands.
+#[derive(Clone, Debug)]
+pub struct Mode {
+    /// One of [`MODES`].
+    pub name: &'static str,
+    /// What cargo's `--target` gets; in host mode the name of the host.
+    pub target: OsString,
+    /// The name by which build scripts know it.
+    pub target_name: String,
+    /// `None`: whatever cargo takes by itself.
+    rustc: Option<PathBuf>,
+    flags: Vec<OsString>,
+    is_bootstrap: bool,
+}
+
+impl Mode {
+    /// What the options ask for, or else what this machine can do.
+    pub fn of(matches: &ArgMatches, target_directory: &Path) -> Result<Self, Failure> {
+        let wish = matches.get_one::<String>("mode").map(String::as_str);
+        let target = matches.get_one::<String>("target").map(String::as_str);
+        let named = sysroot::named(matches)?;
+        let name = match (wish, target) {
+            (Some("json"), Some(target)) if !is_file(target) => {
+                return Err(Failure::usage(format!(
+                    "--mode json wants a target file (*.json), not the built-in target {target}"
+                )));
+            }
+            (Some(mode @ ("host" | "none")), Some(target)) if is_file(target) => {
+                return Err(Failure::usage(format!(
+                    "--mode {mode} does not go with a target file"
+                )));
+            }
+            (Some("host"), Some(target)) if target != HOST => {
+                return Err(Failure::usage(format!(
+                    "--mode host builds for {HOST} only, not {target}"
+                )));
+            }
+            (Some("none"), Some(HOST)) => {
+                return Err(Failure::usage(format!("{HOST} is the target of --mode host")));
+            }
+            (Some(wish), _) => MODES.iter().find(|mode| **mode == wish).expect("clap knows them"),
+            (None, Some(HOST)) => "host",
+            (None, Some(target)) if is_file(target) => "json",
+            (None, Some(_)) => "none",
+            (None, None) if cfg!(all(target_arch = "x86_64", target_os = "linux")) => "host",
+            (None, None) => "none",
+        };
+        match name {
+            "host" => Self::host(named, wish.or(target).is_some()),
+            "none" => Self::none(named, target.unwrap_or(NONE), matches.get_flag("verbose")),
+            _ => Self::json(named, target, target_directory),
+        }
+    }
+
+    fn host(named: Option<Toolchain>, is_asked_for: bool) -> Result<Self, Failure> {
+        if let Some(toolchain) = &named {
+            toolchain.is_new_enough().map_err(Failure::usage)?;
+        }
+        if is_asked_for || named.is_some() {
+            let who = named.as_ref().map_or("the toolchain in use", |t| &t.name);
+            say!("mode: host, with {who}'s own core for {HOST}");
+        }
+        Ok(Self {
+            name: "host",
+            target: HOST.into(),
+            target_name: HOST.into(),
+            rustc: named.map(|t| t.rustc),
+            flags: Vec::new(),
+            is_bootstrap: false,
+        })
+    }
+
+    /// Takes what is there; builds what can be built; and says what is missing.
+    fn none(named: Option<Toolchain>, target: &str, verbose: bool) -> Result<Self, Failure> {
+        let candidates = named.map_or_else(Toolchain::all, |toolchain| vec![toolchain]);
+        let usable: Vec<_> = candidates.iter().filter(|t| t.is_new_enough().is_ok()).collect();
+        let installed = usable.iter().find(|t| t.has_core(target));
+        let prepared = || usable.iter().find(|t| sysroot::ready(t, target).is_some());
+        let buildable = || usable.iter().find(|t| t.source().is_ok());
+        let (toolchain, sysroot) = if let Some(toolchain) = installed {
+            say!("mode: none, {target} is installed in {}", toolchain.name);
+            (toolchain, None)
+        } else if let Some(toolchain) = prepared().or_else(buildable) {
+            let folder = sysroot::ensure(toolchain, target, verbose)?;
+            let (name, release) = (&toolchain.name, &toolchain.release);
+            say!("mode: none, core for {target} was built from the source of {name} ({release})");
+            (toolchain, Some(folder))
+        } else {
+            return Err(nothing_can(&candidates, target));
+        };
+        let mut flags = Vec::new();
+        if let Some(folder) = sysroot {
+            let mut flag = OsString::from("--sysroot=");
+            flag.push(folder);
+            flags.push(flag);
+        }
+        flags.extend(linker(toolchain)?);
+        Ok(Self {
+            name: "none",
+            target: target.into(),
+            target_name: target.into(),
+            rustc: Some(toolchain.rustc.clone()),
+            flags,
+            is_bootstrap: false,
+        })
+    }
+
+    fn json(
+        named: Option<Toolchain>,
+        target: Option<&str>,
+        target_directory: &Path,
+    ) -> Result<Self, Failure> {
+        let path = match target {
+            Some(path) => std::path::absolute(path)
+                .ok()
+                .filter(|path| path.is_file())
+                .ok_or_else(|| Failure::usage(format!("{path}: there is no such target file")))?,
+            None => own_target_file(target_directory)?,
+        };
+        let target_name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let candidates = named.map_or_else(Toolchain::all, |toolchain| vec![toolchain]);
+        let usable = |t: &&Toolchain| t.is_new_enough().is_ok() && t.source().is_ok();
+        let Some(toolchain) = candidates.iter().find(usable) else {
+            return Err(nothing_can(&candidates, &path.display().to_string()));
+        };
+        let name = &toolchain.name;
+        say!("mode: json, {} with core built beside it by {name}", path.display());
+        Ok(Self {
+            name: "json",
+            target: path.into(),
+            target_name,
+            rustc: Some(toolchain.rustc.clone()),
+            flags: linker(toolchain)?,
+            is_bootstrap: true,
+        })
+    }
+
+    /// Whether cargo has to be told the target even for a plain build.
+    pub fn has_flags(&self) -> bool {
+        self.name != "host"
+    }
+
+    /// Makes `command`, a cargo command with its verb, build in this mode, with `extra` compiler flags.
+    pub fn apply(&self, command: &mut Command, target_directory: &Path, extra: &[OsString]) {
+        command.arg("--target").arg(&self.target);
+        if let Some(rustc) = &self.rustc {
+            command.env("RUSTC", rustc);
+        }
+        if self.is_bootstrap {
+            // In a folder of its own: cargo does not see that this variable changed, and would hand
+            // what was built with it to a later build without.
+            command.env("RUSTC_BOOTSTRAP", "1");
+            command.args(["-Zjson-target-spec", "-Zbuild-std=core,alloc"]);
+            // Or tests would be built for unwinding, and `core` twice.
+            command.args(["-Zpanic-abort-tests", "--target-dir"]);
+            command.arg(target_directory.join("freestone/json"));
+        }
+        let ours: Vec<_> = self.flags.iter().chain(extra).map(OsString::as_os_str).collect();
+        if !ours.is_empty() {
+            command.env("CARGO_ENCODED_RUSTFLAGS", with_users_flags(&ours));
+        }
+    }
+}
+
+fn is_file(target: &str) -> bool {
+    target.ends_with(".json")
+}
+
+fn linker(toolchain: &Toolchain) -> Result<Vec<OsString>, Failure> {
+    let linker = toolchain.linker().map_err(Failure::tool)?;
+    Ok(linker.as_ref().map(Linker::flags).unwrap_or_default())
+}
+
+/// Our target file, put where cargo can read it.
+fn own_target_file(target_directory: &Path) -> Result<PathBuf, Failure> {
+    let path = target_directory.join("freestone/x86_64-freestone.json");
+    let fail = |error| Failure::tool(format!("{}: {error}", path.display()));
+    fs::create_dir_all(path.parent().expect("it was joined to one")).map_err(fail)?;
+    if fs::read_to_string(&path).ok().as_deref() != Some(freestone_targets::X86_64_JSON) {
+        fs::write(&path, freestone_targets::X86_64_JSON).map_err(fail)?;
+    }
+    Ok(path)
+}
+
+/// Every toolchain with its reason and its cure.
+fn nothing_can(candidates: &[Toolchain], target: &str) -> Failure {
+    let mut message = format!("no toolchain here can build for {target}:");
+    for toolchain in candidates {
+        let line = match toolchain.is_new_enough() {
+            Err(why) => why,
+            Ok(()) => format!("get core for it with: {}", toolchain.cure(target)),
+        };
+        message.push_str(&format!("\n  {}: {line}", toolchain.name));
+    }
+    if candidates.is_empty() {
+        return sysroot::no_rust();
+    }
+    Failure::tool(message)
+}
+
+/// The user's flags and ours, as CARGO_ENCODED_RUSTFLAGS wants them: it replaces all others.
+fn with_users_flags(ours: &[&OsStr]) -> OsString {
+    let mut all = env::var_os("CARGO_ENCODED_RUSTFLAGS").unwrap_or_else(|| {
+        let plain = env::var("RUSTFLAGS").unwrap_or_default();
+        plain.split_ascii_whitespace().collect::<Vec<_>>().join(UNIT).into()
+    });
+    for flag in ours {
+        if !all.is_empty() {
+            all.push(UNIT);
+        }
+        all.push(flag);
+    }
+    all
+}
