@@ -1,24 +1,45 @@
 //! Soft float and wide integers beside the toolchain's own, the C compiler's and Berkeley SoftFloat.
 //!
-//! Every symbol is called through a pointer with the same arguments and the same calling convention.
-//! The arguments are more than a branch predictor learns, because that is how arithmetic is called.
-//! The contenders take turns, batch by batch, and what counts is the ratio of their times.
+//! Each contender is a shared library made here out of the archive that a kernel would link, several
+//! times, with its functions in another order each time: where a short function lies is worth more
+//! than what is in it, and must not decide. Two calling conventions are measured:
 //!
-//! - *rust*: the `compiler_builtins` of the toolchain that builds this, which any program links
-//! - *gcc*: `libgcc_s.so.1`, where it is and has the symbol
-//! - *SoftFloat*: a shared library of Berkeley SoftFloat 3 named by `SOFTFLOAT`, if there is one
+//! - *general*: `x86_64-unknown-none`, floats in general registers, where every `+` is such a call
+//! - *vector*: the host's, where the calls are for 128 bits, and complex numbers
+//!
+//! Every function is called through a pointer, with arguments that it has not seen before and no branch
+//! predictor can know. The contenders take turns, round by round; what counts is the ratio.
+//!
+//! - *rust*: `compiler_builtins`, of the same compiler as ours, from its archive
+//! - *SoftFloat*: Berkeley SoftFloat 3, if `SOFTFLOAT` names its archive, compiled with `-fPIC`
+//! - *libgcc*: `libgcc_s.so.1`, where it has the symbol
+//!
+//! `math [PART OF A NAME]` prints; `math --record` writes `records/math.md` and its pictures.
 
 mod cases;
+mod images;
 mod measure;
-mod rivals;
+mod report;
+
+use images::{Convention, Images};
 
 fn main() {
-    let only = std::env::args().nth(1).unwrap_or_default();
-    println!(
-        "| symbol | arguments | ns | rust / ours | quartiles | gcc / ours | SoftFloat / ours |"
-    );
-    println!("|---|---|---|---|---|---|---|");
-    for case in cases::all().into_iter().filter(|case| case.name().contains(&only)) {
-        println!("{}", case.run());
+    let argument = std::env::args().nth(1).unwrap_or_default();
+    let recording = argument == "--record";
+    let only = if recording { "" } else { argument.as_str() };
+    for convention in [Convention::General, Convention::Vector] {
+        let Some(images) = Images::of(convention) else { continue };
+        println!("{}", report::heading(convention));
+        let cases = cases::all().into_iter().filter(|case| case.name().contains(only));
+        let rows: Vec<_> = cases
+            .filter_map(|case| {
+                let row = case.run(convention, &images)?;
+                println!("{}", report::line(&row));
+                Some(row)
+            })
+            .collect();
+        if recording {
+            report::write(convention, &rows).expect("benches/records is writable");
+        }
     }
 }
