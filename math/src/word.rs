@@ -36,13 +36,25 @@ pub trait Word:
     fn left(self, bits: u32) -> Self;
     /// Shifts right by less than the width.
     fn right(self, bits: u32) -> Self;
+    /// As [`Word::left`], for a number of bits that the compiler knows.
+    fn up(self, bits: u32) -> Self;
+    /// As [`Word::right`], for a number of bits that the compiler knows.
+    fn down(self, bits: u32) -> Self;
     fn leading_zeros(self) -> u32;
-    /// The first 64 bits from the first one on, which `zeros` precede, and whether there are more.
-    fn top_word(self, zeros: u32) -> (u64, bool);
+    /// The place of the first one, counted from the last bit; there is one.
+    #[inline(always)]
+    fn first_one(self) -> u32 {
+        self.leading_zeros() ^ (Self::BITS - 1)
+    }
+    /// The first 64 bits from the first one on, which `zeros` precede, and the 64 after them.
+    fn top_words(self, zeros: u32) -> (u64, u64);
     /// The upper and the lower half of the product.
     fn wide_mul(self, other: Self) -> (Self, Self);
-    /// Quotient and remainder of two words by `d`, whose top bit is set and which exceeds `high`.
-    fn divide(high: Self, low: Self, d: Self) -> (Self, Self);
+    /// What one step of a division can shift by.
+    const DIGIT: u32;
+    /// `self` · 2^bits modulo `d`, whose top bit is set and which exceeds `self`; `bits` is 1 up to
+    /// [`Self::DIGIT`].
+    fn shifted_modulo(self, bits: u32, d: Self) -> Self;
     /// `self` · 2^bits / `d`, with its last bit set if there is a remainder, and `bits`: at least two
     /// more than `fraction`. Both numbers begin at bit `fraction`.
     fn quotient(self, d: Self, fraction: u32) -> (u32, Self);
@@ -81,7 +93,7 @@ shifts!(left_u32 right_u32 u32);
 shifts!(left_u64 right_u64 u64);
 
 macro_rules! words {
-    ($($word:ident $left:path, $right:path, $zeros:path, $top:path, $times:path, $wide_mul:path, $divided:path, $quotient:path;)*) => {$(
+    ($($word:ident $left:path, $right:path, $up:path, $down:path, $zeros:path, $top:path, $times:path, $wide_mul:path, $modulo:path, $quotient:path;)*) => {$(
         impl Word for $word {
             const BITS: u32 = $word::BITS;
             const ZERO: Self = 0;
@@ -124,11 +136,19 @@ macro_rules! words {
                 $right(self, bits)
             }
             #[inline(always)]
+            fn up(self, bits: u32) -> Self {
+                $up(self, bits)
+            }
+            #[inline(always)]
+            fn down(self, bits: u32) -> Self {
+                $down(self, bits)
+            }
+            #[inline(always)]
             fn leading_zeros(self) -> u32 {
                 $zeros(self)
             }
             #[inline(always)]
-            fn top_word(self, zeros: u32) -> (u64, bool) {
+            fn top_words(self, zeros: u32) -> (u64, u64) {
                 $top(self, zeros)
             }
             #[inline(always)]
@@ -143,18 +163,19 @@ macro_rules! words {
             fn quotient(self, d: Self, fraction: u32) -> (u32, Self) {
                 $quotient(self, d, fraction)
             }
+            const DIGIT: u32 = if $word::BITS < 64 { $word::BITS } else { 64 };
             #[inline(always)]
-            fn divide(high: Self, low: Self, d: Self) -> (Self, Self) {
-                $divided(high, low, d)
+            fn shifted_modulo(self, bits: u32, d: Self) -> Self {
+                $modulo(self, bits, d)
             }
         }
     )*};
 }
 
 words! {
-    u32 left_u32, right_u32, imp::zeros_u32, top_u32, mul::mul_u32, wide_u32, div::step_32, quotient_u32;
-    u64 left_u64, right_u64, imp::zeros_u64, top_u64, mul::mul_u64, wide_u64, div::step_64, quotient_u64;
-    u128 shift::left_u128, shift::right_u128, zeros_u128, top_u128, mul::mul_u128, wide_u128, divided_u128, quotient_u128;
+    u32 left_u32, right_u32, left_u32, right_u32, imp::zeros_u32, top_u32, mul::mul_u32, wide_u32, modulo_u32, quotient_u32;
+    u64 left_u64, right_u64, left_u64, right_u64, imp::zeros_u64, top_u64, mul::mul_u64, wide_u64, modulo_u64, quotient_u64;
+    u128 shift::left_u128, shift::right_u128, shift::left_u128_by_constant, shift::right_u128_by_constant, zeros_u128, top_u128, mul::mul_u128, wide_u128, modulo_u128, quotient_u128;
 }
 
 /// Without a branch, which would depend on the value.
@@ -166,23 +187,23 @@ fn zeros_u128(n: u128) -> u32 {
 }
 
 #[inline(always)]
-fn top_u32(n: u32, zeros: u32) -> (u64, bool) {
-    (u64::from(left_u32(n, zeros)) << 32, false)
+fn top_u32(n: u32, zeros: u32) -> (u64, u64) {
+    (left_u64(u64::from(n) << 32, zeros), 0)
 }
 
 #[inline(always)]
-fn top_u64(n: u64, zeros: u32) -> (u64, bool) {
-    (left_u64(n, zeros), false)
+fn top_u64(n: u64, zeros: u32) -> (u64, u64) {
+    (left_u64(n, zeros), 0)
 }
 
 #[inline(always)]
-fn top_u128(n: u128, zeros: u32) -> (u64, bool) {
+fn top_u128(n: u128, zeros: u32) -> (u64, u64) {
     let (high, low) = ((n >> 64) as u64, n as u64);
     let mask = u64::from(high == 0).wrapping_neg();
     let (first, next) = (high | low & mask, low & !mask);
     let in_word = zeros & 63;
     let carried = right_u64(next >> 1, hidden(in_word ^ 63));
-    (left_u64(first, in_word) | carried, left_u64(next, in_word) != 0)
+    (left_u64(first, in_word) | carried, left_u64(next, in_word))
 }
 
 pub(crate) use imp::hidden;
@@ -275,9 +296,28 @@ fn wide_u128(a: u128, b: u128) -> (u128, u128) {
     (high, other << 64 | low & LOW)
 }
 
-/// Two digits of one word each.
+#[inline(always)]
+fn modulo_u32(n: u32, bits: u32, d: u32) -> u32 {
+    let high = n.right(u32::BITS.wrapping_sub(bits));
+    div::step_32(high, (n << 1).left(bits.wrapping_sub(1)), d).1
+}
+
+#[inline(always)]
+fn modulo_u64(n: u64, bits: u32, d: u64) -> u64 {
+    let high = n.right(u64::BITS.wrapping_sub(bits));
+    div::step_64(high, (n << 1).left(bits.wrapping_sub(1)), d).1
+}
+
+#[inline(always)]
+fn modulo_u128(n: u128, bits: u32, d: u128) -> u128 {
+    let high = n.right(u64::BITS.wrapping_sub(bits));
+    digit(high, ((n as u64) << 1).left(bits.wrapping_sub(1)), d).1
+}
+
+/// Quotient and remainder of two words by `d`, whose top bit is set and which exceeds `high`: two
+/// digits of half a word each.
 #[inline]
-fn divided_u128(high: u128, low: u128, d: u128) -> (u128, u128) {
+pub(crate) fn divided_u128(high: u128, low: u128, d: u128) -> (u128, u128) {
     let (q1, r) = digit(high, (low >> 64) as u64, d);
     let (q0, r) = digit(r, low as u64, d);
     ((q1 as u128) << 64 | q0 as u128, r)

@@ -31,29 +31,30 @@ macro_rules! double_word {
             const BITS: u32 = $word::BITS;
             let (n1, n0) = ((n >> BITS) as $word, n as $word);
             let (d1, d0) = ((d >> BITS) as $word, d as $word);
-            if n1 | d1 == 0 {
-                let (q, r) = $single(n0, d0);
-                return (q as $double, r as $double);
-            }
             if d1 == 0 {
+                // One step if the quotient is a word, and so for all numbers of a word.
+                if n1 < d0 {
+                    let (q, r) = $step(n1, n0, d0);
+                    return (q as $double, r as $double);
+                }
                 let (q1, r1) = $single(n1, d0);
                 let (q0, r) = $step(r1, n0, d0);
                 return ((q1 as $double) << BITS | q0 as $double, r as $double);
             }
-            let left = Word::leading_zeros(d1);
-            // Right by one and by the rest: `left` may be 0, and a shift by a whole word is no shift.
-            let right = hidden(BITS.wrapping_sub(1).wrapping_sub(left));
-            let top = d1.left(left) | (d0 >> 1).right(right);
-            let cut1 = (n1 >> 1).right(right);
-            let cut0 = n1.left(left) | (n0 >> 1).right(right);
+            let first = d1.first_one();
+            let above = hidden(first ^ (BITS - 1));
+            // By one and by the rest: a shift by a whole word is no shift.
+            let top = d1.left(above) | (d0 >> 1).right(first);
+            // Without the last bit, so that the quotient fits; it is 2^first times too large.
+            let half0 = n1 << (BITS - 1) | n0 >> 1;
+            let q = $step(n1 >> 1, half0, top).0.right(first);
             // One less is right or one too small: the remainder is not negative, and below 2·d.
-            let q = $step(cut1, cut0, top).0.saturating_sub(1);
+            let q = q.saturating_sub(1);
             let product = (q as $double).wrapping_mul(d0 as $double);
             let product = product.wrapping_add(($double::from(q.wrapping_mul(d1))) << BITS);
             let r = n.wrapping_sub(product);
-            let more = r >= d;
-            let mask = (more as $double).wrapping_neg();
-            (q.wrapping_add(more as $word) as $double, r.wrapping_sub(d & mask))
+            let (less, negative) = r.overflowing_sub(d);
+            (q.wrapping_add(!negative as $word) as $double, if negative { r } else { less })
         }
     };
 }

@@ -6,9 +6,9 @@
 
 use crate::word::{Word, hidden};
 
-/// Makes the shifts of `$double` out of those of `$word`.
+/// Makes the shifts of `$double` out of those of `$word`; `$hidden` keeps the two halves' apart.
 macro_rules! double_word {
-    ($left:ident, $right:ident, $arithmetic:ident, $double:ident, $int:ident, $word:ident) => {
+    ($left:ident, $right:ident, $double:ident, $word:ident, $hidden:path) => {
         #[doc = concat!("`a` shifted left by `bits`, which is less than ", stringify!($double), "'s width.")]
         #[inline(always)]
         pub fn $left(a: $double, bits: u32) -> $double {
@@ -16,7 +16,7 @@ macro_rules! double_word {
             let (high, low) = ((a >> WORD) as $word, a as $word);
             let in_word = bits & (WORD - 1);
             // What moves up; in two steps, because `in_word` may be 0.
-            let carried = (low >> 1).right(hidden(in_word ^ (WORD - 1)));
+            let carried = (low >> 1).right($hidden(in_word ^ (WORD - 1)));
             let (high, low) = (high.left(in_word) | carried, low.left(in_word));
             let whole = $word::from(bits & WORD != 0).wrapping_neg();
             let (high, low) = (high & !whole | low & whole, low & !whole);
@@ -29,13 +29,18 @@ macro_rules! double_word {
             const WORD: u32 = $word::BITS;
             let (high, low) = ((a >> WORD) as $word, a as $word);
             let in_word = bits & (WORD - 1);
-            let carried = (high << 1).left(hidden(in_word ^ (WORD - 1)));
+            let carried = (high << 1).left($hidden(in_word ^ (WORD - 1)));
             let (high, low) = (high.right(in_word), low.right(in_word) | carried);
             let whole = $word::from(bits & WORD != 0).wrapping_neg();
             let (high, low) = (high & !whole, low & !whole | high & whole);
             (high as $double) << WORD | low as $double
         }
+    };
+}
 
+/// Makes the shift that keeps the sign out of the one that does not.
+macro_rules! arithmetic {
+    ($arithmetic:ident, $right:ident, $double:ident, $int:ident) => {
         #[doc = concat!("As [`", stringify!($right), "`], with copies of the sign entering at the top.")]
         #[inline]
         pub fn $arithmetic(a: $int, bits: u32) -> $int {
@@ -46,8 +51,22 @@ macro_rules! double_word {
     };
 }
 
-double_word!(left_u128, right_u128, right_i128, u128, i128, u64);
-double_word!(left_u64, right_u64, right_i64, u64, i64, u32);
+double_word!(left_u128, right_u128, u128, u64, hidden);
+double_word!(left_u64, right_u64, u64, u32, hidden);
+arithmetic!(right_i128, right_u128, u128, i128);
+arithmetic!(right_i64, right_u64, u64, i64);
+
+/// For shifts by constants, which the compiler does well if it knows them.
+mod constant {
+    use super::Word;
+    use core::convert::identity;
+
+    double_word!(left_u128, right_u128, u128, u64, identity);
+}
+
+pub(crate) use constant::{
+    left_u128 as left_u128_by_constant, right_u128 as right_u128_by_constant,
+};
 
 /// `a` shifted right by `bits`, less than 32, with copies of the sign entering at the top.
 #[inline]

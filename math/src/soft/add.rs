@@ -29,8 +29,8 @@ fn sum<F: Format>(a: F::Word, b: F::Word, flip: F::Word) -> F {
     let other = b ^ flip;
     let (large, small) =
         if a & F::magnitude() < other & F::magnitude() { (other, a) } else { (a, other) };
-    let exponent = (large & F::magnitude()).right(F::FRACTION).to_i32();
-    let lesser = (small & F::magnitude()).right(F::FRACTION).to_i32();
+    let exponent = (large & F::magnitude()).down(F::FRACTION).to_i32();
+    let lesser = (small & F::magnitude()).down(F::FRACTION).to_i32();
     if lesser == 0 || exponent == F::SPECIAL {
         return sum_rare(a, b, flip);
     }
@@ -57,10 +57,10 @@ fn sum_of<F: Format>(
 ) -> F {
     // One bit above for the carry.
     let room = F::EXTRA.wrapping_sub(1);
-    let small = sticky_right_within(small.left(room), apart);
+    let small = sticky_right_within(small.up(room), apart);
     // Complement and add one, or not.
-    let negative = F::Word::ZERO.minus(signs_differ.right(F::SIGN));
-    let sum = large.left(room).plus((small ^ negative).minus(negative));
+    let negative = F::Word::ZERO.minus(signs_differ.down(F::SIGN));
+    let sum = large.up(room).plus((small ^ negative).minus(negative));
     if sum == F::Word::ZERO {
         return F::from_word(sum);
     }
@@ -90,7 +90,7 @@ fn sum_rare<F: Format>(a: F::Word, b: F::Word, flip: F::Word) -> F {
     // A subnormal number has the least exponent, and no bit before the point.
     let part = |word: F::Word| {
         let fraction = word & F::fraction();
-        let exponent = (word & F::magnitude()).right(F::FRACTION).to_i32();
+        let exponent = (word & F::magnitude()).down(F::FRACTION).to_i32();
         if exponent == 0 { (1, fraction) } else { (exponent, fraction | F::unit()) }
     };
     let ((exponent, large_significand), (lesser, small_significand)) = (part(large), part(small));

@@ -35,6 +35,6 @@ pub(crate) fn order<F: Format>(a: F, b: F, otherwise: isize) -> isize {
 /// An unsigned number that orders as the value does; both zeros are in the middle.
 #[inline(always)]
 fn key<F: Format>(word: F::Word) -> F::Word {
-    let negative = F::Word::ZERO.minus(word.right(F::SIGN));
+    let negative = F::Word::ZERO.minus(word.down(F::SIGN));
     F::sign_bit().plus(((word & F::magnitude()) ^ negative).minus(negative))
 }

@@ -2,7 +2,7 @@
 //!
 //! In a build whose floats are the hardware's, those of `F32` and `F64` are too.
 
-use super::format::{F32, F64, F128, Format, Parts, is_nan, unpack};
+use super::format::{F32, F64, F128, Format, Parts, biased, is_nan, unpack};
 use super::integral::{abs, copysign, neg};
 use super::{order, round::round};
 use crate::word::Word;
@@ -31,15 +31,19 @@ pub trait Arithmetic: Format {
 macro_rules! soft {
     ($($format:ident)*) => {$(
         impl Arithmetic for $format {
+            #[inline]
             fn plus(self, other: Self) -> Self {
                 super::add(self, other)
             }
+            #[inline]
             fn minus(self, other: Self) -> Self {
                 super::sub(self, other)
             }
+            #[inline]
             fn times(self, other: Self) -> Self {
                 super::mul(self, other)
             }
+            #[inline]
             fn over(self, other: Self) -> Self {
                 super::div(self, other)
             }
@@ -59,18 +63,22 @@ mod hard {
     macro_rules! hard {
         ($($format:ident $float:ident;)*) => {$(
             impl Arithmetic for $format {
+                #[inline(always)]
                 fn plus(self, other: Self) -> Self {
                     let sum = $float::from_bits(self.to_bits()) + $float::from_bits(other.to_bits());
                     Self::from_bits(sum.to_bits())
                 }
+                #[inline(always)]
                 fn minus(self, other: Self) -> Self {
                     let rest = $float::from_bits(self.to_bits()) - $float::from_bits(other.to_bits());
                     Self::from_bits(rest.to_bits())
                 }
+                #[inline(always)]
                 fn times(self, other: Self) -> Self {
                     let all = $float::from_bits(self.to_bits()) * $float::from_bits(other.to_bits());
                     Self::from_bits(all.to_bits())
                 }
+                #[inline(always)]
                 fn over(self, other: Self) -> Self {
                     let part = $float::from_bits(self.to_bits()) / $float::from_bits(other.to_bits());
                     Self::from_bits(part.to_bits())
@@ -83,11 +91,16 @@ mod hard {
 }
 
 /// `x` · `y`.
+#[inline]
 pub fn mul<F: Arithmetic>(x: Complex<F>, y: Complex<F>) -> Complex<F> {
     let product = plain_product(x, y);
-    if !(nan(product.re) && nan(product.im)) {
-        return product;
-    }
+    if nan(product.re) & nan(product.im) { mul_rare(x, y, product) } else { product }
+}
+
+/// Where the plain product is NaN.
+#[cold]
+#[inline(never)]
+fn mul_rare<F: Arithmetic>(x: Complex<F>, y: Complex<F>, product: Complex<F>) -> Complex<F> {
     // An infinity that met a zero or its like.
     let overflowed = infinite(x.re.times(y.re))
         || infinite(x.im.times(y.im))
@@ -106,6 +119,7 @@ pub fn mul<F: Arithmetic>(x: Complex<F>, y: Complex<F>) -> Complex<F> {
     Complex { re: F::from_word(F::infinity()).times(re), im: F::from_word(F::infinity()).times(im) }
 }
 
+#[inline(always)]
 fn plain_product<F: Arithmetic>(x: Complex<F>, y: Complex<F>) -> Complex<F> {
     Complex {
         re: x.re.times(y.re).minus(x.im.times(y.im)),
@@ -114,14 +128,43 @@ fn plain_product<F: Arithmetic>(x: Complex<F>, y: Complex<F>) -> Complex<F> {
 }
 
 /// `x` / `y`.
+#[inline]
 pub fn div<F: Arithmetic>(x: Complex<F>, y: Complex<F>) -> Complex<F> {
+    // Neither products of these nor their quotients come near the format's ends, whatever cancels.
+    let most = (F::BIAS / 6) as u32;
+    let moderate = |x: F| {
+        let exponent = biased::<F>(x.word()).wrapping_sub(F::BIAS) as u32;
+        exponent.wrapping_add(most) <= most.wrapping_mul(2)
+    };
+    if moderate(x.re) & moderate(x.im) & moderate(y.re) & moderate(y.im) {
+        return plain_quotient(x, y);
+    }
+    div_rare(x, y)
+}
+
+#[inline(always)]
+fn plain_quotient<F: Arithmetic>(x: Complex<F>, y: Complex<F>) -> Complex<F> {
+    let square = square(y);
+    Complex {
+        re: x.re.times(y.re).plus(x.im.times(y.im)).over(square),
+        im: x.im.times(y.re).minus(x.re.times(y.im)).over(square),
+    }
+}
+
+/// The square of the distance from zero.
+#[inline(always)]
+fn square<F: Arithmetic>(z: Complex<F>) -> F {
+    z.re.times(z.re).plus(z.im.times(z.im))
+}
+
+/// For any numbers.
+#[inline(never)]
+fn div_rare<F: Arithmetic>(x: Complex<F>, y: Complex<F>) -> Complex<F> {
     // Scaled so that the divisor's square does not overflow.
     let larger = if order(abs(y.re), abs(y.im), 1) < 0 { y.im } else { y.re };
     let scale = exponent(larger).unwrap_or(0);
     let divisor = Complex { re: scaled(y.re, scale), im: scaled(y.im, scale) };
-    let square = divisor.re.times(divisor.re).plus(divisor.im.times(divisor.im));
-    let re = x.re.times(divisor.re).plus(x.im.times(divisor.im)).over(square);
-    let im = x.im.times(divisor.re).minus(x.re.times(divisor.im)).over(square);
+    let Complex { re, im } = plain_quotient(x, divisor);
     let quotient = Complex { re: scaled(re, scale), im: scaled(im, scale) };
     if !(nan(quotient.re) && nan(quotient.im)) {
         return quotient;
@@ -129,7 +172,7 @@ pub fn div<F: Arithmetic>(x: Complex<F>, y: Complex<F>) -> Complex<F> {
     let infinity = F::from_word(F::infinity());
     let infinite_x = infinite(x.re) || infinite(x.im);
     let infinite_y = infinite(y.re) || infinite(y.im);
-    if zero(square) && !(nan(x.re) && nan(x.im)) {
+    if zero(square(divisor)) && !(nan(x.re) && nan(x.im)) {
         let infinity = copysign(infinity, y.re);
         return Complex { re: infinity.times(x.re), im: infinity.times(x.im) };
     }
@@ -195,5 +238,5 @@ fn scaled<F: Format>(x: F, by: i32) -> F {
     }
     let parts = unpack::<F>(x.word());
     let sign = x.word() & F::sign_bit();
-    round(sign, parts.exponent.wrapping_sub(by), parts.significand.left(F::EXTRA))
+    round(sign, parts.exponent.wrapping_sub(by), parts.significand.up(F::EXTRA))
 }

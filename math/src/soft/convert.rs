@@ -1,8 +1,8 @@
 //! From format to format, and between formats and integers.
 
 use super::format::{Format, Parts, biased, is_nan};
-use super::round::{round, round_off, sticky_right};
-use crate::word::{Word, hidden};
+use super::round::{round, round_extra, round_off, sticky_right};
+use crate::word::Word;
 
 /// To a wider format: exact, and a NaN becomes a quiet one with the same payload at its top.
 #[inline]
@@ -10,7 +10,7 @@ pub fn extend<From: Format, To: Format>(x: From) -> To {
     let magnitude = x.word() & From::magnitude();
     let sign = sign_to::<From, To>(x);
     if magnitude.minus(From::unit()) < From::infinity().minus(From::unit()) {
-        let shifted = magnitude.cast::<To::Word>().left(widening::<From, To>());
+        let shifted = magnitude.cast::<To::Word>().up(widening::<From, To>());
         return To::from_word(sign | shifted.plus(To::exponent(rebasing::<From, To>())));
     }
     extend_rare(x)
@@ -26,14 +26,14 @@ fn extend_rare<From: Format, To: Format>(x: From) -> To {
     }
     if magnitude >= From::infinity() {
         let payload = (magnitude & From::fraction()).cast::<To::Word>();
-        let payload = payload.left(widening::<From, To>());
+        let payload = payload.up(widening::<From, To>());
         return To::from_word(sign | special::<To>(payload, magnitude != From::infinity()));
     }
     // A subnormal number, whose first bit takes the place of the one before the point.
     let zeros = magnitude.leading_zeros();
     let exponent = 1_i32.wrapping_add(From::EXTRA as i32).wrapping_sub(zeros as i32);
     let significand =
-        magnitude.cast::<To::Word>().left(To::Word::BITS.wrapping_sub(From::Word::BITS));
+        magnitude.cast::<To::Word>().up(To::Word::BITS.wrapping_sub(From::Word::BITS));
     round::<To>(sign, exponent.wrapping_add(rebasing::<From, To>()), significand.left(zeros))
 }
 
@@ -59,13 +59,13 @@ fn truncate_rare<From: Format, To: Format>(x: From) -> To {
     let magnitude = x.word() & From::magnitude();
     let sign = sign_to::<From, To>(x);
     if magnitude > From::infinity() {
-        let payload = (magnitude & From::fraction()).right(widening::<To, From>());
+        let payload = (magnitude & From::fraction()).down(widening::<To, From>());
         return To::from_word(sign | special::<To>(payload.cast(), true));
     }
     if magnitude >= From::exponent(rebasing::<To, From>().wrapping_add(To::SPECIAL)) {
         return To::from_word(sign | To::infinity());
     }
-    let biased = magnitude.right(From::FRACTION).to_i32();
+    let biased = magnitude.down(From::FRACTION).to_i32();
     let before_point = if biased == 0 { From::Word::ZERO } else { From::unit() };
     let significand = magnitude & From::fraction() | before_point;
     // To where the last bit of the narrower format's subnormal numbers is.
@@ -98,8 +98,8 @@ fn rebasing<Narrow: Format, Wide: Format>() -> i32 {
 /// The sign bit, where the other format has it.
 #[inline(always)]
 fn sign_to<From: Format, To: Format>(x: From) -> To::Word {
-    let bit = (x.word() & From::sign_bit()).right(From::SIGN);
-    bit.cast::<To::Word>().left(To::SIGN)
+    let bit = (x.word() & From::sign_bit()).down(From::SIGN);
+    bit.cast::<To::Word>().up(To::SIGN)
 }
 
 /// From an unsigned integer, rounded.
@@ -112,42 +112,45 @@ pub fn from_unsigned<I: Integer, F: Format>(n: I) -> F {
 #[inline]
 pub fn from_signed<I: Integer, F: Format>(n: I) -> F {
     let n = n.unsigned();
-    let negative = n.right(I::Word::BITS.wrapping_sub(1));
+    let negative = n.down(I::Word::BITS.wrapping_sub(1));
     let mask = I::Word::ZERO.minus(negative);
-    magnitude_to_float((n ^ mask).minus(mask), negative.cast::<F::Word>().left(F::SIGN))
+    magnitude_to_float((n ^ mask).minus(mask), negative.cast::<F::Word>().up(F::SIGN))
 }
 
-/// Every integer begins at the top of its word, and then of the format's.
+/// The first one goes to the top of a word, and from there to where the format has it.
 #[inline(always)]
 fn magnitude_to_float<W: Word, F: Format>(n: W, sign: F::Word) -> F {
-    if n == W::ZERO {
+    let zeros = n.leading_zeros();
+    let (top, rest) = n.top_words(zeros);
+    if top == 0 {
         return F::from_word(F::Word::ZERO);
     }
-    let zeros = n.leading_zeros();
-    let exponent = F::BIAS.wrapping_add(W::BITS as i32).wrapping_sub(1).wrapping_sub(zeros as i32);
-    if W::BITS <= F::Word::BITS {
-        let above = F::Word::BITS.wrapping_sub(W::BITS);
-        return round(sign, exponent, n.cast::<F::Word>().left(above).left(zeros));
+    // Without the bit before the point, which adds one; so does a carry, up to infinity.
+    let exponent = F::BIAS.wrapping_add(W::BITS as i32).wrapping_sub(2).wrapping_sub(zeros as i32);
+    if W::BITS > F::BIAS as u32 + 1 && exponent >= F::SPECIAL.wrapping_sub(1) {
+        // `F16` ends before the integers.
+        return F::from_word(sign | F::infinity());
     }
-    let (top, mark) = n.top_word(zeros);
-    let below = u64::BITS.wrapping_sub(F::Word::BITS);
-    let mark = mark | (top & 1_u64.left(below).minus(1) != 0);
-    round(sign, exponent, top.right(below).cast::<F::Word>() | F::Word::from_bool(mark))
+    let rounded = if F::FRACTION >= u64::BITS {
+        round_extra::<F>(F::Word::from_u128((top as u128) << 64 | rest as u128))
+    } else {
+        let marked = top | u64::from(rest != 0);
+        round_off(marked, (u64::BITS - 1).wrapping_sub(F::FRACTION)).cast()
+    };
+    F::from_word(sign | F::exponent(exponent).plus(rounded))
 }
 
 /// To an unsigned integer, towards zero; the nearest one if it does not fit, and 0 for NaN.
 #[inline]
 pub fn to_unsigned<F: Format, I: Integer>(x: F) -> I {
     let word = x.word();
-    let exponent = biased::<F>(word).wrapping_sub(F::BIAS);
-    let end = least(I::Word::BITS, F::SPECIAL.wrapping_sub(F::BIAS) as u32);
-    if exponent as u32 >= end || word & F::sign_bit() != F::Word::ZERO {
-        let most = I::Word::ZERO.minus(I::Word::ONE);
-        let too_large = exponent >= 0 && word & F::sign_bit() == F::Word::ZERO;
-        let large = too_large && !is_nan::<F>(word);
-        return I::from_unsigned(if large { most } else { I::Word::ZERO });
+    // With the sign above it, so that a negative number's is beyond every end.
+    let exponent = word.down(F::FRACTION).to_i32().wrapping_sub(F::BIAS);
+    if (exponent as u32) < least(I::Word::BITS, F::SPECIAL.wrapping_sub(F::BIAS) as u32) {
+        return I::from_unsigned(integer_part::<F, I::Word>(word, exponent as u32));
     }
-    I::from_unsigned(integer_part::<F, I::Word>(word, exponent as u32))
+    let large = exponent >= 0 && word <= F::infinity();
+    I::from_unsigned(if large { I::Word::ZERO.minus(I::Word::ONE) } else { I::Word::ZERO })
 }
 
 /// To a signed integer, towards zero; the nearest one if it does not fit, and 0 for NaN.
@@ -155,7 +158,7 @@ pub fn to_unsigned<F: Format, I: Integer>(x: F) -> I {
 pub fn to_signed<F: Format, I: Integer>(x: F) -> I {
     let word = x.word();
     let exponent = biased::<F>(word).wrapping_sub(F::BIAS);
-    let mask = I::Word::ZERO.minus(word.right(F::SIGN).cast::<I::Word>());
+    let mask = I::Word::ZERO.minus(word.down(F::SIGN).cast::<I::Word>());
     let top = I::Word::BITS.wrapping_sub(1);
     if exponent as u32 >= least(top, F::SPECIAL.wrapping_sub(F::BIAS) as u32) {
         // The least number is the one after the largest, negated.
@@ -181,16 +184,16 @@ fn integer_part<F: Format, W: Word>(word: F::Word, exponent: u32) -> W {
     let first = if F::FRACTION < u64::BITS {
         significand.cast::<u64>().left(u64::BITS.wrapping_sub(F::FRACTION).wrapping_sub(1))
     } else {
-        let upper = significand.right(F::Word::BITS.wrapping_sub(u64::BITS)).cast::<u64>();
-        let lower = significand.cast::<u64>().right(hidden(u64::BITS.wrapping_sub(F::EXTRA)));
-        upper.left(F::EXTRA) | if W::BITS > u32::BITS { lower } else { 0 }
+        let upper = significand.down(F::Word::BITS.wrapping_sub(u64::BITS)).cast::<u64>();
+        let lower = significand.cast::<u64>().down(u64::BITS.wrapping_sub(F::EXTRA));
+        upper.up(F::EXTRA) | if W::BITS > u32::BITS { lower } else { 0 }
     };
     if exponent < u64::BITS {
         return first.right(exponent ^ 63).cast();
     }
     if F::FRACTION >= u64::BITS {
         let top = F::Word::BITS.wrapping_sub(1).wrapping_sub(exponent);
-        return significand.left(F::EXTRA).right(top).cast();
+        return significand.up(F::EXTRA).right(top).cast();
     }
     first.cast::<W>().left(exponent.wrapping_sub(63))
 }

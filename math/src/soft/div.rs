@@ -2,7 +2,7 @@
 //!
 //! One division of two words by one, shifted so that the quotient has the format's precision and two
 //! bits more: hardware takes longer for a longer quotient. For `F128` it is two, made by
-//! [`Word::divide`].
+//! [`Word::quotient`].
 
 use super::format::{
     Format, Parts, Unpacked, biased, invalid, is_nan, is_normal, nan, unpack, unpack_normal,

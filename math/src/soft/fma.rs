@@ -38,23 +38,22 @@ impl<W: Word> Pair<W> {
         let most = W::BITS.wrapping_sub(1);
         // From two words on nothing is left: as if by all but one bit, and the top bit is clear.
         let rest = if rest > most { most } else { rest };
-        let moved = high.left(1).left(most.wrapping_sub(rest));
+        let moved = high.up(1).left(most.wrapping_sub(rest));
         let kept = low.right(rest);
         let lost = lost | (kept.left(rest) ^ low);
         Self { high: high.right(rest), low: kept | moved | W::from_bool(lost != W::ZERO) }
     }
 
+    /// `self` − `other` if `mask` is all ones, `self` + `other` if it is zero.
     #[inline(always)]
-    fn plus(self, other: Self) -> Self {
+    fn plus_or_minus(self, other: Self, mask: W) -> Self {
+        let other = Self { high: other.high ^ mask, low: other.low ^ mask };
         let low = self.low.plus(other.low);
         let carry = W::from_bool(low < self.low);
-        Self { high: self.high.plus(other.high).plus(carry), low }
-    }
-
-    #[inline(always)]
-    fn minus(self, other: Self) -> Self {
-        let borrow = W::from_bool(self.low < other.low);
-        Self { high: self.high.minus(other.high).minus(borrow), low: self.low.minus(other.low) }
+        // The one that a complement lacks.
+        let whole = low.minus(mask);
+        let carry = carry | W::from_bool(whole < low);
+        Self { high: self.high.plus(other.high).plus(carry), low: whole }
     }
 }
 
@@ -69,16 +68,15 @@ fn fused<F: Format>(
     let top = F::Word::BITS.wrapping_sub(1);
     let room = F::EXTRA.wrapping_sub(1);
     // Both begin at the second bit, to leave one for the carry.
-    let (high, low) = a.significand.left(F::EXTRA).wide_mul(b.significand.left(room));
-    let long = high.right(top.wrapping_sub(1));
-    let short = 1 ^ long.to_i32() as u32;
-    let product = Pair {
-        high: high.left(short) | low.right(top) & F::Word::from_i32(short as i32),
-        low: low.left(short),
-    };
+    let (high, low) = a.significand.up(F::EXTRA).wide_mul(b.significand.up(room));
+    let long = high.down(top.wrapping_sub(1));
+    // Twice if it begins a bit late. With a mask, because a choice between pairs becomes a branch.
+    let short = long.minus(F::Word::ONE);
+    let product =
+        Pair { high: high.plus(high & short) | low.down(top) & short, low: low.plus(low & short) };
     let exponent =
         a.exponent.wrapping_add(b.exponent).wrapping_sub(F::BIAS).wrapping_add(long.to_i32());
-    let addend = Pair { high: c.significand.left(room), low: F::Word::ZERO };
+    let addend = Pair { high: c.significand.up(room), low: F::Word::ZERO };
 
     let swap = (exponent, product) < (c.exponent, addend);
     let (large, small) = if swap { (addend, product) } else { (product, addend) };
@@ -86,7 +84,8 @@ fn fused<F: Format>(
         if swap { (c.exponent, exponent) } else { (exponent, c.exponent) };
     let result_sign = if swap { sign } else { product_sign };
     let small = small.sticky_right(large_exponent.wrapping_sub(small_exponent) as u32);
-    let sum = if sign == product_sign { large.plus(small) } else { large.minus(small) };
+    let differ = F::Word::ZERO.minus((sign ^ product_sign).down(F::SIGN));
+    let sum = large.plus_or_minus(small, differ);
     let (high, low, shift) = if sum.high == F::Word::ZERO {
         (sum.low, F::Word::ZERO, F::Word::BITS)
     } else {
@@ -96,7 +95,7 @@ fn fused<F: Format>(
         return F::from_word(high);
     }
     let zeros = high.leading_zeros();
-    let carried = low.right(1).right(top.wrapping_sub(zeros));
+    let carried = low.down(1).right(top.wrapping_sub(zeros));
     let marked = high.left(zeros) | carried | F::Word::from_bool(low.left(zeros) != F::Word::ZERO);
     let exponent = large_exponent.wrapping_add(1).wrapping_sub(zeros.wrapping_add(shift) as i32);
     round(result_sign, exponent, marked)

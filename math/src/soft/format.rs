@@ -58,7 +58,7 @@ pub(crate) mod sealed {
 pub(crate) trait Parts: Format {
     #[inline(always)]
     fn sign_bit() -> Self::Word {
-        Self::Word::ONE.left(Self::SIGN)
+        Self::Word::ONE.up(Self::SIGN)
     }
     /// Everything but the sign.
     #[inline(always)]
@@ -68,7 +68,7 @@ pub(crate) trait Parts: Format {
     /// The bit before the point, and also the least normal number.
     #[inline(always)]
     fn unit() -> Self::Word {
-        Self::Word::ONE.left(Self::FRACTION)
+        Self::Word::ONE.up(Self::FRACTION)
     }
     #[inline(always)]
     fn fraction() -> Self::Word {
@@ -81,12 +81,12 @@ pub(crate) trait Parts: Format {
     /// The bit that makes a NaN quiet.
     #[inline(always)]
     fn quiet() -> Self::Word {
-        Self::Word::ONE.left(Self::QUIET)
+        Self::Word::ONE.up(Self::QUIET)
     }
     /// A biased exponent, in its place.
     #[inline(always)]
     fn exponent(biased: i32) -> Self::Word {
-        Self::Word::from_i32(biased).left(Self::FRACTION)
+        Self::Word::from_i32(biased).up(Self::FRACTION)
     }
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn unpack<F: Format>(word: F::Word) -> Unpacked<F::Word> {
 /// The biased exponent.
 #[inline(always)]
 pub(crate) fn biased<F: Format>(word: F::Word) -> i32 {
-    (word & F::magnitude()).right(F::FRACTION).to_i32()
+    (word & F::magnitude()).down(F::FRACTION).to_i32()
 }
 
 /// Whether a number is neither zero nor subnormal, infinite or NaN, by its biased exponent.

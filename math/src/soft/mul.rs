@@ -21,11 +21,12 @@ pub fn mul<F: Format>(a: F, b: F) -> F {
 
 #[inline(always)]
 fn product<F: Format>(sign: F::Word, a: Unpacked<F::Word>, b: Unpacked<F::Word>) -> F {
-    let (high, low) = a.significand.left(F::EXTRA).wide_mul(b.significand.left(F::EXTRA));
+    let (high, low) = a.significand.up(F::EXTRA).wide_mul(b.significand.up(F::EXTRA));
     let marked = high | F::Word::from_bool(low != F::Word::ZERO);
-    let long = marked.right(F::Word::BITS.wrapping_sub(1)).to_i32();
+    let long = marked.down(F::Word::BITS.wrapping_sub(1)).to_i32();
     let exponent = a.exponent.wrapping_add(b.exponent).wrapping_add(long).wrapping_sub(F::BIAS);
-    round(sign, exponent, marked.left(1 ^ long as u32))
+    // Twice, or once: a shift by 0 or 1 is a long way to say it.
+    round(sign, exponent, if long == 0 { marked.plus(marked) } else { marked })
 }
 
 /// With zeros, subnormal numbers, infinities and NaNs.

@@ -1,7 +1,7 @@
 //! Remainder, exact, with the dividend's sign: `%`, C's `fmod`.
 //!
-//! The dividend's exponent is worked off a whole word at a time, each step a division of two words
-//! by one, of which the remainder is kept.
+//! The dividend's exponent is worked off a machine's word at a time, each step a division of which the
+//! remainder is kept.
 
 use super::format::{Format, Parts, invalid, is_nan, nan, unpack};
 use super::round::round;
@@ -21,16 +21,16 @@ pub fn rem<F: Format>(a: F, b: F) -> F {
         return F::from_word(a);
     }
     let (x, y) = (unpack::<F>(x), unpack::<F>(y));
-    let d = y.significand.left(F::EXTRA);
-    let n = x.significand.left(F::EXTRA);
+    let d = y.significand.up(F::EXTRA);
+    let n = x.significand.up(F::EXTRA);
     let mut r = if n >= d { n.minus(d) } else { n };
     let mut apart = x.exponent.wrapping_sub(y.exponent) as u32;
-    while apart >= F::Word::BITS {
-        r = F::Word::divide(r, F::Word::ZERO, d).1;
-        apart = apart.wrapping_sub(F::Word::BITS);
+    while apart > F::Word::DIGIT {
+        r = r.shifted_modulo(F::Word::DIGIT, d);
+        apart = apart.wrapping_sub(F::Word::DIGIT);
     }
     if apart > 0 {
-        r = F::Word::divide(r.right(F::Word::BITS.wrapping_sub(apart)), r.left(apart), d).1;
+        r = r.shifted_modulo(apart, d);
     }
     let sign = a & F::sign_bit();
     if r == F::Word::ZERO {
