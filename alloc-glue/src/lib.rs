@@ -38,16 +38,31 @@
 //! }
 //! ```
 //!
-//! # What it does not do yet
+//! # The layers
 //!
-//! - **Interrupts.** The lock does not mask them. A handler that allocates or frees after it has
-//!   interrupted the lock's holder on the same CPU waits for ever. So a handler must not touch the
-//!   heap, or the code it can interrupt must not. All locking is in one file, to change that there.
-//! - **Per-CPU caches.** One lock serves all CPUs.
-//! - **Growing on demand.** A heap that is full fails; it does not ask for more memory.
-//! - **Misuse.** A double free or a wrong layout corrupts the heap, as in every unchecked allocator.
-//! - **Whole pages.** A block with a large alignment keeps the padding in front of it, so a page at
-//!   page alignment costs two. Take pages from a frame allocator.
+//! ```text
+//!     Checked<A>               finds misuse, optional
+//!       Paged<A, Pages>        pages from a page allocator, optional
+//!         Cached<C, CPUS, L, P>    magazines for each CPU in front, optional
+//!           Heap<L, P>             the lock, the regions, the counters, the hooks
+//!             P = Tlsf             constant time; or Slabs<P>: small objects in spans; or Zones<P>: memory below 4 GiB apart
+//! ```
+//!
+//! - `Heap` alone is the smallest: one lock, 8.4 KB of `.bss`, each operation in constant time.
+//! - `Cached` is the fastest with small blocks, alone or on many CPUs, and packs them best. Once in eight operations or less
+//!   often it handles a batch, and with large and small blocks mixed, a few percent less of the memory can be used.
+//!   `Cached<C, CPUS, L, Tlsf>` has no spans and gives up the packing instead.
+//!
+//! # Interrupts
+//!
+//! A handler may allocate if the heap's lock masks interrupts: implement [`Interrupts`] and use `SpinLock<Yours>`. The crate
+//! `freestone` does so for its kernels.
+//!
+//! # What it does not do
+//!
+//! - **Misuse**, without [`Checked`]: a double free or a wrong layout corrupts the heap, as in every unchecked allocator.
+//! - **Whole pages**, without [`Paged`]: a block with a large alignment keeps the padding in front of it, so a page at page
+//!   alignment costs two.
 
 #![no_std]
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -56,11 +71,31 @@
 #[cfg(test)]
 extern crate std;
 
+#[cfg(feature = "allocator-api2")]
+mod api;
+pub mod c;
+mod cache;
+pub mod checked;
+pub mod class;
 mod heap;
-mod lock;
+pub mod lock;
+mod map;
+pub mod pages;
+pub mod pool;
+mod probe;
+mod span;
 mod stats;
 #[cfg(test)]
 mod tests;
 
-pub use heap::{Exhausted, Heap};
-pub use stats::Stats;
+#[cfg(feature = "allocator-api2")]
+pub use api::In;
+pub use cache::{Cached, CpuId, OneCpu};
+pub use checked::Checked;
+pub use heap::{Exhausted, Grow, Heap};
+pub use lock::{Interrupts, SpinLock};
+pub use map::{Audit, Map};
+pub use pages::{PageBitmap, PageProvider, Paged};
+pub use pool::{Tlsf, Zones};
+pub use span::Slabs;
+pub use stats::{ClassStats, Metrics, OutOfMemory, Stats};

@@ -3,11 +3,12 @@
 //! The counters live beside the allocator under its lock, so a copy of them is one consistent
 //! moment and costs a few loads: nothing is walked.
 
+use core::alloc::Layout;
 use core::fmt;
 
 /// The heap's counters at one moment, from [`Heap::stats`](crate::Heap::stats).
 ///
-/// Bytes are what callers asked for. What the allocator adds (a 16-byte header per block, and
+/// Bytes are what callers asked for (with [`Cached`](crate::Cached), rounded up to its classes). What the allocator adds (a 16-byte header per block, and
 /// rounding to 32 bytes) is not in them, so a heap is full before `allocated_bytes` reaches
 /// `capacity_bytes`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,8 +18,10 @@ pub struct Stats {
     pub capacity_bytes: usize,
     /// Bytes in live blocks.
     pub allocated_bytes: usize,
-    /// The most `allocated_bytes` has ever been.
+    /// The most `allocated_bytes` has ever been; with [`Cached`](crate::Cached) in front, together with `cached_bytes`.
     pub peak_bytes: usize,
+    /// Bytes in blocks that wait in magazines, in front of the pool.
+    pub cached_bytes: usize,
     /// Regions taken.
     pub regions: usize,
     /// Blocks handed out. Less `frees`, that is how many are live.
@@ -39,6 +42,7 @@ impl Stats {
         capacity_bytes: 0,
         allocated_bytes: 0,
         peak_bytes: 0,
+        cached_bytes: 0,
         regions: 0,
         allocations: 0,
         frees: 0,
@@ -52,11 +56,13 @@ impl Stats {
         self.capacity_bytes = self.capacity_bytes.wrapping_add(len_bytes);
     }
 
+    #[inline]
     pub(crate) fn allocated(&mut self, size: usize) {
         self.allocations = self.allocations.wrapping_add(1);
         self.resize(0, size);
     }
 
+    #[inline]
     pub(crate) fn freed(&mut self, size: usize) {
         self.frees = self.frees.wrapping_add(1);
         self.resize(size, 0);
@@ -68,13 +74,92 @@ impl Stats {
         self.resize(old_size, new_size);
     }
 
-    pub(crate) fn failed(&mut self) {
-        self.failures = self.failures.wrapping_add(1);
-    }
-
     fn resize(&mut self, from: usize, to: usize) {
         self.allocated_bytes = self.allocated_bytes.wrapping_sub(from).wrapping_add(to);
         self.peak_bytes = self.peak_bytes.max(self.allocated_bytes);
+    }
+
+    pub(crate) fn failed(&mut self) {
+        self.failures = self.failures.wrapping_add(1);
+    }
+}
+
+/// One size class at one moment, from [`Cached::classes`](crate::Cached::classes).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClassStats {
+    /// What requests are rounded up to, in bytes.
+    pub size: usize,
+    /// Blocks in use.
+    pub live: usize,
+    /// Blocks that wait in magazines.
+    pub cached: usize,
+}
+
+/// What [`Heap::on_exhausted`](crate::Heap::on_exhausted)'s hook is told.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct OutOfMemory<'a> {
+    /// The request that could not be met. A small one may have been rounded up to its class.
+    pub wanted: Layout,
+    /// The counters just after it.
+    pub stats: Stats,
+    /// What could have been had instead: see [`Heap::largest_free`](crate::Heap::largest_free).
+    pub largest_free: usize,
+    /// The size classes with the most bytes in use, the largest first. Empty without [`Cached`](crate::Cached).
+    pub top: &'a [ClassStats],
+}
+
+/// Several lines: the request, [`Stats`], and what the memory is used for.
+impl fmt::Display for OutOfMemory<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (size, align) = (self.wanted.size(), self.wanted.align());
+        writeln!(f, "out of memory: no room for {size} bytes with an alignment of {align}")?;
+        writeln!(f, "  largest free block {}", Bytes(self.largest_free))?;
+        write!(f, "  {}", self.stats)?;
+        for class in self.top {
+            let bytes = Bytes(class.live * class.size);
+            write!(f, "\n  {} blocks of {} bytes, {bytes}", class.live, class.size)?;
+        }
+        Ok(())
+    }
+}
+
+/// The counters as text that Prometheus and its like read, a `# TYPE` line for each; from [`Stats::metrics`].
+#[derive(Clone, Copy, Debug)]
+pub struct Metrics(Stats);
+
+impl Stats {
+    /// The counters for a metrics endpoint: `Display` writes them in the text format of Prometheus, version 0.0.4.
+    pub fn metrics(self) -> Metrics {
+        Metrics(self)
+    }
+}
+
+impl fmt::Display for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(stats) = self;
+        let gauges = [
+            ("capacity_bytes", stats.capacity_bytes),
+            ("allocated_bytes", stats.allocated_bytes),
+            ("cached_bytes", stats.cached_bytes),
+            ("peak_bytes", stats.peak_bytes),
+            ("regions", stats.regions),
+        ];
+        for (name, value) in gauges {
+            writeln!(f, "# TYPE heap_{name} gauge\nheap_{name} {value}")?;
+        }
+        let counters = [
+            ("allocations_total", stats.allocations),
+            ("frees_total", stats.frees),
+            ("reallocations_total", stats.reallocations),
+            ("reallocations_in_place_total", stats.in_place),
+            ("failures_total", stats.failures),
+        ];
+        for (name, value) in counters {
+            writeln!(f, "# TYPE heap_{name} counter\nheap_{name} {value}")?;
+        }
+        Ok(())
     }
 }
 

@@ -1,11 +1,38 @@
 //! Gives a heap the memory that the boot left free, and a voice when it runs out.
 
-use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use freestone_alloc::{Heap, Stats};
+use freestone_alloc::{Interrupts, OutOfMemory, SpinLock};
 use freestone_platform::memory;
 use freestone_rt::number::Decimal;
+
+/// The heap that `entry!` stamps: one lock, held with interrupts masked, so that handlers may allocate.
+pub type Heap = freestone_alloc::Heap<SpinLock<MaskInterrupts>>;
+
+/// Masks interrupts with the processor's interrupt flag, for the locks of [`freestone_alloc`].
+#[derive(Clone, Copy, Debug)]
+pub struct MaskInterrupts;
+
+// SAFETY: with the interrupt flag clear the processor takes no maskable interrupt (Intel SDM volume 1, 3.4.3.3). `restore`
+// sets it again only if `mask` found it set.
+unsafe impl Interrupts for MaskInterrupts {
+    #[inline]
+    fn mask() -> usize {
+        let flags: usize;
+        // SAFETY: ring 0 may clear the flag. No `nomem`: what the lock protects must not be moved across.
+        unsafe { core::arch::asm!("pushfq", "pop {}", "cli", out(reg) flags) };
+        flags
+    }
+
+    #[inline]
+    unsafe fn restore(before: usize) {
+        const INTERRUPT_FLAG: usize = 1 << 9;
+        if before & INTERRUPT_FLAG != 0 {
+            // SAFETY: it was set when the caller masked it.
+            unsafe { core::arch::asm!("sti", options(nostack)) };
+        }
+    }
+}
 
 /// Gives `heap` its [share](freestone_platform::memory::heap_share) of the free memory. What `entry!` calls
 /// before `main`.
@@ -26,13 +53,14 @@ pub fn give_free_memory(heap: &'static Heap) {
 }
 
 /// One line on the consoles: what was asked for, and how the heap stands.
-pub fn report_exhaustion(wanted: Layout, stats: Stats) {
+pub fn report_exhaustion(report: &OutOfMemory<'_>) {
     let decimal = |number: usize| Decimal(number as u64);
     freestone_rt::println!(
-        "heap exhausted: no room for {} bytes (alignment {}), {} of {} bytes are in use",
-        decimal(wanted.size()),
-        decimal(wanted.align()),
-        decimal(stats.allocated_bytes),
-        decimal(stats.capacity_bytes),
+        "heap exhausted: no room for {} bytes (alignment {}), {} of {} bytes are in use, {} in one piece are free",
+        decimal(report.wanted.size()),
+        decimal(report.wanted.align()),
+        decimal(report.stats.allocated_bytes),
+        decimal(report.stats.capacity_bytes),
+        decimal(report.largest_free),
     );
 }

@@ -46,7 +46,7 @@ pub use freestone_platform::x86_64::traps;
 pub use freestone_platform::{BootInfo, Exit, console, exit, memory, time};
 pub use freestone_rt::{print, println};
 
-mod heap;
+pub mod heap;
 
 #[doc(hidden)]
 pub use heap::{give_free_memory, report_exhaustion};
@@ -60,7 +60,7 @@ pub use heap::{give_free_memory, report_exhaustion};
 /// | boot code and entry point | |
 /// | `#[panic_handler]`: report on every console, then [`Exit::Crash`] | `panic: none` |
 /// | `rust_eh_personality`, `_Unwind_Resume`, `__stack_chk_*` | `shims: none` |
-/// | `#[global_allocator]`: seven eighths of the free memory, through [`alloc_glue::Heap`] | `allocator: none` |
+/// | `#[global_allocator]`: seven eighths of the free memory, through [`heap::Heap`] | `allocator: none` |
 ///
 /// Refuse what you define yourself: `entry!(main, allocator: none, panic: none)`. Refused shims must be
 /// defined: every kernel links `rust_eh_personality`, and one that uses `alloc` links `_Unwind_Resume` too.
@@ -110,7 +110,7 @@ macro_rules! entry {
     };
     (@allocator $main:path,) => {
         #[global_allocator]
-        static FREESTONE_HEAP: $crate::alloc_glue::Heap = $crate::alloc_glue::Heap::new();
+        static FREESTONE_HEAP: $crate::heap::Heap = $crate::heap::Heap::new();
 
         #[doc(hidden)]
         fn freestone_main(boot: &'static $crate::BootInfo) -> $crate::Exit {

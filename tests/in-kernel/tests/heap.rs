@@ -1,0 +1,200 @@
+//! The heap's magazines in machine code: a trap after every single instruction, whose handler uses them too.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::vec::Vec;
+use core::alloc::{GlobalAlloc, Layout};
+use core::arch::asm;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+
+use freestone::alloc_glue::{Cached, Interrupts, OneCpu, SpinLock};
+use freestone::heap::MaskInterrupts;
+use freestone::traps::{self, Frame, Outcome};
+
+freestone_harness::harness!();
+
+/// The debug exception (#DB), which comes after each instruction while the trap flag is set.
+const DEBUG: u8 = 1;
+
+/// Masks the steps as the interrupt flag masks interrupts, and that as well.
+struct Steps;
+
+static MASKED: AtomicBool = AtomicBool::new(false);
+
+// SAFETY: the handler does nothing while it is masked.
+unsafe impl Interrupts for Steps {
+    fn mask() -> usize {
+        let before = MASKED.swap(true, Ordering::Relaxed);
+        usize::from(before) | MaskInterrupts::mask() << 1
+    }
+
+    unsafe fn restore(before: usize) {
+        // SAFETY: from the matching `mask`.
+        unsafe { MaskInterrupts::restore(before >> 1) };
+        MASKED.store(before & 1 == 1, Ordering::Relaxed);
+    }
+}
+
+type Heap = Cached<OneCpu, 1, SpinLock<Steps>>;
+
+static HEAP: Heap = Heap::new();
+
+freestone::alloc_glue::c_allocator!(HEAP);
+
+unsafe extern "C" {
+    fn malloc(size: usize) -> *mut u8;
+    fn realloc(block: *mut u8, size: usize) -> *mut u8;
+    fn free(block: *mut u8);
+}
+
+const ARENA_BYTES: usize = 1 << 20;
+
+fn give_memory() {
+    let arena = Vec::<u8>::with_capacity(ARENA_BYTES).leak().as_mut_ptr();
+    // SAFETY: leaked, so nobody else's and there for ever.
+    let taken = unsafe { HEAP.heap().add_region(NonNull::new(arena).unwrap(), ARENA_BYTES) };
+    assert!(taken > ARENA_BYTES - 100);
+}
+
+static STEPS: AtomicUsize = AtomicUsize::new(0);
+static INSIDE: AtomicUsize = AtomicUsize::new(0);
+
+/// What the handler holds on to for a while.
+static HELD: [AtomicPtr<u8>; 12] = [const { AtomicPtr::new(core::ptr::null_mut()) }; 12];
+
+const HELD_LAYOUT: Layout = Layout::new::<[u64; 12]>();
+
+fn on_step(_frame: &mut Frame) -> Outcome {
+    let step = STEPS.fetch_add(1, Ordering::Relaxed);
+    if !MASKED.load(Ordering::Relaxed) {
+        INSIDE.fetch_add(1, Ordering::Relaxed);
+        // Now more come than go, now more go than come: the magazine runs empty and full.
+        let slot = &HELD[step % HELD.len()];
+        let held = slot.load(Ordering::Relaxed);
+        if held.is_null() && step % 100 < 60 {
+            slot.store(filled(), Ordering::Relaxed);
+        } else if !held.is_null() {
+            slot.store(core::ptr::null_mut(), Ordering::Relaxed);
+            emptied(held);
+        }
+    }
+    Outcome::Handled
+}
+
+/// A block whose first and last words are its address.
+fn filled() -> *mut u8 {
+    // SAFETY: the size is not 0; the words are the block's first and last.
+    unsafe {
+        let block = HEAP.alloc(HELD_LAYOUT);
+        assert!(!block.is_null());
+        block.cast::<usize>().write(block.addr());
+        block.cast::<usize>().add(11).write(block.addr());
+        block
+    }
+}
+
+fn emptied(block: *mut u8) {
+    // SAFETY: from `filled`, given back once.
+    unsafe {
+        assert_eq!(block.cast::<usize>().read(), block.addr(), "somebody else has this block too");
+        assert_eq!(block.cast::<usize>().add(11).read(), block.addr());
+        HEAP.dealloc(block, HELD_LAYOUT);
+    }
+}
+
+/// Runs `work` with a trap after each of its instructions.
+fn step_through(work: impl FnOnce()) {
+    traps::handle(DEBUG, on_step);
+    // SAFETY: sets the trap flag (bit 8), which the handler survives; the stack is used through push and pop alone.
+    unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
+    work();
+    // SAFETY: clears it.
+    unsafe { asm!("pushfq", "and qword ptr [rsp], ~0x100", "popfq") };
+}
+
+freestone_harness::tests! {
+    fn a_handler_may_allocate_after_every_instruction_of_the_allocator() {
+        give_memory();
+        step_through(|| {
+            let mut blocks = [core::ptr::null_mut::<u8>(); 40];
+            for round in 0..4 {
+                for (at, block) in blocks.iter_mut().enumerate() {
+                    if (at + round) % 3 > 0 || block.is_null() {
+                        if !block.is_null() {
+                            emptied(*block);
+                        }
+                        *block = filled();
+                    }
+                }
+                HEAP.drain();
+            }
+            for block in blocks {
+                emptied(block);
+            }
+        });
+        let (steps, inside) = (STEPS.load(Ordering::Relaxed), INSIDE.load(Ordering::Relaxed));
+        freestone::println!("{steps} steps, the handler used the heap after {inside} of them");
+        assert!(steps > 10_000 && inside > 5_000 && inside < steps);
+        for slot in &HELD {
+            let held = slot.load(Ordering::Relaxed);
+            if !held.is_null() {
+                emptied(held);
+            }
+        }
+        HEAP.drain();
+        assert!(HEAP.classes().all(|class| class.live == 0 && class.cached == 0));
+        assert_eq!(HEAP.heap().audit().used_blocks, 0);
+        assert_eq!(HEAP.heap().audit().broken, 0);
+    }
+
+    fn a_breakpoint_handler_may_allocate_from_the_global_heap() {
+        fn on_breakpoint(_frame: &mut Frame) -> Outcome {
+            // The code that hit the breakpoint is not inside the allocator, so no lock is held.
+            let numbers: Vec<u64> = (0..100).collect();
+            assert_eq!(numbers.iter().sum::<u64>(), 4950);
+            Outcome::Handled
+        }
+        traps::handle(traps::BREAKPOINT, on_breakpoint);
+        for size in 1..200 {
+            let kept = alloc::vec![size as u8; size];
+            traps::breakpoint();
+            assert!(kept.iter().all(|&byte| byte == size as u8));
+        }
+    }
+
+    fn the_functions_of_c_are_there() {
+        give_memory();
+        // SAFETY: used inside their sizes, freed once.
+        unsafe {
+            let block = malloc(100);
+            block.write_bytes(3, 100);
+            let block = realloc(block, 5000);
+            assert!(!block.is_null() && *block.add(99) == 3);
+            free(block);
+        }
+        assert_eq!(HEAP.heap().stats().failures, 0);
+    }
+
+    fn interrupts_are_as_they_were_after_the_lock() {
+        let flags = || {
+            let flags: u64;
+            // SAFETY: reads the flags through the stack.
+            unsafe { asm!("pushfq", "pop {}", out(reg) flags) };
+            flags & 1 << 9
+        };
+        let before = flags();
+        let mask = MaskInterrupts::mask();
+        assert_eq!(flags(), 0);
+        let inner = MaskInterrupts::mask();
+        // SAFETY: in the opposite order.
+        unsafe {
+            MaskInterrupts::restore(inner);
+            assert_eq!(flags(), 0);
+            MaskInterrupts::restore(mask);
+        }
+        assert_eq!(flags(), before);
+    }
+}
