@@ -14,6 +14,7 @@
 //!   finding them in an image, running them, reporting
 //! - [`supervise`]: child processes, none of which outlives the tool
 
+mod archive;
 mod boot;
 mod check;
 mod doctor;
@@ -59,12 +60,13 @@ struct Verb {
     main: fn(&ArgMatches) -> Result<Status, Failure>,
 }
 
-const VERBS: [Verb; 7] = [
+const VERBS: [Verb; 8] = [
     Verb { name: "run", command: run::command, main: run::main },
     Verb { name: "test", command: test::command, main: test::main },
     Verb { name: "check", command: check::command, main: check::main },
     Verb { name: "symbols", command: symbols::command, main: symbols::main },
     Verb { name: "new", command: new::command, main: new::main },
+    Verb { name: "archive", command: archive::command, main: archive::main },
     Verb { name: "sysroot", command: sysroot::command, main: sysroot::main },
     Verb { name: "doctor", command: doctor::command, main: doctor::main },
 ];

@@ -108,6 +108,11 @@ impl Mode {
         }
     }
 
+    /// For the one target whose floats are integers to the calling convention.
+    pub fn soft(matches: &ArgMatches) -> Result<Self, Failure> {
+        Self::none(sysroot::named(matches)?, NONE, matches.get_flag("verbose"))
+    }
+
     fn host(named: Option<Toolchain>, is_asked_for: bool) -> Result<Self, Failure> {
         if let Some(toolchain) = &named {
             toolchain.is_new_enough().map_err(Failure::usage)?;

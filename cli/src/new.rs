@@ -71,9 +71,11 @@ const TEMPLATES: [Template; 3] = [
 ];
 
 /// Our crates that templates depend on, and their folders in a checkout.
-const CRATES: [(&str, &str); 5] = [
+const CRATES: [(&str, &str); 7] = [
     ("freestone", "freestone"),
+    ("freestone-alloc", "alloc-glue"),
     ("freestone-harness", "harness"),
+    ("freestone-math", "math"),
     ("freestone-mem", "mem"),
     ("freestone-rt", "rt"),
     ("freestone-targets", "targets"),
@@ -100,14 +102,17 @@ pub fn command() -> Command {
                 .value_parser(PossibleValuesParser::new(TEMPLATES.map(|t| t.name)))
                 .help("What to begin with"),
         )
-        .arg(
-            Arg::new("freestone")
-                .long("path")
-                .value_name("CHECKOUT")
-                .value_parser(value_parser!(PathBuf))
-                .help("Depend on Freestone in this folder instead of the registry's [default: where this tool was built]"),
-        )
+        .arg(checkout_arg())
         .before_help(format!("Templates:\n{}", templates.join("\n")))
+}
+
+/// `--path`, for every verb that makes packages.
+pub fn checkout_arg() -> Arg {
+    Arg::new("freestone")
+        .long("path")
+        .value_name("CHECKOUT")
+        .value_parser(value_parser!(PathBuf))
+        .help("Depend on Freestone in this folder [default: where this tool was built, else the registry's]")
 }
 
 /// Runs the verb.
@@ -123,7 +128,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     }
     let chosen: &String = matches.get_one("template").expect("has a default");
     let template = TEMPLATES.iter().find(|t| t.name == chosen).expect("clap knows only these");
-    let checkout = checkout(matches.get_one("freestone"))?;
+    let checkout = checkout(matches)?;
     for (file, text) in template.files {
         let file = path.join(file);
         let fail = |error| Failure::tool(format!("{}: {error}", file.display()));
@@ -158,8 +163,8 @@ fn is_package_name(name: &str) -> Result<(), String> {
 }
 
 /// Where Freestone's crates are, if not in the registry: named, or the folder that this tool came from.
-fn checkout(named: Option<&PathBuf>) -> Result<Option<PathBuf>, Failure> {
-    if let Some(path) = named {
+pub fn checkout(matches: &ArgMatches) -> Result<Option<PathBuf>, Failure> {
+    if let Some(path) = matches.get_one::<PathBuf>("freestone") {
         let real = fs::canonicalize(path)
             .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
         let is_one = real.join("freestone/Cargo.toml").is_file();
@@ -170,7 +175,8 @@ fn checkout(named: Option<&PathBuf>) -> Result<Option<PathBuf>, Failure> {
     Ok(source.filter(|folder| folder.join("freestone/Cargo.toml").is_file()).map(Path::to_owned))
 }
 
-fn filled(text: &str, name: &str, checkout: Option<&Path>) -> String {
+/// A template with its words filled in.
+pub fn filled(text: &str, name: &str, checkout: Option<&Path>) -> String {
     let mut text = text.replace("KERNEL_NAME", name);
     for (package, folder) in CRATES {
         let version = format!("\"{}\"", env!("CARGO_PKG_VERSION"));
