@@ -59,9 +59,9 @@ fn link(scratch: &Scratch, out: &Path, more: &[&str]) -> Ended {
     run(&mut command)
 }
 
-fn a_kernel_in_c_boots(scratch: &Scratch, out: &Path) {
+fn a_kernel_in_c_boots(scratch: &Scratch, out: &Path, sse: &[&str]) {
     for more in [&[][..], &["-DOWN_STRLEN"], &["-Wl,--gc-sections"]] {
-        let linked = link(scratch, out, more);
+        let linked = link(scratch, out, &[more, sse].concat());
         assert_eq!(linked.status, Some(0), "{more:?} {linked}");
         let ended = boot(&scratch.path().join("kernel"), &[]);
         ended.expect(status::SUCCESS, &["right: __udivti3, __umodti3", "VERDICT: success"]);
@@ -74,7 +74,7 @@ fn a_kernel_in_c_boots_with_the_hosts_abi() {
     let (out, answer) = archive(&scratch, &["--abi", "host"]);
     assert_eq!(answer["red_zone"], 0);
     judge(&out.join("libfreestone.a"), false);
-    a_kernel_in_c_boots(&scratch, &out);
+    a_kernel_in_c_boots(&scratch, &out, &["-DSSE"]);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_kernel_in_c_boots_with_floats_in_software() {
     let (out, answer) = archive(&scratch, &["--abi", "soft"]);
     assert_eq!(answer["vector"], 0);
     judge(&out.join("libfreestone.a"), true);
-    a_kernel_in_c_boots(&scratch, &out);
+    a_kernel_in_c_boots(&scratch, &out, &[]);
 }
 
 #[test]

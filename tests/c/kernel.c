@@ -8,6 +8,13 @@
 typedef unsigned __int128 u128;
 typedef __int128 i128;
 
+/* PAE; and OSFXSR, without which code of the host's ABI faults. The soft ABI's must do without. */
+#ifdef SSE
+#define CR4 "0x220"
+#else
+#define CR4 "0x20"
+#endif
+
 __asm__(
     ".pushsection .note.Xen, \"a\", @note\n"
     "    .long 4, 8, 18\n"
@@ -22,7 +29,7 @@ __asm__(
     /* One GiB in one page, by way of three entries. */
     "    movl $(middle_table + 3), top_table\n"
     "    movl $0x83, middle_table\n"
-    "    mov $0x20, %eax\n"
+    "    mov $" CR4 ", %eax\n"
     "    mov %eax, %cr4\n"
     "    mov $top_table, %eax\n"
     "    mov %eax, %cr3\n"
