@@ -5,7 +5,9 @@
 //! the archive, and nothing may lead to the panic machinery.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use freestone_inspect::disassembly::{self, Links};
 use freestone_inspect::{File, names};
@@ -135,6 +137,77 @@ fn soft_float_builds_use_no_vector_registers() {
         assert_eq!(judge(&code, &exports()), Vec::<String>::new(), "level {level}");
         assert!(!code.uses_vectors, "level {level}");
     }
+}
+
+/// A program for the target without floats, which this machine can run: it has no operating system to
+/// ask for anything but its end.
+const PROGRAM: &str = r#"
+#![no_std]
+#![no_main]
+
+extern crate freestone_math;
+
+#[path = "ANSWERS"]
+mod answers;
+
+core::arch::global_asm!(".globl _start", "_start:", "and rsp, -16", "call start", "ud2");
+
+/// Linux's exit, number 60, with 0 if all answers are right.
+#[unsafe(no_mangle)]
+extern "C" fn start() -> ! {
+    let right = answers::operators() == answers::ANSWER && answers::functions() == answers::ANSWER;
+    unsafe { core::arch::asm!("syscall", in("rax") 60, in("rdi") !right as u64, options(noreturn)) }
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    unsafe { core::arch::asm!("ud2", options(noreturn)) }
+}
+"#;
+
+/// Where every `+` of floats is a call, with the floats in general registers.
+#[test]
+fn programs_without_hardware_floats_give_the_right_answers() {
+    let Some(sysroot) = sysroot("x86_64-unknown-none") else { return };
+    let scratch = Scratch::new("math-answers");
+    let math = root().join("math");
+    let answers = math.join("tests/answers.rs");
+    scratch.write("src/main.rs", &PROGRAM.replace("ANSWERS", answers.to_str().expect("UTF-8")));
+    scratch.write(
+        "Cargo.toml",
+        &format!(
+            "[package]\nname = \"answers\"\nedition = \"2024\"\n[workspace]\n\
+             [dependencies]\nfreestone-math = {{ path = {math:?}, features = [\"export\"] }}\n"
+        ),
+    );
+    fs::copy(root().join("Cargo.lock"), scratch.path().join("Cargo.lock")).expect("both are there");
+    for level in ["0", "s", "3"] {
+        let map = scratch.path().join(format!("{level}.map"));
+        let flags = format!(
+            "-C opt-level={level} -C relocation-model=static -C linker={} -C link-arg=-Map={}",
+            linker().display(),
+            map.display()
+        );
+        let mut command = sysroot.cargo(&flags);
+        command.current_dir(scratch.path()).args(["build", "--quiet", "--release"]);
+        command.arg("--target-dir").arg(scratch.path().join(level));
+        let built = run(&mut command);
+        assert_eq!(built.status, Some(0), "{built}");
+        let program = scratch.path().join(level).join("x86_64-unknown-none/release/answers");
+        let map = fs::read_to_string(&map).expect("the linker wrote it");
+        for line in map.lines().filter(|line| line.contains(":(.text.__")) {
+            assert!(!line.contains("libcompiler_builtins"), "not ours, at level {level}: {line}");
+        }
+        assert!(map.contains(":(.text.__adddf3)"), "level {level}: nobody adds");
+        let ended = run(&mut Command::new(&program));
+        assert_eq!(ended.status, Some(0), "level {level}: {ended}");
+    }
+}
+
+/// The linker that comes with the toolchain of this test.
+fn linker() -> PathBuf {
+    let printed = run(Command::new("rustc").args(["--print", "target-libdir"]));
+    Path::new(printed.stdout.trim()).join("../bin/rust-lld")
 }
 
 /// Without a warning, with and without the names of C.

@@ -46,8 +46,8 @@ pub trait Word:
     fn first_one(self) -> u32 {
         self.leading_zeros() ^ (Self::BITS - 1)
     }
-    /// The first 64 bits from the first one on, which `zeros` precede, and the 64 after them.
-    fn top_words(self, zeros: u32) -> (u64, u64);
+    /// The first 64 bits from the first one on, the 64 after them, and how many zeros precede them.
+    fn normalised(self) -> (u64, u64, u32);
     /// The upper and the lower half of the product.
     fn wide_mul(self, other: Self) -> (Self, Self);
     /// What one step of a division can shift by.
@@ -93,7 +93,7 @@ shifts!(left_u32 right_u32 u32);
 shifts!(left_u64 right_u64 u64);
 
 macro_rules! words {
-    ($($word:ident $left:path, $right:path, $up:path, $down:path, $zeros:path, $top:path, $times:path, $wide_mul:path, $modulo:path, $quotient:path;)*) => {$(
+    ($($word:ident $left:path, $right:path, $up:path, $down:path, $zeros:path, $normalised:path, $times:path, $wide_mul:path, $modulo:path, $quotient:path;)*) => {$(
         impl Word for $word {
             const BITS: u32 = $word::BITS;
             const ZERO: Self = 0;
@@ -148,8 +148,8 @@ macro_rules! words {
                 $zeros(self)
             }
             #[inline(always)]
-            fn top_words(self, zeros: u32) -> (u64, u64) {
-                $top(self, zeros)
+            fn normalised(self) -> (u64, u64, u32) {
+                $normalised(self)
             }
             #[inline(always)]
             fn wide_mul(self, other: Self) -> (Self, Self) {
@@ -173,9 +173,9 @@ macro_rules! words {
 }
 
 words! {
-    u32 left_u32, right_u32, left_u32, right_u32, imp::zeros_u32, top_u32, mul::mul_u32, wide_u32, modulo_u32, quotient_u32;
-    u64 left_u64, right_u64, left_u64, right_u64, imp::zeros_u64, top_u64, mul::mul_u64, wide_u64, modulo_u64, quotient_u64;
-    u128 shift::left_u128, shift::right_u128, shift::left_u128_by_constant, shift::right_u128_by_constant, zeros_u128, top_u128, mul::mul_u128, wide_u128, modulo_u128, quotient_u128;
+    u32 left_u32, right_u32, left_u32, right_u32, imp::zeros_u32, normalised_u32, mul::mul_u32, wide_u32, modulo_u32, quotient_u32;
+    u64 left_u64, right_u64, left_u64, right_u64, imp::zeros_u64, normalised_u64, mul::mul_u64, wide_u64, modulo_u64, quotient_u64;
+    u128 shift::left_u128, shift::right_u128, shift::left_u128_by_constant, shift::right_u128_by_constant, zeros_u128, normalised_u128, mul::mul_u128, wide_u128, modulo_u128, quotient_u128;
 }
 
 /// Without a branch, which would depend on the value.
@@ -187,23 +187,27 @@ fn zeros_u128(n: u128) -> u32 {
 }
 
 #[inline(always)]
-fn top_u32(n: u32, zeros: u32) -> (u64, u64) {
-    (left_u64(u64::from(n) << 32, zeros), 0)
+fn normalised_u32(n: u32) -> (u64, u64, u32) {
+    let zeros = imp::zeros_u32(n);
+    (left_u64(u64::from(n) << 32, zeros), 0, zeros)
 }
 
 #[inline(always)]
-fn top_u64(n: u64, zeros: u32) -> (u64, u64) {
-    (left_u64(n, zeros), 0)
+fn normalised_u64(n: u64) -> (u64, u64, u32) {
+    let zeros = imp::zeros_u64(n);
+    (left_u64(n, zeros), 0, zeros)
 }
 
 #[inline(always)]
-fn top_u128(n: u128, zeros: u32) -> (u64, u64) {
+fn normalised_u128(n: u128) -> (u64, u64, u32) {
     let (high, low) = ((n >> 64) as u64, n as u64);
     let mask = u64::from(high == 0).wrapping_neg();
     let (first, next) = (high | low & mask, low & !mask);
-    let in_word = zeros & 63;
-    let carried = right_u64(next >> 1, hidden(in_word ^ 63));
-    (left_u64(first, in_word) | carried, left_u64(next, in_word))
+    // 64 only for 0, of which nothing matters but that it is 0.
+    let zeros = imp::zeros_u64(first);
+    let carried = right_u64(next >> 1, hidden(zeros ^ 63));
+    let top = left_u64(first, zeros) | carried;
+    (top, left_u64(next, zeros), zeros.wrapping_add(mask as u32 & 64))
 }
 
 pub(crate) use imp::hidden;

@@ -1,7 +1,7 @@
 //! From format to format, and between formats and integers.
 
-use super::format::{Format, Parts, biased, is_nan};
-use super::round::{round, round_extra, round_off, sticky_right};
+use super::format::{Format, Parts, is_nan};
+use super::round::{round, round_off, round_top, sticky_right};
 use crate::word::Word;
 
 /// To a wider format: exact, and a NaN becomes a quiet one with the same payload at its top.
@@ -120,24 +120,21 @@ pub fn from_signed<I: Integer, F: Format>(n: I) -> F {
 /// The first one goes to the top of a word, and from there to where the format has it.
 #[inline(always)]
 fn magnitude_to_float<W: Word, F: Format>(n: W, sign: F::Word) -> F {
-    let zeros = n.leading_zeros();
-    let (top, rest) = n.top_words(zeros);
+    let (top, rest, zeros) = n.normalised();
     if top == 0 {
         return F::from_word(F::Word::ZERO);
     }
-    // Without the bit before the point, which adds one; so does a carry, up to infinity.
-    let exponent = F::BIAS.wrapping_add(W::BITS as i32).wrapping_sub(2).wrapping_sub(zeros as i32);
-    if W::BITS > F::BIAS as u32 + 1 && exponent >= F::SPECIAL.wrapping_sub(1) {
+    let exponent = F::BIAS.wrapping_add(W::BITS as i32).wrapping_sub(1).wrapping_sub(zeros as i32);
+    if W::BITS > F::BIAS as u32 + 1 && exponent >= F::SPECIAL {
         // `F16` ends before the integers.
         return F::from_word(sign | F::infinity());
     }
-    let rounded = if F::FRACTION >= u64::BITS {
-        round_extra::<F>(F::Word::from_u128((top as u128) << 64 | rest as u128))
+    let fraction = if F::FRACTION >= u64::BITS {
+        round_top::<F, _>(F::Word::from_u128((top as u128) << 64 | rest as u128))
     } else {
-        let marked = top | u64::from(rest != 0);
-        round_off(marked, (u64::BITS - 1).wrapping_sub(F::FRACTION)).cast()
+        round_top::<F, _>(top | u64::from(rest != 0)).cast()
     };
-    F::from_word(sign | F::exponent(exponent).plus(rounded))
+    F::from_word(sign | F::exponent(exponent).plus(fraction))
 }
 
 /// To an unsigned integer, towards zero; the nearest one if it does not fit, and 0 for NaN.
@@ -157,7 +154,7 @@ pub fn to_unsigned<F: Format, I: Integer>(x: F) -> I {
 #[inline]
 pub fn to_signed<F: Format, I: Integer>(x: F) -> I {
     let word = x.word();
-    let exponent = biased::<F>(word).wrapping_sub(F::BIAS);
+    let exponent = (word.down(F::FRACTION).to_i32() & F::SPECIAL).wrapping_sub(F::BIAS);
     let mask = I::Word::ZERO.minus(word.down(F::SIGN).cast::<I::Word>());
     let top = I::Word::BITS.wrapping_sub(1);
     if exponent as u32 >= least(top, F::SPECIAL.wrapping_sub(F::BIAS) as u32) {

@@ -32,19 +32,17 @@ pub(crate) fn round_off<W: Word>(word: W, bits: u32) -> W {
     kept.plus(lost.plus(below_half).plus(kept & W::ONE).down(bits))
 }
 
-/// Takes off what a word has below a significand that begins at its top, and rounds.
+/// The fraction of a significand that begins at the top of `word`, rounded.
 ///
-/// What is lost fits in 32 bits with every format, and so does not have to be carried in a longer word.
+/// One more than its greatest value, if it is rounded up to the next power: added to an exponent in
+/// its place, that is right.
 #[inline(always)]
-pub(crate) fn round_extra<F: Format>(word: F::Word) -> F::Word {
-    if F::EXTRA >= u32::BITS {
-        return round_off(word, F::EXTRA);
-    }
-    let kept = word.down(F::EXTRA);
-    let below_half = 1_u32.left(F::EXTRA.wrapping_sub(1)).wrapping_sub(1);
-    let lost = word.to_i32() as u32 & 1_u32.up(F::EXTRA).wrapping_sub(1);
-    let carry = lost.wrapping_add(below_half).wrapping_add(kept.to_i32() as u32 & 1).down(F::EXTRA);
-    kept.plus(F::Word::from_i32(carry as i32))
+pub(crate) fn round_top<F: Format, W: Word>(word: W) -> W {
+    let top = W::BITS.wrapping_sub(1);
+    let bits = top.wrapping_sub(F::FRACTION);
+    let below_half = W::ONE.up(bits.wrapping_sub(1)).minus(W::ONE);
+    let odd = word.down(bits) & W::ONE;
+    (word & W::ONE.up(top).minus(W::ONE)).plus(below_half).plus(odd).down(bits)
 }
 
 /// The number nearest to `significand` · 2^(`exponent` − bias − width + 1), with the sign bit `sign`.
@@ -53,10 +51,8 @@ pub(crate) fn round_extra<F: Format>(word: F::Word) -> F::Word {
 #[inline(always)]
 pub(crate) fn round<F: Format>(sign: F::Word, exponent: i32, significand: F::Word) -> F {
     if is_normal::<F>(exponent) {
-        // The bit before the point adds one to the exponent; so does a carry out of rounding, up
-        // to infinity.
-        let biased = F::exponent(exponent.wrapping_sub(1));
-        return F::from_word(sign | biased.plus(round_extra::<F>(significand)));
+        // A carry out of rounding adds one to the exponent, up to infinity.
+        return F::from_word(sign | F::exponent(exponent).plus(round_top::<F, _>(significand)));
     }
     out_of_range(sign, exponent, significand)
 }

@@ -8,6 +8,7 @@ use super::*;
 use crate::tests::{Random, rounds};
 use crate::word::Word;
 
+mod edges;
 mod machine;
 mod tiny;
 

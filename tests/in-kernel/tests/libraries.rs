@@ -12,6 +12,9 @@ use core::hint::black_box;
 
 use freestone::math::Float as _;
 
+#[path = "../../../math/tests/answers.rs"]
+mod answers;
+
 freestone_harness::harness!();
 
 freestone_harness::tests! {
@@ -56,6 +59,11 @@ freestone_harness::tests! {
             assert_eq!(large / divisor * divisor + large % divisor, large);
         }
         assert_eq!(black_box(i128::MIN) / black_box(-2), 1 << 126);
+    }
+
+    fn arithmetic_gives_the_hosts_answers() {
+        assert_eq!(answers::operators(), answers::ANSWER);
+        assert_eq!(answers::functions(), answers::ANSWER);
     }
 
     fn collections_grow_and_shrink() {
