@@ -97,7 +97,10 @@ pub fn on(matches: &ArgMatches) -> Result<&'static str, Failure> {
 /// One boot.
 pub struct Boot<'a> {
     pub place: &'a Place,
+    /// The ELF file.
     pub image: &'a Path,
+    /// What is booted: mostly the same with a table of names.
+    pub booted: &'a Path,
     pub command_line: &'a OsStr,
     pub memory_mib: u32,
     /// More arguments for QEMU.

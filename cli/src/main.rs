@@ -8,7 +8,10 @@
 //! - [`toolchains`]: every compiler of this machine; [`mode`]: which of them builds, and for what
 //! - [`image`]: can this file be booted
 //! - [`boot`]: a boot, wherever it happens; [`qemu`]: a machine of QEMU's, and what its end means;
+//!   [`qmp`]: asking it while it runs;
 //!   [`xen`]: the same for Xen
+//! - [`names`]: the functions' names, for the kernel's own backtraces
+//! - [`places`]: file and line for the lines of a trace
 //! - [`install`]: getting QEMU
 //! - [`kernel_test`], [`test_table`], [`runner`], [`junit`]: tests inside a kernel: building them,
 //!   finding them in an image, running them, reporting
@@ -23,8 +26,11 @@ mod install;
 mod junit;
 mod kernel_test;
 mod mode;
+mod names;
 mod new;
+mod places;
 mod qemu;
+mod qmp;
 mod run;
 mod runner;
 mod status;
@@ -60,10 +66,11 @@ struct Verb {
     main: fn(&ArgMatches) -> Result<Status, Failure>,
 }
 
-const VERBS: [Verb; 8] = [
+const VERBS: [Verb; 9] = [
     Verb { name: "run", command: run::command, main: run::main },
     Verb { name: "test", command: test::command, main: test::main },
     Verb { name: "check", command: check::command, main: check::main },
+    Verb { name: "names", command: names::command, main: names::main },
     Verb { name: "symbols", command: symbols::command, main: symbols::main },
     Verb { name: "new", command: new::command, main: new::main },
     Verb { name: "archive", command: archive::command, main: archive::main },

@@ -20,9 +20,11 @@ use std::process::{Command, ExitStatus, Stdio};
 use clap::ArgMatches;
 
 use crate::boot::{Boot, prefixed};
+use crate::places::{Completer, Places};
+use crate::qmp::Monitor;
 use crate::say;
 use crate::status::{Failure, Status};
-use crate::supervise::{self, Ending, Outcome, Output, Stop, Watch, describe};
+use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch, describe};
 use crate::toolchain::words;
 
 /// Machines that start a PVH kernel by `-kernel`; the first is the default, it starts quickest.
@@ -72,11 +74,51 @@ pub fn run(
         stdout,
         stderr: if boot.verbose { Output::Inherit } else { Output::Keep },
     };
-    let outcome = supervise::run(&mut command, &watch).map_err(|error| {
+    let places = Places::new(boot.image);
+    let mut listener = Listener {
+        completer: Completer::new(&places),
+        places: &places,
+        // Without one there is no trace of a hung kernel; that is all.
+        monitor: Monitor::new(&mut command).ok(),
+        trace: String::new(),
+    };
+    let done = supervise::run_through(Some(&mut listener), &mut command, &watch);
+    let outcome = done.map_err(|error| {
         Failure::tool(format!("{} does not start: {error}", machine.program.display()))
     })?;
-    let verdict = judge(boot, &outcome);
-    Ok((outcome, verdict))
+    let (status, mut message) = judge(boot, &outcome);
+    if status == Status::Timeout && !listener.trace.is_empty() {
+        message = format!("{message}\n{}", listener.trace);
+    }
+    Ok((outcome, (status, message)))
+}
+
+/// Hears what the kernel says, and asks where it hangs when time is up.
+struct Listener<'a> {
+    completer: Completer<'a>,
+    places: &'a Places,
+    monitor: Option<Monitor>,
+    trace: String,
+}
+
+impl Filter for Listener<'_> {
+    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
+        self.completer.take(bytes, out)
+    }
+
+    fn reads_ahead(&self) -> bool {
+        self.completer.reads_ahead()
+    }
+
+    fn time_is_up(&mut self) {
+        if let Some(monitor) = &mut self.monitor {
+            self.trace = monitor.trace(self.places);
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        self.completer.finish(out);
+    }
 }
 
 fn command(machine: &Machine, boot: &Boot) -> Command {
@@ -93,7 +135,7 @@ fn command(machine: &Machine, boot: &Boot) -> Command {
     if let Some(port) = machine.gdb {
         command.args(["-gdb", &format!("tcp:127.0.0.1:{port}"), "-S"]);
     }
-    command.arg("-kernel").arg(boot.image).arg("-append").arg(boot.command_line);
+    command.arg("-kernel").arg(boot.booted).arg("-append").arg(boot.command_line);
     command.args(boot.extra);
     command
 }
@@ -155,7 +197,16 @@ mod tests {
     fn boot<'a>(place: &'a Place, command_line: &'a OsStr) -> Boot<'a> {
         let (limit, memory_mib) = (Some(Duration::from_secs(3)), 64);
         let image = Path::new("k,1");
-        Boot { place, image, command_line, memory_mib, extra: &[], limit, verbose: false }
+        Boot {
+            place,
+            image,
+            booted: image,
+            command_line,
+            memory_mib,
+            extra: &[],
+            limit,
+            verbose: false,
+        }
     }
 
     fn ended(raw: i32, stdout: &str, stderr: &str) -> Outcome {

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::boot::{self, Boot, Place, Verdict};
 use crate::mode::{self, Mode};
+use crate::names::Booted;
 use crate::qemu::MACHINES;
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
@@ -20,6 +21,7 @@ use crate::toolchain::{self, Workspace};
 use crate::{check, image};
 
 const DEFAULT_SECONDS: u32 = 60;
+const NO_NAMES: &str = "no-names";
 
 /// What the verb takes.
 pub fn command() -> Command {
@@ -74,6 +76,7 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(u16).range(1..))
                 .help("Wait for a debugger on this port of 127.0.0.1 before the first instruction"),
         )
+        .arg(flag(NO_NAMES, "Boot the file as it is, without a table of names for backtraces"))
         .arg(
             Arg::new("qemu-arg")
                 .long("qemu-arg")
@@ -203,9 +206,12 @@ fn boot(matches: &ArgMatches, image: &mut Option<PathBuf>) -> Result<Verdict, Fa
         check::before_boot(image, matches)?;
     }
     let gdb = matches.get_one::<u16>("gdb");
+    let image = image.as_deref().unwrap_or(Path::new(""));
+    let booted = Booted::new(image, !is_set(NO_NAMES), memory_mib);
     let boot = Boot {
         place: &place,
-        image: image.as_deref().unwrap_or(Path::new("")),
+        image,
+        booted: booted.path(),
         command_line: &joined(matches.get_many("command-line").unwrap_or_default()),
         memory_mib,
         extra: &matches.get_many("qemu-arg").unwrap_or_default().cloned().collect::<Vec<_>>(),

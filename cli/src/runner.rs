@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::boot::{self, Boot, Place, Verdict};
+use crate::names::Booted;
 use crate::qemu::{self, MACHINES};
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
@@ -183,6 +184,7 @@ fn list(tests: &[&KernelTest], is_terse: bool) {
 struct Machine<'a> {
     place: Place,
     image: &'a Path,
+    booted: Booted,
     limit: Duration,
 }
 
@@ -196,7 +198,8 @@ impl Machine<'_> {
             })?,
         };
         let limit = Duration::from_secs(seconds);
-        Ok(Machine { place, image, limit })
+        let booted = Booted::new(image, true, MEMORY_MIB);
+        Ok(Machine { place, image, booted, limit })
     }
 
     /// Boots with this command line; output comes back, and is passed on if `live`.
@@ -204,6 +207,7 @@ impl Machine<'_> {
         let boot = Boot {
             place: &self.place,
             image: self.image,
+            booted: self.booted.path(),
             command_line: OsStr::new(command_line),
             memory_mib: MEMORY_MIB,
             extra: &[],

@@ -125,6 +125,17 @@ pub struct Watch<'a> {
 pub trait Filter {
     /// Takes what came and adds to `out` what is to go on. True: the child has said all that matters.
     fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool;
+
+    /// Whether the child is read even while nobody takes what it wrote before.
+    fn reads_ahead(&self) -> bool {
+        true
+    }
+
+    /// Time is up, and the child still runs: the last chance to ask it something.
+    fn time_is_up(&mut self) {}
+
+    /// There is no more to come.
+    fn finish(&mut self, _out: &mut Vec<u8>) {}
 }
 
 /// Why the watch is over.
@@ -184,6 +195,10 @@ pub fn run_through(
         Stream::new(child.stderr.take().map(OwnedFd::from), watch.stderr, None)?,
     ];
     let ending = attend(&mut child, &mut streams, deadline);
+    if let (Ending::Limit, Some(filter)) = (&ending, &mut streams[0].filter) {
+        filter.time_is_up();
+    }
+    streams.iter_mut().for_each(Stream::finish);
     if !matches!(ending, Ending::Ended(_)) {
         stop(&mut child, watch.stop);
     }
@@ -326,7 +341,8 @@ impl<'a> Stream<'a> {
 
     /// Whether what has been read must go before more is read.
     fn must_pass_on(&self) -> bool {
-        let may_read_ahead = self.filter.is_some() && !self.is_enough && self.pending.len() < AHEAD;
+        let reads_ahead = self.filter.as_ref().is_some_and(|filter| filter.reads_ahead());
+        let may_read_ahead = reads_ahead && !self.is_enough && self.pending.len() < AHEAD;
         !self.pending.is_empty() && !may_read_ahead
     }
 
@@ -357,11 +373,24 @@ impl<'a> Stream<'a> {
         let Some(source) = &mut self.source else { return };
         let mut chunk = [0; CHUNK];
         match source.read(&mut chunk) {
-            Ok(0) => self.source = None,
+            Ok(0) => self.end(),
             Ok(n) => self.take(&chunk[..n]),
             Err(error) if is_passing(&error) => {}
-            Err(_) => self.source = None,
+            Err(_) => self.end(),
         }
+    }
+
+    fn end(&mut self) {
+        self.source = None;
+        self.finish();
+    }
+
+    /// What the filter held back is kept, and passed on if there is time.
+    fn finish(&mut self) {
+        let Some(filter) = &mut self.filter else { return };
+        let mut out = Vec::new();
+        filter.finish(&mut out);
+        self.keep(&out);
     }
 
     fn take(&mut self, bytes: &[u8]) {

@@ -15,6 +15,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::boot::{self, Boot, Place};
 use crate::mode::{self, Mode};
+use crate::names::Booted;
 use crate::qemu::{MACHINES, Machine};
 use crate::run;
 use crate::status::{Failure, Status};
@@ -200,12 +201,14 @@ fn boots(
     let verbose = matches.get_flag("verbose");
     image::check(image)?;
     check::before_boot(image, matches)?;
+    let booted = Booted::new(image, true, MEMORY_MIB);
     for place in places(matches, place) {
         let name = place.name();
         say!("booting {} on {name}", kernel.bin);
         let boot = Boot {
             place: &place,
             image,
+            booted: booted.path(),
             command_line: OsStr::new(COMMAND_LINE),
             memory_mib: MEMORY_MIB,
             extra: &[],

@@ -34,7 +34,8 @@ use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Outcome, Output, Stop, Watch, describe};
 use crate::toolchain::words;
 
-use console::{Console, End, Word};
+use crate::places::{Completer, Places};
+use console::{Console, End, Listener, Word};
 pub use fetch::state;
 
 /// Names a Xen; `--xen` wins over it.
@@ -147,7 +148,7 @@ pub fn run(
     stdout: Output,
 ) -> Result<(Outcome, (Status, String)), Failure> {
     let unreadable = |error| Failure::tool(format!("{}: {error}", boot.image.display()));
-    let module = Module::open(boot.image).map_err(unreadable)?;
+    let module = Module::open(boot.booted).map_err(unreadable)?;
     let mut command = command(host, boot, &module);
     if boot.verbose {
         say!("running: {}", words(&command));
@@ -158,12 +159,14 @@ pub fn run(
         stdout,
         stderr: if boot.verbose { Output::Inherit } else { Output::Keep },
     };
-    let mut console = Console::new(boot.verbose);
+    let places = Places::new(boot.image);
+    let console = Console::new(boot.verbose);
+    let mut listener = Listener { console, completer: Completer::new(&places) };
     let outcome =
-        supervise::run_through(Some(&mut console), &mut command, &watch).map_err(|error| {
+        supervise::run_through(Some(&mut listener), &mut command, &watch).map_err(|error| {
             Failure::tool(format!("{} does not start: {error}", host.qemu.display()))
         })?;
-    let verdict = judge(boot, &outcome, &console);
+    let verdict = judge(boot, &outcome, &listener.console);
     Ok((outcome, verdict))
 }
 
@@ -323,7 +326,6 @@ mod tests {
 
     use super::*;
     use crate::boot::Place;
-    use crate::supervise::Filter;
 
     fn place() -> Place {
         Place::Xen(Host { qemu: "qemu".into(), xen: Image::Path("xen".into()) })
@@ -331,7 +333,17 @@ mod tests {
 
     fn boot<'a>(place: &'a Place, command_line: &'a OsStr) -> Boot<'a> {
         let (image, limit) = (Path::new("k,1"), None);
-        Boot { place, image, command_line, memory_mib: 64, extra: &[], limit, verbose: false }
+        let booted = image;
+        Boot {
+            place,
+            image,
+            booted,
+            command_line,
+            memory_mib: 64,
+            extra: &[],
+            limit,
+            verbose: false,
+        }
     }
 
     #[test]
@@ -339,7 +351,7 @@ mod tests {
         let place = place();
         let Place::Xen(host) = &place else { unreachable!() };
         let boot = boot(&place, OsStr::new("a=1,2 \"b c\""));
-        let command = command(host, &boot, &Module::open(boot.image).expect("nothing is opened"));
+        let command = command(host, &boot, &Module::open(boot.booted).expect("nothing is opened"));
         let arguments: Vec<_> = command.get_args().collect();
         assert!(arguments.contains(&OsStr::new("k,,1 a=1,,2 \"b c\"")), "{arguments:?}");
         assert!(arguments.contains(&OsStr::new("322")), "64 and 256 and a part: {arguments:?}");

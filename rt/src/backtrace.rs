@@ -16,7 +16,8 @@ use core::fmt;
 use core::ops::Range;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::number::Hex;
+use crate::number::{Decimal, Hex};
+use crate::symbols::Symbols;
 
 /// Tells the walker where it may tread.
 pub struct Bounds {
@@ -24,6 +25,8 @@ pub struct Bounds {
     pub stack_of: fn(usize) -> Option<Range<usize>>,
     /// Whether an address lies in the kernel's code.
     pub is_code: fn(usize) -> bool,
+    /// The table of [names](crate::symbols), empty if there is none.
+    pub names: fn() -> &'static [u8],
 }
 
 static BOUNDS: AtomicPtr<Bounds> = AtomicPtr::new(core::ptr::null_mut());
@@ -62,10 +65,37 @@ pub fn print(out: &mut dyn fmt::Write, frame_pointer: usize) {
     let Some(bounds) = (unsafe { BOUNDS.load(Ordering::Acquire).as_ref() }) else { return };
     // SAFETY: `stack_of` names readable memory only: that is what `set_bounds` asks for.
     let frames = unsafe { walk(frame_pointer, bounds) };
+    let names = Symbols::new((bounds.names)());
     for address in frames.take(MAX_FRAMES) {
-        // As in the panic report: there is nobody left to tell.
-        let _ = writeln!(out, "  from 0x{}", Hex(address as u64));
+        // As in the panic report: there is nobody left to tell. The call is in front of where it returns
+        // to, which may be the next function's beginning.
+        let _ = line(out, "  from 0x", address as u64, 1, names);
     }
+}
+
+/// Prints the line of a trace that says where it begins: at the instruction itself.
+pub fn print_place(out: &mut dyn fmt::Write, address: u64) {
+    // SAFETY: as in `print`.
+    let bounds = unsafe { BOUNDS.load(Ordering::Acquire).as_ref() };
+    let names = bounds.and_then(|bounds| Symbols::new((bounds.names)()));
+    let _ = line(out, "  at   0x", address, 0, names);
+}
+
+/// One line: an address, and the name of the function `back` bytes in front of it.
+#[inline(never)]
+fn line(
+    out: &mut dyn fmt::Write,
+    before: &str,
+    address: u64,
+    back: u64,
+    names: Option<Symbols<'_>>,
+) -> fmt::Result {
+    out.write_str(before)?;
+    write!(out, "{}", Hex(address))?;
+    if let Some(symbol) = names.and_then(|names| names.find(address.wrapping_sub(back))) {
+        write!(out, " {symbol}+{}", Decimal(symbol.offset + back))?;
+    }
+    out.write_str("\n")
 }
 
 /// The return addresses, from the frame that `frame_pointer` names outwards. May be endless.
@@ -116,7 +146,7 @@ mod tests {
     }
 
     const BOUNDS: Bounds =
-        Bounds { stack_of, is_code: |address| (0x1000..0x2000).contains(&address) };
+        Bounds { stack_of, is_code: |address| (0x1000..0x2000).contains(&address), names: || &[] };
 
     /// Lays the words out on the test stack and walks from word `at`.
     fn trace(words: &[(usize, usize)], at: usize) -> Vec<usize> {

@@ -9,6 +9,7 @@
 //! - [`mod@panic`]: a report that always comes out: it takes no lock, and a panic while panicking
 //!   still prints and ends.
 //! - [`backtrace`]: return addresses by following frame pointers, inside bounds that are checked.
+//! - [`symbols`]: names of functions, from a compact table in the image.
 //! - [`number`]: numbers in reports, without `core`'s padding machinery.
 //! - [`mod@shims`]: the unwinder's and stack protector's names.
 //! - `logger` (feature `log`): a backend for the `log` crate.
@@ -57,6 +58,7 @@ pub mod logger;
 pub mod number;
 pub mod panic;
 pub mod shims;
+pub mod symbols;
 
 /// Stamps the panic handler and the [shims](mod@shims) into a kernel.
 ///

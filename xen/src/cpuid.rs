@@ -80,6 +80,7 @@ fn base(cpuid: &impl Cpuid) -> Option<u32> {
 }
 
 /// Twelve characters out of three registers.
+#[inline(never)] // Called in four places, once a boot.
 fn name(registers: [u32; 3]) -> [u8; 12] {
     let mut name = [0; 12];
     for (part, register) in name.chunks_exact_mut(4).zip(registers) {

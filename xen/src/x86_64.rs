@@ -79,6 +79,7 @@ fn in_ring_0() -> bool {
     selector & 3 == 0
 }
 
+#[inline(never)] // As `cpuid::name`.
 fn read_cpuid(leaf: u32, sub_leaf: u32) -> [u32; 4] {
     let answer = __cpuid_count(leaf, sub_leaf);
     [answer.eax, answer.ebx, answer.ecx, answer.edx]

@@ -10,6 +10,7 @@
 //! A kernel that prints `(XEN) ` itself hides what follows on that line, and may lie about its end. It
 //! could as well give the wrong verdict.
 
+use crate::places::Completer;
 use crate::say;
 use crate::supervise::Filter;
 
@@ -143,8 +144,28 @@ impl Console {
     }
 }
 
-impl Filter for Console {
+/// The console, and behind it what completes the kernel's traces.
+pub struct Listener<'a> {
+    pub console: Console,
+    pub completer: Completer<'a>,
+}
+
+impl Filter for Listener<'_> {
     fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
+        let mut said = Vec::new();
+        let is_over = self.console.take(bytes, &mut said);
+        self.completer.take(&said, out);
+        is_over
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        self.completer.finish(out);
+    }
+}
+
+impl Console {
+    /// Takes what came and adds what the kernel said to `out`. True: Xen has said all that matters.
+    pub fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
         for &byte in bytes {
             self.byte(byte, out);
         }

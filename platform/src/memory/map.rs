@@ -153,23 +153,36 @@ impl MemoryMap {
     }
 
     /// The first part of `within`, a piece of region `index`, that nothing blocks; empty if none.
+    #[inline(never)]
     fn gap(&self, index: usize, within: Range<u64>) -> Range<u64> {
         let mut start = within.start;
         // Each round steps over at least one blocker, so there are no more rounds than blockers.
-        while let Some((_, end)) = self.blockers(index).find(|b| b.0 <= start && start < b.1) {
-            start = end;
+        loop {
+            let (mut moved, mut next) = (false, within.end);
+            self.blockers(index, &mut |from, to| {
+                if from <= start && start < to {
+                    (start, moved) = (to, true);
+                } else if from > start {
+                    next = next.min(from);
+                }
+            });
+            if !moved {
+                return start.min(within.end)..next;
+            }
         }
-        let next = self.blockers(index).map(|blocker| blocker.0).filter(|&next| next > start).min();
-        start.min(within.end)..next.unwrap_or(within.end).min(within.end)
     }
 
-    /// What is not free in usable region `index`: reserved ranges, regions of another kind, and
-    /// usable regions listed before it (a byte listed twice is free once).
-    fn blockers(&self, index: usize) -> impl Iterator<Item = (u64, u64)> {
-        let reserved = self.reserved.get(..self.reserved_count).unwrap_or_default();
-        let others = self.regions().iter().enumerate();
-        let others = others.filter(move |(i, region)| *i < index || region.kind != Kind::Usable);
-        reserved.iter().copied().chain(others.map(|(_, region)| (region.start, region.end)))
+    /// Calls `each` with start and end of all that is not free in usable region `index`: reserved ranges,
+    /// regions of another kind, and usable regions listed before it (a byte listed twice is free once).
+    fn blockers(&self, index: usize, each: &mut dyn FnMut(u64, u64)) {
+        for &(start, end) in self.reserved.get(..self.reserved_count).unwrap_or_default() {
+            each(start, end);
+        }
+        for (number, region) in self.regions().iter().enumerate() {
+            if number < index || region.kind != Kind::Usable {
+                each(region.start, region.end);
+            }
+        }
     }
 }
 
@@ -185,6 +198,7 @@ pub struct Free<'a> {
 impl Iterator for Free<'_> {
     type Item = Range<u64>;
 
+    #[inline(never)] // Used in several places; not what booting costs.
     fn next(&mut self) -> Option<Range<u64>> {
         loop {
             let region = self.map.regions().get(self.index)?;

@@ -101,6 +101,19 @@ impl Image {
         self.segments.get(..self.count).unwrap_or_default()
     }
 
+    /// What may be a table of the functions' names: a part for reading behind the variables, which no linker
+    /// makes. Empty if there is none.
+    pub fn names(&'static self) -> &'static [u8] {
+        let Some(last) = self.segments().last().filter(|last| !last.writable && !last.executable)
+        else {
+            return &[];
+        };
+        // SAFETY: loaded with the image, mapped to be read, and never written.
+        unsafe {
+            core::slice::from_raw_parts(last.start as *const u8, (last.end - last.start) as usize)
+        }
+    }
+
     /// From its first page to the end of its last.
     pub fn pages(&self) -> Range<u64> {
         let (first, last) = (self.segments().first(), self.segments().last());

@@ -64,6 +64,7 @@ pub fn xen() -> Option<Xen> {
 static BOUNDS: backtrace::Bounds = backtrace::Bounds {
     stack_of: stacks::containing,
     is_code: |address| image().segment_of(address as u64).is_some_and(|segment| segment.executable),
+    names: || image().names(),
 };
 
 /// The image that runs.

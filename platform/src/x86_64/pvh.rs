@@ -190,7 +190,9 @@ impl Texts {
             }
             len += 1;
         }
-        let (text, rest) = core::mem::take(&mut self.0).split_at_mut(len);
+        let all = core::mem::take(&mut self.0);
+        // It cannot be longer, which the compiler does not see.
+        let (text, rest) = all.split_at_mut_checked(len).unwrap_or_default();
         self.0 = rest;
         Ok(text)
     }

@@ -122,7 +122,8 @@ fn full(out: &mut console::Writer, frame: &Frame) -> fmt::Result {
         _ => {}
     }
     registers(out, frame)?;
-    value(out, "backtrace\n  at   0x", frame.rip, "\n")?;
+    out.write_str("backtrace\n")?;
+    backtrace::print_place(out, frame.rip);
     backtrace::print(out, frame.rbp as usize);
     Ok(())
 }

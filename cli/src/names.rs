@@ -1,0 +1,433 @@
+//! The table of functions' names, and the image with it: `cargo freestone names`, and every boot.
+//!
+//! freestone-rt's `symbols` defines the table and reads it in the kernel. Here it is made of the linked
+//! image's symbols. The linker script leaves room for one more program header; an image whose header has that
+//! is given the table as a segment of its own, behind everything else in memory and in the file. No byte of
+//! the linked image but that header changes.
+//!
+//! Names are shortened by 128 words, found by byte pair encoding: again and again the pair of codes that
+//! comes most often becomes a word (Gage, A New Algorithm for Data Compression, 1994).
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use freestone_inspect::names::demangled;
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
+use object::{LittleEndian, Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind, elf};
+
+use crate::status::{Failure, Status};
+
+/// The type of the program header that the linker script leaves room by.
+const ROOM: u32 = 0x6673_6e6d;
+
+const PAGE: u64 = 4096;
+
+/// The table's parts; freestone-rt has the same numbers.
+const MAGIC: &[u8; 8] = b"FSNAMES\x01";
+const WORDS: usize = 128;
+
+/// The most codes that a name can have.
+const LONGEST: usize = 255;
+/// The furthest that one function can begin behind the one before.
+const WIDEST: u64 = (1 << 24) - 1;
+
+/// How much text the words are learnt from: more teaches little and takes long.
+const LESSON: usize = 24 << 10;
+
+/// What the verb takes.
+pub fn command() -> Command {
+    Command::new("names")
+        .about("Put a table of the functions' names into an image, for its own backtraces")
+        .arg(
+            Arg::new("image")
+                .value_name("IMAGE")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("A kernel image with symbols"),
+        )
+        .arg(
+            Arg::new("output")
+                .short('o')
+                .long("output")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Where the image with the table goes [default: over IMAGE]"),
+        )
+}
+
+/// Runs the verb.
+pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
+    let image: &PathBuf = matches.get_one("image").expect("clap insists");
+    let output: &PathBuf = matches.get_one("output").unwrap_or(image);
+    let refuse = |path: &Path, why: &dyn std::fmt::Display| {
+        Failure::usage(format!("{}: {why}", path.display()))
+    };
+    crate::image::check(image)?;
+    let bytes = fs::read(image).map_err(|error| refuse(image, &error))?;
+    let named = with_names(&bytes).map_err(|why| refuse(image, &why))?;
+    // The mode is that of the image: it may be a program to some.
+    let written = fs::metadata(image).and_then(|about| {
+        fs::write(output, &named.bytes)?;
+        fs::set_permissions(output, about.permissions())
+    });
+    written.map_err(|error| refuse(output, &error))?;
+    crate::say!("{} functions, {} bytes", named.functions, named.table_bytes);
+    Ok(Status::Success)
+}
+
+/// Why an image gets no table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoNames {
+    NotElf,
+    NoSymbols,
+    NoRoom,
+    There,
+}
+
+impl std::fmt::Display for NoNames {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            NoNames::NotElf => "the ELF headers are broken; build the kernel again",
+            NoNames::NoSymbols => "it has no symbols to make names of; build it without `strip`",
+            NoNames::NoRoom => {
+                "its linker script leaves no room for names: use freestone's, or give it a program \
+                 header of type 0x66736e6d"
+            }
+            NoNames::There => "it has a table of names already",
+        })
+    }
+}
+
+/// An image with its table.
+pub struct Named {
+    pub bytes: Vec<u8>,
+    pub functions: usize,
+    pub table_bytes: usize,
+}
+
+/// The image with a table of its names.
+pub fn with_names(image: &[u8]) -> Result<Named, NoNames> {
+    let header = elf::FileHeader64::<LittleEndian>::parse(image).map_err(|_| NoNames::NotElf)?;
+    let segments = header.program_headers(LittleEndian, image).map_err(|_| NoNames::NotElf)?;
+    let room = segments.iter().position(|s| s.p_type.get(LittleEndian).0 == ROOM);
+    let is_table = |segment: &elf::ProgramHeader64<LittleEndian>| {
+        segment.data(LittleEndian, image).is_ok_and(|data| data.starts_with(MAGIC))
+    };
+    let Some(room) = room else {
+        let there = segments.iter().any(is_table);
+        return Err(if there { NoNames::There } else { NoNames::NoRoom });
+    };
+    let functions = functions(image)?;
+    let table = table(&functions).ok_or(NoNames::NoSymbols)?;
+
+    let loaded = segments.iter().filter(|s| s.p_type.get(LittleEndian) == elf::PT_LOAD);
+    let ends = loaded.map(|s| s.p_vaddr.get(LittleEndian) + s.p_memsz.get(LittleEndian));
+    let address = ends.max().unwrap_or(0).next_multiple_of(PAGE);
+    let offset = (image.len() as u64).next_multiple_of(PAGE);
+    let mut bytes = image.to_vec();
+    bytes.resize(offset as usize, 0);
+    bytes.extend(&table);
+    let at = header.e_phoff.get(LittleEndian) as usize + room * size_of_val(&segments[room]);
+    let len = table.len() as u64;
+    let mut entry = [elf::PT_LOAD.0.to_le_bytes(), elf::PF_R.0.to_le_bytes()].concat();
+    for word in [offset, address, address, len, len, PAGE] {
+        entry.extend(word.to_le_bytes());
+    }
+    bytes[at..at + entry.len()].copy_from_slice(&entry);
+    Ok(Named { bytes, functions: functions.len(), table_bytes: table.len() })
+}
+
+/// Where functions begin, and their names as people write them. The last is where they end, without a name.
+pub fn functions(image: &[u8]) -> Result<BTreeMap<u64, String>, NoNames> {
+    let file = ElfFile64::<LittleEndian>::parse(image).map_err(|_| NoNames::NotElf)?;
+    let mut best: BTreeMap<u64, (u8, String)> = BTreeMap::new();
+    for symbol in file.symbols() {
+        let section = symbol.section_index().and_then(|at| file.section_by_index(at).ok());
+        if !section.is_some_and(|section| section.kind() == SectionKind::Text) {
+            continue;
+        }
+        let Ok(name) = symbol.name() else { continue };
+        // Several may begin at one place. A function's is better than a label's, a global's than a
+        // local's.
+        let rank = match symbol.kind() {
+            SymbolKind::Text => 2 + u8::from(symbol.is_global()),
+            SymbolKind::Label | SymbolKind::Unknown => u8::from(symbol.is_global()),
+            _ => continue,
+        };
+        if name.is_empty() || name.starts_with(".L") || name.starts_with('$') {
+            continue;
+        }
+        let entry = best.entry(symbol.address()).or_insert((rank, String::new()));
+        if entry.1.is_empty() || rank > entry.0 {
+            *entry = (rank, demangled(name).into_owned());
+        }
+    }
+    let text = file.sections().filter(|section| section.kind() == SectionKind::Text);
+    let end = text.map(|section| section.address() + section.size()).max();
+    let mut functions: BTreeMap<_, _> =
+        best.into_iter().map(|(address, (_, name))| (address, name)).collect();
+    match end {
+        Some(end) if !functions.is_empty() => {
+            functions.insert(end, String::new());
+            Ok(functions)
+        }
+        _ => Err(NoNames::NoSymbols),
+    }
+}
+
+/// The table, as freestone-rt's `symbols` describes it. `None` if there is nothing to say, or the image is too
+/// large to say it of.
+fn table(functions: &BTreeMap<u64, String>) -> Option<Vec<u8>> {
+    let (&base, _) = functions.first_key_value()?;
+    let (&end, _) = functions.last_key_value()?;
+    let span = u32::try_from(end - base).ok()?;
+    let words = Words::learn(functions.values().map(String::as_str));
+
+    let mut table = MAGIC.to_vec();
+    table.extend([0; 8]);
+    table.extend(base.to_le_bytes());
+    table.extend(span.to_le_bytes());
+    let mut place = 0_u16;
+    for word in &words.words {
+        table.extend(place.to_le_bytes());
+        place += u16::try_from(word.len()).ok()?;
+    }
+    table.extend(place.to_le_bytes());
+    table.extend(words.words.concat());
+    let mut before = base;
+    for (&address, name) in functions {
+        let mut gap = address - before;
+        before = address;
+        while gap > WIDEST {
+            // A name of no codes, in the middle of nowhere.
+            table.extend((WIDEST as u32).to_le_bytes());
+            gap -= WIDEST;
+        }
+        let codes = words.encode(name);
+        table.extend((gap as u32 | (codes.len() as u32) << 24).to_le_bytes());
+        table.extend(codes);
+    }
+    let len = u32::try_from(table.len()).ok()?;
+    table[8..12].copy_from_slice(&len.to_le_bytes());
+    // FNV-1a, 32 bits.
+    let check = table[16..]
+        .iter()
+        .fold(0x811c_9dc5_u32, |sum, &byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    table[12..16].copy_from_slice(&check.to_le_bytes());
+    Some(table)
+}
+
+/// The 128 words.
+struct Words {
+    words: Vec<Vec<u8>>,
+    /// For each first byte, the words that begin so, the longest first.
+    by_first: Vec<Vec<usize>>,
+}
+
+impl Words {
+    fn learn<'a>(names: impl ExactSizeIterator<Item = &'a str> + Clone) -> Words {
+        let total: usize = names.clone().map(str::len).sum();
+        let step = total.div_ceil(LESSON).max(1);
+        let mut lesson: Vec<Vec<u8>> = names.step_by(step).map(ascii).collect();
+        let mut words: Vec<Vec<u8>> = Vec::new();
+        let mut counts = vec![0_u32; 1 << 16];
+        while words.len() < WORDS {
+            counts.fill(0);
+            for pair in lesson.iter().flat_map(|name| name.windows(2)) {
+                counts[usize::from(pair[0]) << 8 | usize::from(pair[1])] += 1;
+            }
+            let (pair, &count) =
+                counts.iter().enumerate().rev().max_by_key(|(_, count)| **count).expect("many");
+            if count < 2 {
+                break;
+            }
+            let (first, second) = ((pair >> 8) as u8, pair as u8);
+            let code = (128 + words.len()) as u8;
+            let text = |code: u8| match code.checked_sub(128) {
+                Some(word) => words[usize::from(word)].clone(),
+                None => vec![code],
+            };
+            words.push([text(first), text(second)].concat());
+            for name in &mut lesson {
+                replace(name, [first, second], code);
+            }
+        }
+        words.resize(WORDS, Vec::new());
+        let mut by_first = vec![Vec::new(); 128];
+        for (number, word) in words.iter().enumerate() {
+            if let Some(&first) = word.first() {
+                by_first[usize::from(first)].push(number);
+            }
+        }
+        for numbers in &mut by_first {
+            numbers.sort_by_key(|&number| std::cmp::Reverse(words[number].len()));
+        }
+        Words { words, by_first }
+    }
+
+    /// The name in codes, the longest word first wherever one fits; cut if it is too long.
+    fn encode(&self, name: &str) -> Vec<u8> {
+        let name = ascii(name);
+        let mut rest = &name[..];
+        let mut codes = Vec::new();
+        while let Some(&first) = rest.first() {
+            let words = &self.by_first[usize::from(first)];
+            let word = words.iter().find(|&&number| rest.starts_with(&self.words[number]));
+            codes.push(word.map_or(first, |&number| (128 + number) as u8));
+            rest = &rest[word.map_or(1, |&number| self.words[number].len())..];
+        }
+        codes.truncate(LONGEST);
+        codes
+    }
+}
+
+fn ascii(name: &str) -> Vec<u8> {
+    name.chars().map(|c| if c.is_ascii() && !c.is_control() { c as u8 } else { b'?' }).collect()
+}
+
+fn replace(name: &mut Vec<u8>, pair: [u8; 2], code: u8) {
+    let (mut from, mut to) = (0, 0);
+    while from < name.len() {
+        let found = name[from..].starts_with(&pair);
+        name[to] = if found { code } else { name[from] };
+        from += if found { 2 } else { 1 };
+        to += 1;
+    }
+    name.truncate(to);
+}
+
+/// What is booted: the image with its names, or the image itself where it can have none.
+pub struct Booted {
+    path: PathBuf,
+    /// Keeps the file of a named image; it has no name in any folder and needs no removal.
+    _file: Option<File>,
+}
+
+impl Booted {
+    /// Prepares `image` for a machine with so much memory.
+    pub fn new(image: &Path, with_table: bool, memory_mib: u32) -> Booted {
+        let named = || {
+            let named = with_names(&fs::read(image).ok()?).ok()?;
+            let fits = crate::image::examine(&named.bytes).ok()?.must_fit(memory_mib);
+            fits.ok()?;
+            // By the process, as QEMU is another one.
+            let file = in_memory(&named.bytes).ok()?;
+            let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+            Some(Booted { path: path.into(), _file: Some(file) })
+        };
+        let named = with_table.then(named).flatten();
+        named.unwrap_or_else(|| Booted { path: image.to_owned(), _file: None })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn in_memory(bytes: &[u8]) -> io::Result<File> {
+    // SAFETY: a literal that ends in zero, and flags.
+    let fd = unsafe { libc::memfd_create(c"kernel".as_ptr(), libc::MFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a file descriptor that nobody else has.
+    let mut file = unsafe { File::from_raw_fd(fd) };
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use freestone_rt::symbols::Symbols;
+
+    fn invented() -> BTreeMap<u64, String> {
+        let mut functions = BTreeMap::new();
+        let mut at = 0x10_0000;
+        for number in 0..3000_u64 {
+            let name = match number % 4 {
+                0 => format!("core::fmt::Formatter::pad_{number}"),
+                1 => format!("<alloc::vec::Vec<T> as core::ops::Drop{number}>::drop"),
+                2 => format!("kernel::größe::{number}"),
+                _ => "x".repeat(number as usize),
+            };
+            functions.insert(at, name);
+            at += 1 + number * number % 977 + if number == 1500 { 40_000_000 } else { 0 };
+        }
+        functions.insert(at, String::new());
+        functions
+    }
+
+    #[test]
+    fn the_kernel_reads_what_is_written() {
+        let functions = invented();
+        let table = table(&functions).unwrap();
+        let symbols = Symbols::new(&table).expect("a good table");
+        let starts: Vec<_> = functions.iter().collect();
+        for pair in starts.windows(2) {
+            let (&start, name) = pair[0];
+            let &end = pair[1].0;
+            let expected: String =
+                name.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect();
+            for address in [start, end - 1] {
+                let found = symbols.find(address).expect("inside");
+                let shown = found.to_string();
+                let is_filler = end - start > WIDEST && address == end - 1;
+                assert!(is_filler || expected.starts_with(&shown), "{shown} for {expected}");
+                assert!(shown.len() >= expected.len().min(LONGEST) || is_filler);
+                assert!(is_filler || found.offset == address - start);
+            }
+        }
+        assert!(symbols.find(0x10_0000 - 1).is_none());
+        assert!(symbols.find(*functions.last_key_value().unwrap().0).is_none());
+    }
+
+    #[test]
+    fn names_become_shorter() {
+        let functions = invented();
+        let plain: usize = functions.values().map(|name| name.len().min(LONGEST)).sum();
+        let table = table(&functions).unwrap();
+        assert!(table.len() < plain / 2, "{} bytes for {plain}", table.len());
+    }
+
+    #[test]
+    fn a_broken_table_is_refused_or_read_within_its_bounds() {
+        let table = table(&invented().into_iter().take(60).collect()).unwrap();
+        for at in 0..table.len() {
+            for flip in [1, 0x80, 0xff] {
+                let mut broken = table.clone();
+                broken[at] ^= flip;
+                assert!(Symbols::new(&broken).is_none(), "byte {at}");
+            }
+        }
+        for len in 0..table.len() {
+            assert!(Symbols::new(&table[..len]).is_none(), "{len} bytes");
+        }
+        // With a right check, whatever else it says: nothing but an answer.
+        for at in 16..table.len() {
+            for flip in [1, 0x80, 0xff] {
+                let mut broken = table.clone();
+                broken[at] ^= flip;
+                let check = freestone_rt::symbols::check(&broken[16..]);
+                broken[12..16].copy_from_slice(&check.to_le_bytes());
+                if let Some(symbols) = Symbols::new(&broken) {
+                    for address in (0x10_0000..0x11_0000).step_by(97) {
+                        let _ = symbols.find(address).map(|symbol| symbol.to_string());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_or_no_symbols_is_left_alone() {
+        assert_eq!(with_names(b"").err(), Some(NoNames::NotElf));
+        let own = fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(with_names(&own).err(), Some(NoNames::NoRoom));
+    }
+}

@@ -1,0 +1,249 @@
+//! Where in the source: lines of a kernel's trace, completed as they pass by.
+//!
+//! A kernel prints `  from 0x…` and, if its image has a table, the function's name. What it cannot know is
+//! added here, from the ELF file's debug information: file and line, and the functions that were compiled
+//! into the one that is named, each on a line of its own in front (`  in   0x…`). A name that is missing is
+//! added from the file's symbols. Everything else passes unchanged and at once.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian, SectionId};
+use addr2line::{Context, LookupResult};
+use freestone_inspect::names::demangled;
+use object::read::elf::ElfFile64;
+use object::{Object, ObjectSection};
+
+use crate::names;
+use crate::supervise::Filter;
+
+/// How lines of a trace begin, and how far behind the instruction the address is.
+const KINDS: [(&str, u64); 2] = [("  at   0x", 0), ("  from 0x", 1)];
+const DIGITS: usize = 16;
+
+/// Longer lines are nobody's trace.
+const LONGEST: usize = 4096;
+
+type Reader = EndianSlice<'static, LittleEndian>;
+
+/// What the file knows.
+struct Known {
+    functions: BTreeMap<u64, String>,
+    debug: Option<Context<Reader>>,
+    here: PathBuf,
+}
+
+/// An image, read when the first question comes.
+pub struct Places {
+    image: PathBuf,
+    known: OnceCell<Known>,
+}
+
+impl Places {
+    /// Of this image.
+    pub fn new(image: &Path) -> Places {
+        Places { image: image.to_owned(), known: OnceCell::new() }
+    }
+
+    fn known(&self) -> &Known {
+        self.known.get_or_init(|| {
+            let here = env::current_dir().unwrap_or_default();
+            let bytes = fs::read(&self.image).unwrap_or_default();
+            let functions = names::functions(&bytes).unwrap_or_default();
+            // Kept for the tool's short life: the debug information is read in place, bit by bit.
+            Known { functions, debug: context(Vec::leak(bytes)), here }
+        })
+    }
+
+    /// The function that holds `address`, and how far behind its beginning that is.
+    pub fn function(&self, address: u64) -> Option<(&str, u64)> {
+        let (start, name) = self.known().functions.range(..=address).next_back()?;
+        (!name.is_empty()).then_some((name, address - start))
+    }
+
+    /// One complete line of a trace, without its end, as it should be.
+    fn complete(&self, line: &str) -> String {
+        let parsed = KINDS.iter().find_map(|(kind, back)| {
+            let rest = line.strip_prefix(kind)?;
+            let digits = rest.get(..DIGITS)?;
+            let address = u64::from_str_radix(digits, 16).ok()?;
+            Some((address, *back, rest.get(DIGITS..)?))
+        });
+        match parsed {
+            Some((address, back, rest)) => self.lines(line, address, back, !rest.trim().is_empty()),
+            None => line.to_owned(),
+        }
+    }
+
+    /// A line of a trace for `address`, made here.
+    pub fn trace_line(&self, kind: usize, address: u64) -> String {
+        let (kind, back) = KINDS[kind];
+        self.lines(&format!("{kind}{address:016x}"), address, back, false)
+    }
+
+    fn lines(&self, line: &str, address: u64, back: u64, has_name: bool) -> String {
+        let at = address.wrapping_sub(back);
+        let mut out = String::new();
+        let mut frames = self.frames(at);
+        let last = frames.pop();
+        for (name, place) in frames {
+            let _ = writeln!(out, "  in   0x{address:016x} {name}{place}");
+        }
+        out.push_str(line.trim_end());
+        if !has_name && let Some((name, offset)) = self.function(at) {
+            let _ = write!(out, " {name}+{}", offset + back);
+        }
+        if let Some((_, place)) = last {
+            out.push_str(&place);
+        }
+        out
+    }
+
+    /// The functions at `address`, the innermost first, each with its place in the source; none if the file
+    /// does not say.
+    fn frames(&self, address: u64) -> Vec<(String, String)> {
+        let known = self.known();
+        let Some(debug) = &known.debug else { return Vec::new() };
+        let LookupResult::Output(Ok(mut frames)) = debug.find_frames(address) else {
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        while let Ok(Some(frame)) = frames.next() {
+            let name = frame.function.as_ref().and_then(|f| f.raw_name().ok());
+            let name = name.map_or_else(|| "?".to_owned(), |name| demangled(&name).into_owned());
+            let place = frame.location.as_ref().and_then(|location| {
+                let file = shortened(location.file?, &known.here);
+                Some(format!(" ({file}:{})", location.line?))
+            });
+            all.push((name, place.unwrap_or_default()));
+        }
+        all
+    }
+}
+
+/// The debug information in these bytes, if there is any.
+fn context(bytes: &'static [u8]) -> Option<Context<Reader>> {
+    let file = ElfFile64::<object::LittleEndian>::parse(bytes).ok()?;
+    file.section_by_name(".debug_info")?;
+    let section = |id: SectionId| -> Result<Reader, addr2line::gimli::Error> {
+        let section = file.section_by_name(id.name());
+        let data = section.and_then(|section| section.data().ok()).unwrap_or_default();
+        Ok(EndianSlice::new(data, LittleEndian))
+    };
+    Context::from_dwarf(Dwarf::load(section).ok()?).ok()
+}
+
+/// Paths below the current folder begin there, those of the toolchain's library at `library`.
+fn shortened(file: &str, here: &Path) -> String {
+    let file = file.replace("/./", "/");
+    if let Ok(below) = Path::new(&file).strip_prefix(here) {
+        return below.display().to_string();
+    }
+    match file.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/')) {
+        Some((_, rest)) => rest.to_owned(),
+        None => file,
+    }
+}
+
+/// Completes the traces in what passes.
+pub struct Completer<'a> {
+    places: &'a Places,
+    /// The line so far, as long as it may be one of a trace.
+    held: Vec<u8>,
+    is_candidate: bool,
+}
+
+impl<'a> Completer<'a> {
+    /// With what `places` knows.
+    pub fn new(places: &'a Places) -> Completer<'a> {
+        Completer { places, held: Vec::new(), is_candidate: true }
+    }
+
+    fn byte(&mut self, byte: u8, out: &mut Vec<u8>) {
+        if !self.is_candidate {
+            out.push(byte);
+            self.is_candidate = byte == b'\n';
+            return;
+        }
+        if byte == b'\n' {
+            let held = std::mem::take(&mut self.held);
+            let line = String::from_utf8_lossy(&held);
+            match line.len() > KINDS[0].0.len() {
+                true => out.extend(self.places.complete(&line).as_bytes()),
+                false => out.extend(held),
+            }
+            out.push(b'\n');
+            return;
+        }
+        self.held.push(byte);
+        let fits = |kind: &str| kind.bytes().zip(&self.held).all(|(kind, held)| kind == *held);
+        self.is_candidate = KINDS.iter().any(|(kind, _)| fits(kind)) && self.held.len() < LONGEST;
+        if !self.is_candidate {
+            out.append(&mut self.held);
+        }
+    }
+}
+
+impl Filter for Completer<'_> {
+    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
+        bytes.iter().for_each(|&byte| self.byte(byte, out));
+        false
+    }
+
+    fn reads_ahead(&self) -> bool {
+        false
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.held);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_trace_passes_unchanged_however_it_is_cut() {
+        let text = b"hello\n  from nowhere\n  at   0xnothing\n\n  from 0x12\r\n  at   0";
+        let places = Places::new(Path::new("/nonexistent"));
+        for piece in 1..text.len() {
+            let mut completer = Completer::new(&places);
+            let mut out = Vec::new();
+            for piece in text.chunks(piece) {
+                assert!(!completer.take(piece, &mut out));
+            }
+            completer.finish(&mut out);
+            assert_eq!(out.escape_ascii().to_string(), text.escape_ascii().to_string());
+        }
+    }
+
+    #[test]
+    fn this_very_program_is_known_by_file_and_line() {
+        let places = Places::new(&env::current_exe().unwrap());
+        // Addresses in the file: the program is loaded elsewhere, so one is asked of its symbols.
+        let known = places.known();
+        let wanted = "cargo_freestone::places::shortened";
+        let found = known.functions.iter().find(|(_, name)| name.as_str() == wanted);
+        let (&address, _) = found.expect("this file's function");
+        let line = places.complete(&format!("  at   0x{address:016x}"));
+        assert!(line.contains(" cargo_freestone::places::shortened+0 ("), "{line}");
+        assert!(line.contains("src/places.rs:"), "{line}");
+        let named = places.complete(&format!("  at   0x{address:016x} a_name+0"));
+        assert!(named.contains(" a_name+0 (") && !named.contains("shortened"), "{named}");
+    }
+
+    #[test]
+    fn paths_are_as_short_as_they_are_clear() {
+        let here = Path::new("/home/me/kernel");
+        assert_eq!(shortened("/home/me/kernel/src/main.rs", here), "src/main.rs");
+        assert_eq!(
+            shortened("/rustc/0123abc/library/core/src/x.rs", here),
+            "library/core/src/x.rs"
+        );
+        assert_eq!(shortened("/else/./where.rs", here), "/else/where.rs");
+    }
+}

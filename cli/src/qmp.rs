@@ -1,0 +1,154 @@
+//! Asking a running QEMU: its monitor protocol (QMP), as far as a hung kernel makes it necessary.
+//!
+//! The tool and QEMU share a pair of sockets; nothing appears in the file system, and nobody else can ask.
+//! Every wait has a limit: a QEMU that does not answer is one that is not asked again.
+//! Source: QEMU's documentation, "QEMU Machine Protocol Specification".
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::places::Places;
+
+/// For one answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many frames are followed.
+const MOST_FRAMES: usize = 32;
+
+/// Our end, and QEMU's until it has it.
+pub struct Monitor {
+    ours: BufReader<UnixStream>,
+    theirs: Option<UnixStream>,
+    is_ready: bool,
+}
+
+impl Monitor {
+    /// A monitor for the QEMU that `command` will start.
+    pub fn new(command: &mut Command) -> io::Result<Monitor> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_read_timeout(Some(PATIENCE))?;
+        ours.set_write_timeout(Some(PATIENCE))?;
+        let number = theirs.as_raw_fd();
+        // SAFETY: two integers for a socket that `theirs` holds open; only the flag that closes it in
+        // children is cleared.
+        unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
+        command.args(["-chardev", &format!("socket,id=freestone,fd={number}")]);
+        command.args(["-mon", "chardev=freestone,mode=control"]);
+        Ok(Monitor { ours: BufReader::new(ours), theirs: Some(theirs), is_ready: false })
+    }
+
+    fn ask(&mut self, question: &Value) -> io::Result<Value> {
+        // QEMU has its own by now; while we hold it too, we would never see its end.
+        self.theirs = None;
+        writeln!(self.ours.get_mut(), "{question}")?;
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            let mut line = String::new();
+            if self.ours.read_line(&mut line)? == 0 {
+                break;
+            }
+            let answer: Value = serde_json::from_str(&line).unwrap_or(Value::Null);
+            // The greeting and events come unasked.
+            if let Some(answer) = answer.get("return") {
+                return Ok(answer.clone());
+            }
+            if answer.get("error").is_some() {
+                return Err(io::Error::other(line));
+            }
+        }
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    /// What the human monitor answers.
+    fn human(&mut self, line: &str) -> io::Result<String> {
+        if !self.is_ready {
+            self.ask(&json!({"execute": "qmp_capabilities"}))?;
+            self.is_ready = true;
+        }
+        let arguments = json!({"command-line": line});
+        let answer =
+            self.ask(&json!({"execute": "human-monitor-command", "arguments": arguments}))?;
+        Ok(answer.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Stops the machine and says where its processor stands, and who called whom; empty if it cannot
+    /// be found out.
+    pub fn trace(&mut self, places: &Places) -> String {
+        self.try_trace(places).unwrap_or_default()
+    }
+
+    fn try_trace(&mut self, places: &Places) -> io::Result<String> {
+        self.human("stop")?;
+        let registers = self.human("info registers")?;
+        let Some(rip) = register(&registers, "RIP=") else { return Ok(String::new()) };
+        let mut frame = register(&registers, "RBP=").unwrap_or(0);
+        let is_halted = registers.contains("HLT=1");
+        let mut lines = vec![places.trace_line(0, rip)];
+        // As in the kernel: up the stack only, and only while what is found there is code.
+        for _ in 0..MOST_FRAMES {
+            if frame == 0 || !frame.is_multiple_of(8) {
+                break;
+            }
+            let words = words(&self.human(&format!("x /2gx {frame:#x}"))?);
+            let &[caller, address] = words.as_slice() else { break };
+            if places.function(address.wrapping_sub(1)).is_none() {
+                break;
+            }
+            lines.push(places.trace_line(1, address));
+            if caller <= frame {
+                break;
+            }
+            frame = caller;
+        }
+        let what = if is_halted { "the processor was halted" } else { "the processor was" };
+        Ok(format!("{what}\n{}", lines.join("\n")))
+    }
+}
+
+/// The hexadecimal number behind `name`.
+fn register(text: &str, name: &str) -> Option<u64> {
+    let (_, rest) = text.split_once(name)?;
+    let end = rest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len());
+    u64::from_str_radix(&rest[..end], 16).ok()
+}
+
+/// The numbers in the monitor's answer to `x`.
+fn words(text: &str) -> Vec<u64> {
+    let numbers = text.split_whitespace().filter_map(|word| word.strip_prefix("0x"));
+    numbers.filter_map(|digits| u64::from_str_radix(digits, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn answers_are_read() {
+        let registers = "RAX=0000000000000000 RBX=00\r\nRSI=0 RBP=000000000014afd0\r\nRIP=0000000000107936 RFL=2 HLT=1";
+        assert_eq!(register(registers, "RIP="), Some(0x107936));
+        assert_eq!(register(registers, "RBP="), Some(0x14afd0));
+        assert_eq!(register(registers, "CR9="), None);
+        let memory = "000000000014afd0: 0x000000000014aff0 0x0000000000107a7d\r\n";
+        assert_eq!(words(memory), [0x14aff0, 0x107a7d]);
+        assert!(words("Cannot access memory at address 0x10").len() < 2);
+    }
+
+    #[test]
+    fn a_monitor_that_says_nothing_or_ends_is_given_up() {
+        let mut monitor = Monitor::new(&mut Command::new("true")).unwrap();
+        // Nobody has the other end.
+        assert_eq!(monitor.trace(&Places::new(Path::new("/nonexistent"))), "");
+        let mut monitor = Monitor::new(&mut Command::new("true")).unwrap();
+        let other = monitor.theirs.take().unwrap();
+        let begin = Instant::now();
+        assert_eq!(monitor.trace(&Places::new(Path::new("/nonexistent"))), "");
+        assert!(begin.elapsed() < 3 * PATIENCE);
+        drop(other);
+    }
+}
