@@ -3,9 +3,8 @@
 #![no_main]
 
 use std::cell::RefCell;
-use std::sync::atomic::Ordering;
 
-use freestone_mem::{generic, x86_64};
+use freestone_mem::{Strings, generic, x86_64};
 use libfuzzer_sys::fuzz_target;
 
 const MEMORY: usize = 10 * PAGE;
@@ -115,8 +114,8 @@ fuzz_target!(|input: &[u8]| {
     let operations: Vec<_> = input.chunks_exact(8).take(64).map(Operation::read).collect();
     run!(generic, &operations, "generic");
     run!(x86_64::small, &operations, "small");
-    for level in [x86_64::UNKNOWN, x86_64::LONG, x86_64::SHORT] {
-        x86_64::STRINGS.store(level, Ordering::Relaxed);
+    for strings in [Strings::Unknown, Strings::Long, Strings::Short] {
+        freestone_mem::assume(strings);
         run!(x86_64::gpr, &operations, "gpr");
         run!(x86_64::sse2, &operations, "sse2");
         if is_x86_feature_detected!("avx2") {

@@ -63,6 +63,8 @@ pub mod x86_64;
 use generic as imp;
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
 use x86_64 as imp;
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+pub use x86_64::{Strings, assume, assumed};
 
 #[cfg(test)]
 mod oracle;

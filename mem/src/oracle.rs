@@ -3,7 +3,6 @@
 use core::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::LazyLock;
-use std::sync::atomic::Ordering;
 
 use crate::generic;
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
@@ -60,7 +59,7 @@ macro_rules! body {
         body!(
             concat!(stringify!($module), ", ", stringify!($level)),
             $module,
-            x86_64::STRINGS.store(x86_64::$level, Ordering::Relaxed)
+            x86_64::assume(x86_64::Strings::$level)
         )
     };
     ($name:expr, $module:ident, $before:expr) => {
@@ -93,16 +92,16 @@ pub static BODIES: LazyLock<Vec<Body>> = LazyLock::new(|| {
     let mut bodies = vec![body!(generic), body!(exported)];
     #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
     {
-        bodies.extend([body!(gpr, UNKNOWN), body!(gpr, LONG), body!(gpr, SHORT)]);
-        bodies.extend([body!(small), body!(sse2, UNKNOWN), body!(sse2, LONG)]);
+        bodies.extend([body!(gpr, Unknown), body!(gpr, Long), body!(gpr, Short)]);
+        bodies.extend([body!(small), body!(sse2, Unknown), body!(sse2, Long)]);
         if is_x86_feature_detected!("avx2") {
-            bodies.extend([body!(avx2, UNKNOWN), body!(avx2, LONG)]);
+            bodies.extend([body!(avx2, Unknown), body!(avx2, Long)]);
         }
         if is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("bmi2")
         {
-            bodies.extend([body!(avx512, UNKNOWN), body!(avx512, LONG)]);
+            bodies.extend([body!(avx512, Unknown), body!(avx512, Long)]);
         }
     }
     bodies

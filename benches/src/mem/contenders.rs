@@ -2,9 +2,8 @@
 
 use std::ffi::{CString, c_char, c_void};
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
-use freestone_mem::{generic, x86_64};
+use freestone_mem::{Strings, generic, x86_64};
 
 pub type Copy = unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> *mut c_void;
 pub type Fill = unsafe extern "C" fn(*mut c_void, i32, usize) -> *mut c_void;
@@ -15,7 +14,7 @@ pub type Length = unsafe extern "C" fn(*const c_char) -> usize;
 pub struct Contender {
     pub name: String,
     /// What our bodies are to know about the processor while this one runs.
-    strings: u8,
+    strings: Strings,
     pub memcpy: Option<Copy>,
     pub memmove: Option<Copy>,
     pub memset: Option<Fill>,
@@ -27,14 +26,14 @@ pub struct Contender {
 impl Contender {
     /// To be called before anything of this contender is.
     pub fn prepare(&self) {
-        x86_64::STRINGS.store(self.strings, Ordering::Relaxed);
+        freestone_mem::assume(self.strings);
     }
 }
 
 /// Our bodies that this processor can run; the first is what a kernel gets without asking.
 pub fn ours() -> Vec<Contender> {
     freestone_mem::detect();
-    let detected = x86_64::STRINGS.load(Ordering::Relaxed);
+    let detected = freestone_mem::assumed();
     macro_rules! body {
         ($name:literal, $module:ident, $strings:expr) => {
             // SAFETY: `sysv64` is what `extern "C"` is on this target, and pointers are pointers; the
@@ -62,7 +61,7 @@ pub fn ours() -> Vec<Contender> {
     }
     let mut ours = vec![
         body!("gpr", gpr, detected),
-        body!("gpr, not detected", gpr, x86_64::UNKNOWN),
+        body!("gpr, not detected", gpr, Strings::Unknown),
         body!("sse2", sse2, detected),
     ];
     if is_x86_feature_detected!("avx2") {
@@ -104,7 +103,7 @@ fn portable() -> Contender {
     }
     Contender {
         name: "portable".into(),
-        strings: 0,
+        strings: Strings::Unknown,
         memcpy: Some(memcpy),
         memmove: Some(memmove),
         memset: Some(memset),
@@ -133,7 +132,7 @@ pub fn rep() -> Contender {
     }
     Contender {
         name: "rep movsb/stosb".into(),
-        strings: 0,
+        strings: Strings::Unknown,
         memcpy: Some(memcpy),
         memmove: None,
         memset: Some(memset),
@@ -188,7 +187,7 @@ pub fn load(name: &str, library: &Path, prefix: &str) -> Option<Contender> {
             )
         };
         return Some(Contender {
-            strings: 0,
+            strings: Strings::Unknown,
             name: name.into(),
             memcpy,
             memmove,
@@ -200,7 +199,7 @@ pub fn load(name: &str, library: &Path, prefix: &str) -> Option<Contender> {
     }
     Some(Contender {
         name: name.into(),
-        strings: 0,
+        strings: Strings::Unknown,
         memcpy: function!("memcpy", Copy),
         memmove: function!("memmove", Copy),
         memset: function!("memset", Fill),

@@ -3,18 +3,46 @@
 use core::arch::naked_asm;
 use core::sync::atomic::AtomicU8;
 
-/// Nothing is known, which is right everywhere: `rep` by words, for long ranges.
-pub const UNKNOWN: u8 = 0;
-/// `rep movsb` and `rep stosb` beat every loop of general-purpose registers on long ranges.
-pub const LONG: u8 = 1;
-/// And a short `rep stosb` or `rep movsq` takes a dozen cycles, whatever its length: measured on AMD's
-/// Zen 4, whose flags say so only of `rep movsb`, so it goes by the name.
-pub const SHORT: u8 = 2;
+/// What the string instructions of the processor are good for.
+///
+/// No more traits than these: their code would be in every kernel's archive.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+pub enum Strings {
+    /// Nothing is known, which is right everywhere: `rep` by words, for long ranges.
+    Unknown = 0,
+    /// `rep movsb` and `rep stosb` beat every loop of general-purpose registers on long ranges.
+    Long = 1,
+    /// And a short `rep stosb` or `rep movsq` takes a dozen cycles, whatever its length: measured on
+    /// AMD's Zen 4, whose flags say so only of `rep movsb`, so it goes by the name.
+    Short = 2,
+}
 
-/// One of the above. In `.bss`, so that it means *unknown* before anything has run.
+/// As the bodies' assembly compares them.
+pub(super) const LONG: u8 = Strings::Long as u8;
+pub(super) const SHORT: u8 = Strings::Short as u8;
+
+/// A [`Strings`]. In `.bss`, so that it means *unknown* before anything has run.
 ///
 /// The bodies read it with a plain load, and only on paths where it pays.
-pub static STRINGS: AtomicU8 = AtomicU8::new(UNKNOWN);
+pub(super) static STRINGS: AtomicU8 = AtomicU8::new(Strings::Unknown as u8);
+
+/// Makes the bodies go the ways they would go on another processor.
+///
+/// Every value is right on every processor, if not fast: this is for tests, and for measurements. An
+/// emulator has no flag for what [`detect`] looks for.
+///
+/// Assembly because an unoptimised `store` of an atomic can panic; so below.
+#[unsafe(naked)]
+pub extern "sysv64" fn assume(strings: Strings) {
+    naked_asm!("mov byte ptr [rip + {strings}], dil", "ret", strings = sym STRINGS)
+}
+
+/// What [`detect`] found, or was last assumed.
+#[unsafe(naked)]
+pub extern "sysv64" fn assumed() -> Strings {
+    naked_asm!("movzx eax, byte ptr [rip + {strings}]", "ret", strings = sym STRINGS)
+}
 
 /// `AuthenticAMD`, the part that CPUID leaves in ebx.
 const AMD: u32 = u32::from_le_bytes(*b"Auth");

@@ -2,7 +2,7 @@
 //!
 //! | `--cfg freestone_mem=` | body | for |
 //! |---|---|---|
-//! | (nothing) | `gpr.rs` | every kernel |
+//! | (nothing) | `gpr/` | every kernel |
 //! | `"small"` | `small.rs` | images where bytes count more than time |
 //! | `"sse2"`, `"avx2"` | `vector.rs`, in two widths | kernels that own the vector state |
 //! | `"avx512"` | `avx512.rs` | the same, with masks |
@@ -77,7 +77,5 @@ use small as chosen;
 #[cfg(freestone_mem = "sse2")]
 use sse2 as chosen;
 
-pub use choose::detect;
-#[cfg(any(test, feature = "bodies"))]
-pub use choose::{LONG, SHORT, STRINGS, UNKNOWN};
+pub use choose::{Strings, assume, assumed, detect};
 pub use chosen::{compare, copy, differs, fill, length, shift};
