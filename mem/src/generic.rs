@@ -280,8 +280,10 @@ unsafe fn load_word<T: Copy>(at: *const u8, aligned: bool) -> T {
 /// `at` is writable for a `T`.
 #[inline(always)]
 unsafe fn store<T: Copy>(at: *mut u8, value: T) {
+    // The field, not the whole: without optimisation a structure is written by a call of `memcpy` where the
+    // machine has no unaligned stores.
     // SAFETY: the caller's promise; `Unaligned` needs no alignment, and `T: Copy` has no drop.
-    unsafe { *at.cast::<Unaligned<T>>() = Unaligned(value) }
+    unsafe { (*at.cast::<Unaligned<T>>()).0 = value }
 }
 
 /// Writes a `T` on a boundary, in one piece.

@@ -30,7 +30,7 @@ pub(super) static STRINGS: AtomicU8 = AtomicU8::new(Strings::Unknown as u8);
 /// Makes the bodies go the ways they would go on another processor.
 ///
 /// Every value is right on every processor, if not fast: this is for tests, and for measurements. An
-/// emulator has no flag for what [`detect`] looks for.
+/// emulator has no flag for what `detect` looks for.
 ///
 /// Assembly because an unoptimised `store` of an atomic can panic; so below.
 #[unsafe(naked)]
@@ -38,7 +38,7 @@ pub extern "sysv64" fn assume(strings: Strings) {
     naked_asm!("mov byte ptr [rip + {strings}], dil", "ret", strings = sym STRINGS)
 }
 
-/// What [`detect`] found, or was last assumed.
+/// What `detect` found, or was last assumed.
 #[unsafe(naked)]
 pub extern "sysv64" fn assumed() -> Strings {
     naked_asm!("movzx eax, byte ptr [rip + {strings}]", "ret", strings = sym STRINGS)
