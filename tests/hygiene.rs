@@ -1,0 +1,169 @@
+//! Linking, in every way that people link: three linkers, three kinds of link-time optimisation, three
+//! levels, one or many codegen units, two modes. Each image boots, tells the tour's verdict, and `check`
+//! finds no error in it; and a second provider of a symbol is named by the linker.
+//!
+//! A diagonal each time, the whole matrix with FREESTONE_LONG=1 (108 kernels).
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use freestone_tests::sysroot::{Sysroot, sysroot};
+use freestone_tests::{Scratch, boot, cargo, long, root, run, status, tool};
+
+const LINKERS: [&str; 3] = ["rust-lld", "ld", "ld.lld"];
+const LTO: [&str; 3] = ["off", "thin", "fat"];
+const LEVELS: [&str; 3] = ["0", "\"s\"", "3"];
+const UNITS: [&str; 2] = ["1", "16"];
+const MODES: [&str; 2] = ["host", "none"];
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    linker: &'static str,
+    lto: &'static str,
+    level: &'static str,
+    units: &'static str,
+    mode: &'static str,
+}
+
+fn cases() -> Vec<Case> {
+    let mut all = Vec::new();
+    for mode in MODES {
+        for linker in LINKERS {
+            for lto in LTO {
+                for level in LEVELS {
+                    for units in UNITS {
+                        all.push(Case { linker, lto, level, units, mode });
+                    }
+                }
+            }
+        }
+    }
+    if long() {
+        return all;
+    }
+    // Every value of every dimension at least once.
+    let diagonal = [
+        (0, 2, 2, 0, 0),
+        (1, 0, 1, 1, 0),
+        (2, 1, 0, 1, 0),
+        (0, 1, 0, 0, 1),
+        (1, 2, 1, 1, 1),
+        (2, 0, 2, 0, 1),
+    ];
+    let case = |(linker, lto, level, units, mode): (usize, usize, usize, usize, usize)| Case {
+        linker: LINKERS[linker],
+        lto: LTO[lto],
+        level: LEVELS[level],
+        units: UNITS[units],
+        mode: MODES[mode],
+    };
+    diagonal.map(case).to_vec()
+}
+
+/// The program itself, `None` if it is not here.
+fn program(name: &str) -> Option<PathBuf> {
+    if name == "rust-lld" {
+        let printed = run(Command::new("rustc").args(["--print", "sysroot"]));
+        let bin = "lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld";
+        return Some(Path::new(printed.stdout.trim()).join(bin)).filter(|path| path.is_file());
+    }
+    // Debian's lld has its version in its name.
+    let names =
+        std::iter::once(name.to_owned()).chain((15..30).rev().map(|n| format!("{name}-{n}")));
+    names.map(|name| Path::new("/usr/bin").join(name)).find(|path| path.is_file())
+}
+
+/// The compiler flags that make it link.
+fn flags(case: Case, path: &Path, scratch: &Scratch) -> String {
+    match (case.mode, case.linker) {
+        // The compiler driver takes its linker by name from a folder.
+        ("host", "rust-lld") => String::new(),
+        ("host", "ld") => "-Clinker-features=-lld".into(),
+        ("host", _) => {
+            let folder = scratch.path().join("bin");
+            fs::create_dir_all(&folder).expect("it is ours");
+            let _ = symlink(path, folder.join("ld.lld"));
+            let folder = folder.display();
+            format!("-Clinker-features=-lld -Clink-arg=-fuse-ld=lld -Clink-arg=-B{folder}")
+        }
+        (_, "ld") => format!("-Clinker={} -Clinker-flavor=ld", path.display()),
+        _ => format!("-Clinker={}", path.display()),
+    }
+}
+
+/// Builds the reference kernel so; the folder is shared by cases that differ in flags only.
+fn build(case: Case, flags: &str, core: Option<&Sysroot>, folder: &Path) -> PathBuf {
+    let mut command = match core {
+        Some(core) => core.cargo(flags),
+        None => {
+            let mut command = cargo(root());
+            command.env("RUSTFLAGS", flags).env("CARGO_BUILD_TARGET", "x86_64-unknown-linux-gnu");
+            command
+        }
+    };
+    command.args(["build", "--quiet", "--release", "-p", "example-kernel", "--target-dir"]);
+    command.arg(folder);
+    for setting in [
+        format!("lto={:?}", case.lto),
+        format!("opt-level={}", case.level),
+        format!("codegen-units={}", case.units),
+    ] {
+        command.args(["--config", &format!("profile.release.{setting}")]);
+    }
+    let built = run(&mut command);
+    assert_eq!(built.status, Some(0), "{case:?} {built}");
+    let target = if core.is_some() { "x86_64-unknown-none" } else { "x86_64-unknown-linux-gnu" };
+    folder.join(target).join("release/example-kernel")
+}
+
+#[test]
+fn every_way_of_linking_gives_a_kernel_that_boots() {
+    let scratch = Scratch::new("hygiene");
+    let none = sysroot("x86_64-unknown-none");
+    for case in cases() {
+        let core = if case.mode == "none" { none.as_ref() } else { None };
+        let path = program(case.linker);
+        let (Some(path), true) = (path, case.mode == "host" || core.is_some()) else {
+            println!("SKIPPED: {case:?}: no such linker here, or no core");
+            continue;
+        };
+        println!("{case:?}");
+        let flags = flags(case, &path, &scratch);
+        let image = build(case, &flags, core, &scratch.path().join("target"));
+        boot(&image, &["--", "oneshot"]).expect(status::SUCCESS, &["VERDICT: success"]);
+        run(tool().arg("check").arg(&image)).expect(status::SUCCESS, &["0 errors"]);
+    }
+}
+
+/// A library that looks like libc or libm to the linker, whole, beside ours.
+#[test]
+fn a_second_provider_is_named() {
+    let scratch = Scratch::new("collision");
+    for (name, source) in [
+        (
+            "memcpy",
+            "void *memcpy(void *d, const void *s, unsigned long n) { (void)s; (void)n; return d; }",
+        ),
+        ("pow", "double pow(double x, double y) { return x + y; }"),
+    ] {
+        scratch.write("like.c", source);
+        let (object, archive) = (scratch.path().join("like.o"), scratch.path().join("liblike.a"));
+        let mut gcc = Command::new("gcc");
+        gcc.args(["-c", "-ffreestanding", "-o"]).arg(&object).arg(scratch.path().join("like.c"));
+        assert_eq!(run(&mut gcc).status, Some(0));
+        assert_eq!(run(Command::new("ar").arg("rcs").arg(&archive).arg(&object)).status, Some(0));
+        let flags = format!(
+            "-Clink-arg=-Wl,--whole-archive -Clink-arg={} -Clink-arg=-Wl,--no-whole-archive",
+            archive.display()
+        );
+        let mut command = cargo(root());
+        command.env("RUSTFLAGS", flags).args(["build", "--quiet", "-p", "example-kernel"]);
+        command.args(["--target", "x86_64-unknown-linux-gnu", "--target-dir"]);
+        let ended = run(command.arg(scratch.path().join("target")));
+        assert_eq!(ended.status, Some(101), "{ended}");
+        let is_named = ended.stderr.contains(&format!("duplicate symbol: {name}"));
+        assert!(is_named && ended.stderr.contains("liblike.a"), "{ended}");
+    }
+}
