@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use freestone_tests::{Scratch, cargo, root, run, tool};
+use freestone_tests::sysroot::sysroot;
+use freestone_tests::{Scratch, cargo, long, root, run, tool};
 use serde_json::Value;
 
 /// The names in the list that began it (rust-lang/rust#27200, July 2015), as far as the stored text of the
@@ -102,13 +103,55 @@ fn the_committed_table_is_what_this_toolchain_says() {
     }
 }
 
+/// The targets whose core is built from source, and whether that is quick enough for each time.
+const BUILT: [(&str, bool); 5] = [
+    ("x86_64-unknown-none", true),
+    ("aarch64-unknown-none", true),
+    ("aarch64-unknown-none-softfloat", false),
+    ("riscv64gc-unknown-none-elf", true),
+    ("i686-unknown-linux-gnu", true),
+];
+
+/// At opt-level 3, as sysroots are built.
+#[test]
+fn the_committed_tables_are_what_a_built_core_says() {
+    for (target, _) in BUILT.iter().filter(|(_, is_quick)| *is_quick || long()) {
+        let Some(core) = sysroot(target) else { return };
+        let shown = run(tool().args(["symbols", "--markdown", "--target", target]));
+        assert_eq!(shown.status, Some(0), "{shown}");
+        let release = core.release();
+        let document = format!(
+            "# What core and alloc want of a kernel\n\n\
+             Rust {release} for `{target}`, built from its source at opt-level 3 by `cargo freestone sysroot`.\n\
+             Made by tests/contract.rs from `cargo freestone symbols --markdown`; do not edit.\n\n{}",
+            shown.stdout
+        );
+        let path = root().join(format!("tests/contract/{target}-{release}.md"));
+        if env::var_os("FREESTONE_BLESS").is_some() {
+            fs::write(&path, &document).expect("the folder is there");
+        }
+        match fs::read_to_string(&path) {
+            Ok(committed) => {
+                assert_eq!(committed, document, "{} is not up to date", path.display())
+            }
+            Err(_) => println!("no table for this toolchain: {}\n{document}", path.display()),
+        }
+        provided(&["symbols", "--json", "--target", target], 5);
+    }
+}
+
 #[test]
 fn every_symbol_is_provided_by_us_or_by_design() {
-    let shown = run(tool().args(["symbols", "--json"]));
+    provided(&["symbols", "--json"], 10);
+}
+
+/// Every symbol that is wanted, and more than `least` are.
+fn provided(arguments: &[&str], least: usize) {
+    let shown = run(tool().args(arguments));
     assert_eq!(shown.status, Some(0), "{shown}");
     let symbols: Value = serde_json::from_str(&shown.stdout).expect("--json prints JSON");
     let symbols = symbols["symbols"].as_array().expect("a list");
-    assert!(symbols.len() > 10, "core and alloc want more than that: {symbols:?}");
+    assert!(symbols.len() > least, "core and alloc want more than that: {symbols:?}");
     for row in symbols {
         let provider = row["provider"].as_str().unwrap_or_default();
         let ours = ["freestone-mem", "freestone-math", "freestone-rt"].contains(&provider);

@@ -14,6 +14,8 @@ use serde_json::json;
 use crate::run;
 use crate::status::{Failure, Status};
 use crate::toolchain;
+use crate::toolchains::Toolchain;
+use crate::{say, sysroot};
 
 /// What the verb takes.
 pub fn command() -> Command {
@@ -74,7 +76,7 @@ struct Libraries {
 
 impl Libraries {
     fn of(target: Option<&str>, verbose: bool) -> Result<Libraries, Failure> {
-        let folder = toolchain::libraries(target, verbose)?;
+        let folder = folder(target, verbose)?;
         let find = |name: &str| {
             let entries = fs::read_dir(&folder).ok()?.flatten().map(|entry| entry.path());
             let is_it = |path: &PathBuf| {
@@ -87,8 +89,8 @@ impl Libraries {
             find(name).ok_or_else(|| {
                 let target = target.unwrap_or("the host");
                 Failure::tool(format!(
-                    "the toolchain has no {name} for {target}; if it is a known target: \
-                     rustup target add {target}"
+                    "no toolchain here has {name} for {target}: \
+                     rustup target add {target}, or cargo freestone sysroot --target {target}"
                 ))
             })
         };
@@ -97,6 +99,29 @@ impl Libraries {
             alloc: need("alloc")?,
             helpers: need("compiler_builtins")?,
         })
+    }
+}
+
+/// The library folder of the toolchain in use; where that has no such target, of the first private sysroot
+/// that has it.
+fn folder(target: Option<&str>, verbose: bool) -> Result<PathBuf, Failure> {
+    let own = toolchain::libraries(target, verbose);
+    let Some(target) = target.filter(|_| own.as_ref().map_or(true, |folder| !folder.exists()))
+    else {
+        return own;
+    };
+    let prepared =
+        Toolchain::all().into_iter().find_map(|t| Some((sysroot::ready(&t, target)?, t)));
+    match prepared {
+        Some((folder, toolchain)) => {
+            say!(
+                "core for {target} was built from the source of {} ({})",
+                toolchain.name,
+                toolchain.release
+            );
+            Ok(folder.join("lib/rustlib").join(target).join("lib"))
+        }
+        None => own,
     }
 }
 

@@ -115,10 +115,14 @@ pub fn contract(files: &[File], helpers: Option<&File>) -> Result<Vec<Row>, Erro
             in_compiler_builtins,
         }
     };
-    let mut rows: Vec<_> = wanted.missing().map(row).collect();
+    let mut rows: Vec<_> =
+        wanted.missing().filter(|(name, _)| *name != OF_THE_LINKER).map(row).collect();
     rows.sort_by(|a, b| a.symbol.cmp(&b.symbol));
     Ok(rows)
 }
+
+/// The table that position-independent code finds its variables by; every linker defines it itself.
+const OF_THE_LINKER: &str = "_GLOBAL_OFFSET_TABLE_";
 
 /// What the compiler calls under names of its own; `__rustc` is a crate that does not exist.
 fn stamped(symbol: &str) -> Option<Provider> {

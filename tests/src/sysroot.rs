@@ -16,6 +16,7 @@ use crate::{cargo, root, run, status, tool};
 pub struct Sysroot {
     target: String,
     rustc: String,
+    release: String,
     path: PathBuf,
 }
 
@@ -33,7 +34,8 @@ pub fn sysroot(target: &str) -> Option<Sysroot> {
     assert_eq!(ended.status, Some(status::SUCCESS), "{ended}");
     let answer: Value = serde_json::from_str(&ended.stdout).expect("a line of JSON");
     let text = |key: &str| answer[key].as_str().expect("a documented key").to_owned();
-    Some(Sysroot { target: target.into(), rustc: text("rustc"), path: text("sysroot").into() })
+    let path = text("sysroot").into();
+    Some(Sysroot { target: target.into(), rustc: text("rustc"), release: text("release"), path })
 }
 
 impl Sysroot {
@@ -46,6 +48,11 @@ impl Sysroot {
         command.env("RUSTC", &self.rustc).env("CARGO_BUILD_TARGET", &self.target);
         command.env("RUSTFLAGS", format!("--sysroot={sysroot} {flags}"));
         command
+    }
+
+    /// The compiler's release, such as `1.96.0`.
+    pub fn release(&self) -> &str {
+        &self.release
     }
 
     /// Where `core` is.
