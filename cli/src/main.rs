@@ -20,6 +20,7 @@
 mod archive;
 mod boot;
 mod check;
+mod debug;
 mod doctor;
 mod image;
 mod install;
@@ -66,10 +67,11 @@ struct Verb {
     main: fn(&ArgMatches) -> Result<Status, Failure>,
 }
 
-const VERBS: [Verb; 9] = [
+const VERBS: [Verb; 10] = [
     Verb { name: "run", command: run::command, main: run::main },
     Verb { name: "test", command: test::command, main: test::main },
     Verb { name: "check", command: check::command, main: check::main },
+    Verb { name: "debug", command: debug::command, main: debug::main },
     Verb { name: "names", command: names::command, main: names::main },
     Verb { name: "symbols", command: symbols::command, main: symbols::main },
     Verb { name: "new", command: new::command, main: new::main },

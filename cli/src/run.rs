@@ -30,40 +30,10 @@ pub fn command() -> Command {
             "Build a kernel and boot it in QEMU or on Xen; the exit status is the kernel's verdict",
         )
         .override_usage("cargo freestone run [OPTIONS] [ELF | -p PACKAGE] [-- KERNEL COMMAND LINE]")
-        .arg(
-            Arg::new("elf")
-                .value_name("ELF")
-                .value_parser(value_parser!(PathBuf))
-                .conflicts_with_all(["package", "bin", "release", "mode", "target", "toolchain"])
-                .help("A kernel image to boot; without it the kernel here is built first"),
-        )
-        .arg(
-            Arg::new("package")
-                .short('p')
-                .long("package")
-                .value_name("PACKAGE")
-                .help("The package to build and boot"),
-        )
-        .arg(
-            Arg::new("bin")
-                .long("bin")
-                .value_name("NAME")
-                .help("The binary, if the package has several"),
-        )
-        .arg(flag("release", "Build with the release profile"))
-        .args(mode::arguments())
+        .args(which())
         .arg(boot::on_arg())
         .arg(machine())
-        .arg(
-            Arg::new("memory")
-                .short('m')
-                .value_name("MiB")
-                .default_value("64")
-                // Less is less than any of the machines boots with; beyond it QEMU's command line, too,
-                // would begin to misread it.
-                .value_parser(value_parser!(u32).range(2..=1 << 24))
-                .help("Memory of the machine"),
-        )
+        .arg(memory())
         .arg(timeout("60; none with --gdb"))
         .arg(flag(
             "icount",
@@ -92,14 +62,52 @@ pub fn command() -> Command {
         .arg(flag("yes", "Install QEMU without asking if it is missing (as root, by apt-get)"))
         .arg(flag("json", "End with one line of JSON on stdout; the guest's output goes to stderr"))
         .arg(verbose())
-        .arg(
-            Arg::new("command-line")
-                .value_name("KERNEL COMMAND LINE")
-                .last(true)
-                .num_args(0..)
-                .value_parser(value_parser!(OsString))
-                .help("What the kernel gets as its command line, joined with spaces"),
-        )
+        .arg(command_line())
+}
+
+/// Which kernel, and how it is built: for every verb about one.
+pub fn which() -> Vec<Arg> {
+    let mut all = vec![
+        Arg::new("elf")
+            .value_name("ELF")
+            .value_parser(value_parser!(PathBuf))
+            .conflicts_with_all(["package", "bin", "release", "mode", "target", "toolchain"])
+            .help("A kernel image to boot; without it the kernel here is built first"),
+        Arg::new("package")
+            .short('p')
+            .long("package")
+            .value_name("PACKAGE")
+            .help("The package to build and boot"),
+        Arg::new("bin")
+            .long("bin")
+            .value_name("NAME")
+            .help("The binary, if the package has several"),
+        flag("release", "Build with the release profile"),
+    ];
+    all.extend(mode::arguments());
+    all
+}
+
+/// `-m`, for every verb that boots one kernel.
+pub fn memory() -> Arg {
+    Arg::new("memory")
+        .short('m')
+        .value_name("MiB")
+        .default_value("64")
+        // Less is less than any of the machines boots with; beyond it QEMU's command line, too,
+        // would begin to misread it.
+        .value_parser(value_parser!(u32).range(2..=1 << 24))
+        .help("Memory of the machine")
+}
+
+/// What the kernel gets, for every verb that boots one.
+pub fn command_line() -> Arg {
+    Arg::new("command-line")
+        .value_name("KERNEL COMMAND LINE")
+        .last(true)
+        .num_args(0..)
+        .value_parser(value_parser!(OsString))
+        .help("What the kernel gets as its command line, joined with spaces")
 }
 
 /// A switch that is off unless given.
@@ -220,6 +228,25 @@ fn boot(matches: &ArgMatches, image: &mut Option<PathBuf>) -> Result<Verdict, Fa
     };
     let (stdout, stderr) = (io::stdout(), io::stderr());
     boot.run(Output::Pass(if is_set("json") { stderr.as_fd() } else { stdout.as_fd() }))
+}
+
+/// The image that the arguments of a verb name, built if it is not there, and looked at.
+pub fn built(matches: &ArgMatches) -> Result<PathBuf, Failure> {
+    let verbose = matches.get_flag("verbose");
+    let text = |name| matches.get_one::<String>(name).map(String::as_str);
+    let image = match matches.get_one::<PathBuf>("elf") {
+        Some(path) => path.clone(),
+        None => {
+            let workspace = Workspace::read(verbose)?;
+            let kernel = workspace.kernel(text("package"), text("bin"), &here()?)?;
+            let folder = workspace.target_directory;
+            let mode = Mode::of(matches, &folder)?;
+            toolchain::build(&kernel, matches.get_flag("release"), &mode, &folder, verbose)?
+        }
+    };
+    image::check(&image)?.must_fit(*matches.get_one("memory").expect("has a default"))?;
+    check::before_boot(&image, matches)?;
+    Ok(image)
 }
 
 /// The folder the user stands in.

@@ -77,6 +77,18 @@ fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
     unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
 }
 
+/// From here on SIGINT is for the child that has the terminal, a debugger, and not for the tool.
+pub fn leave_interrupts() {
+    handle(libc::SIGINT, wake);
+}
+
+/// Starts a child beside the one that will be watched: in a group of its own, which the terminal's signals
+/// do not reach, and killed if the tool is.
+pub fn spawn_beside(command: &mut Command) -> io::Result<Child> {
+    prepare(command, Stop::Kill);
+    command.spawn()
+}
+
 /// The signal the tool got, if any.
 pub fn caught() -> Option<i32> {
     match CAUGHT.load(Ordering::Relaxed) {
@@ -284,7 +296,8 @@ fn nap(deadline: Option<Instant>) -> Duration {
     deadline.map_or(TICK, |d| d.saturating_duration_since(Instant::now()).min(TICK))
 }
 
-fn stop(child: &mut Child, how: Stop) {
+/// Stops a child.
+pub fn stop(child: &mut Child, how: Stop) {
     // The group exists, for spawning returned only after exec. The child may have been reaped, but
     // only a moment ago (its output was still on the way): its id has not come round again.
     let id = child.id().cast_signed();

@@ -1,0 +1,146 @@
+//! `cargo freestone debug`: a kernel in gdb, stopped where its `main` begins.
+//!
+//! The machine is one of `run --gdb`: this tool starts itself a second time for it, on a port that is free, and
+//! gdb beside it, with the terminal. When gdb ends, so does the machine.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use clap::{Arg, ArgAction, ArgMatches};
+
+use crate::names;
+use crate::run;
+use crate::status::{Failure, Status};
+use crate::supervise::{self, Ending, Output, Stop, Watch};
+use crate::toolchain::words;
+
+/// Names another gdb.
+const VARIABLE: &str = "FREESTONE_GDB";
+
+/// The function that is called when nothing is called `main`.
+const FALLBACK: &str = "freestone_start";
+
+/// What the verb takes.
+pub fn command() -> clap::Command {
+    clap::Command::new("debug")
+        .about("Build a kernel and open gdb where its main begins")
+        .override_usage(
+            "cargo freestone debug [OPTIONS] [ELF | -p PACKAGE] [-- KERNEL COMMAND LINE]",
+        )
+        .args(run::which())
+        .arg(run::machine())
+        .arg(run::memory())
+        .arg(
+            Arg::new("command")
+                .long("command")
+                .short('x')
+                .value_name("COMMAND")
+                .action(ArgAction::Append)
+                .help("A command for gdb once it has stopped; may be repeated"),
+        )
+        .arg(run::flag("batch", "End gdb after these commands"))
+        .arg(run::flag("print", "Show what would be run, and run nothing"))
+        .arg(run::qemu())
+        .arg(crate::check::no_check())
+        .arg(run::flag("yes", "Install QEMU without asking if it is missing"))
+        .arg(run::verbose())
+        .arg(run::command_line())
+}
+
+/// Runs the verb.
+pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
+    let tool = |what: &str, error| Failure::tool(format!("{what}: {error}"));
+    let image = run::built(matches)?;
+    let port = free_port().map_err(|error| tool("no free port", error))?;
+    let own = env::current_exe().map_err(|error| tool("this program's own path", error))?;
+    let mut machine = Command::new(own);
+    machine.arg("run").arg(&image).args(["--timeout", "0", "--gdb", &port.to_string()]);
+    machine.args(["-m", &matches.get_one::<u32>("memory").expect("has a default").to_string()]);
+    for name in ["machine", "qemu"] {
+        let value = matches.get_raw(name).and_then(|mut values| values.next());
+        if let Some(value) = value {
+            machine.arg(format!("--{name}")).arg(value);
+        }
+    }
+    for name in ["no-check", "yes"] {
+        if matches.get_flag(name) {
+            machine.arg(format!("--{name}"));
+        }
+    }
+    machine.arg("--").args(matches.get_many::<OsString>("command-line").unwrap_or_default());
+    machine.stdin(Stdio::null());
+    let mut gdb = gdb(matches, &image, port);
+    if matches.get_flag("print") {
+        println!("{}\n{}", words(&machine), words(&gdb));
+        return Ok(Status::Success);
+    }
+    if !matches.get_flag("verbose") {
+        machine.stderr(Stdio::null());
+    }
+    let mut running =
+        supervise::spawn_beside(&mut machine).map_err(|error| tool("the machine", error))?;
+    // Ctrl-C is for gdb, which stops the kernel.
+    supervise::leave_interrupts();
+    let inherit = Output::Inherit;
+    let watch = Watch { limit: None, stop: Stop::Ask, stdout: inherit, stderr: inherit };
+    let ended = supervise::run(&mut gdb, &watch);
+    supervise::stop(&mut running, Stop::Ask);
+    let outcome = ended.map_err(|error| {
+        Failure::tool(format!(
+            "gdb does not start: {error}; install it (Debian: apt-get install gdb), or name another by {VARIABLE}"
+        ))
+    })?;
+    match outcome.ending {
+        Ending::Ended(status) if status.success() => Ok(Status::Success),
+        Ending::Ended(status) => Err(Failure::tool(format!("gdb {}", supervise::describe(status)))),
+        Ending::Signalled(signal) => Err(Failure::silent(Status::of_signal(signal))),
+        _ => Err(Failure::silent(Status::Tool)),
+    }
+}
+
+fn gdb(matches: &ArgMatches, image: &Path, port: u16) -> Command {
+    let program = env::var_os(VARIABLE).filter(|name| !name.is_empty());
+    let mut gdb = Command::new(program.unwrap_or_else(|| "gdb".into()));
+    gdb.arg("-q");
+    if matches.get_flag("batch") {
+        gdb.arg("-batch");
+    }
+    gdb.arg(image);
+    let mut order = |command: &str| {
+        gdb.args(["-ex", command]);
+    };
+    // It waits until the machine listens.
+    order("set tcp connect-timeout 20");
+    order(&format!("target remote 127.0.0.1:{port}"));
+    order(&format!("break *{:#x}", entry(image)));
+    order("continue");
+    for command in matches.get_many::<String>("command").unwrap_or_default() {
+        order(command);
+    }
+    gdb
+}
+
+/// Where the kernel's `main` begins: the function of that name in the crate that the image is called after,
+/// else in any but the kit's.
+fn entry(image: &Path) -> u64 {
+    let functions = names::functions(&fs::read(image).unwrap_or_default()).unwrap_or_default();
+    let own = image.file_name().map(|name| name.to_string_lossy().replace('-', "_"));
+    let own = format!("{}::main", own.unwrap_or_default());
+    let named = |wanted: &dyn Fn(&str) -> bool| {
+        functions.iter().find(|(_, name)| wanted(name)).map(|(&address, _)| address)
+    };
+    named(&|name| name == own)
+        .or_else(|| named(&|name| name.ends_with("::main") && !name.starts_with("freestone")))
+        .or_else(|| named(&|name| name.rsplit("::").next() == Some(FALLBACK)))
+        .or_else(|| named(&|name| name == "freestone_pvh_entry"))
+        .unwrap_or(0)
+}
+
+/// A port that nobody uses now; who takes it in the moment between is told on by QEMU.
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}

@@ -1,0 +1,35 @@
+//! `cargo freestone debug`: gdb beside a machine, without a terminal.
+
+use std::process::Command;
+
+use freestone_tests::{MACHINES, Profile, kernel, run, status, tool};
+
+#[test]
+fn gdb_stops_where_main_begins() {
+    if Command::new("gdb").arg("--version").output().is_err() {
+        println!("skipped: gdb is not installed");
+        return;
+    }
+    let image = kernel("kernel-hello", "kernel-hello", Profile::Dev);
+    for machine in MACHINES {
+        let mut debug = tool();
+        debug.arg("debug").arg(&image).args(["--machine", machine, "--batch"]);
+        debug.args(["-x", "info symbol $rip", "-x", "bt 1", "-x", "kill"]);
+        run(&mut debug).expect(
+            status::SUCCESS,
+            &["Breakpoint 1, ", "kernel_hello::main", "in section .text", "hello/src/main.rs:"],
+        );
+    }
+}
+
+#[test]
+fn a_missing_gdb_is_named_with_its_cure_and_nothing_is_left_running() {
+    let image = kernel("kernel-hello", "kernel-hello", Profile::Dev);
+    let mut debug = tool();
+    debug.env("FREESTONE_GDB", "/nonexistent/gdb").arg("debug").arg(&image).arg("--batch");
+    let ended = run(&mut debug).expect(status::TOOL, &[]);
+    assert!(ended.stderr.contains("apt-get install gdb"), "{ended}");
+
+    let shown = run(tool().arg("debug").arg(&image).arg("--print"));
+    shown.expect(status::SUCCESS, &["run ", "--gdb ", "\ngdb -q ", "target remote 127.0.0.1:"]);
+}
