@@ -8,7 +8,7 @@
 pub fn probe() {}
 
 #[cfg(test)]
-pub use test::{Masked, probe, with_interrupt};
+pub use test::{Masked, probe, with_interrupt, with_step};
 
 #[cfg(test)]
 mod test {
@@ -20,6 +20,7 @@ mod test {
     std::thread_local! {
         static HANDLER: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
         static MASKED: Cell<bool> = const { Cell::new(false) };
+        static STEP: Cell<Option<fn()>> = const { Cell::new(None) };
     }
 
     /// Masks the interrupts that a test makes: none comes while a lock with this type is held.
@@ -40,6 +41,9 @@ mod test {
 
     /// Calls the handler, without a handler set meanwhile: interrupts do not nest here.
     pub fn probe() {
+        if let Some(step) = STEP.get() {
+            step();
+        }
         if MASKED.get() {
             return;
         }
@@ -48,6 +52,13 @@ mod test {
             handler();
             HANDLER.with(|place| *place.borrow_mut() = Some(handler));
         }
+    }
+
+    /// Runs `work`, with `step` called at every probe, those in `step` too.
+    pub fn with_step(step: fn(), work: impl FnOnce()) {
+        STEP.set(Some(step));
+        work();
+        STEP.set(None);
     }
 
     /// Runs `work`, with `handler` called at every probe.

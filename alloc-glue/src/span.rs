@@ -24,7 +24,7 @@ use crate::class::{self, SIZES, SPAN_CLASSES};
 use crate::pool::{Block, BlockState, Pool, Tlsf};
 
 /// The size and alignment of a span, with what the pool puts between two.
-const SPAN_BYTES: usize = 16 << 10;
+const SPAN_BYTES: usize = 8 << 10;
 
 /// What the pool is asked for. Short by a granule, so that the next span's header fits in front of its start.
 const SPAN_LAYOUT: Layout = match Layout::from_size_align(SPAN_BYTES - 32, SPAN_BYTES) {

@@ -15,6 +15,7 @@ mod front;
 mod layers;
 mod misuse;
 mod model;
+mod schedules;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;

@@ -2,8 +2,8 @@
 
 use core::ptr::NonNull;
 
-use freestone_alloc::{Interrupts, OutOfMemory, SpinLock};
-use freestone_platform::memory;
+use freestone_alloc::{Interrupts, OutOfMemory, PageProvider, SpinLock};
+use freestone_platform::memory::{self, Frames, PAGE_SIZE, PhysAddr, Zone};
 use freestone_rt::number::Decimal;
 
 /// The heap that `entry!` stamps: one lock, held with interrupts masked, so that handlers may allocate.
@@ -32,6 +32,39 @@ unsafe impl Interrupts for MaskInterrupts {
             unsafe { core::arch::asm!("sti", options(nostack)) };
         }
     }
+}
+
+/// The platform's frames as the pages of a [`Paged`](freestone_alloc::Paged) heap.
+#[derive(Clone, Copy, Debug)]
+pub struct FramePages;
+
+// SAFETY: frames are writable memory at their own address, mapped by the platform, and nobody else's until they are given back.
+unsafe impl PageProvider for FramePages {
+    fn allocate(&self, pages: usize, align: usize) -> Option<NonNull<u8>> {
+        let frames = Frames::take_where(pages as u64, align as u64, Zone::Any).ok()?;
+        let start = frames.as_ptr().cast();
+        frames.into_raw();
+        Some(start)
+    }
+
+    unsafe fn free(&self, start: NonNull<u8>, pages: usize) {
+        let start = PhysAddr::new(start.addr().get() as u64);
+        // SAFETY: the caller gives them up.
+        let done = unsafe { Frames::give_back(start, pages as u64) };
+        debug_assert_eq!(done, Ok(()), "pages that were not taken");
+    }
+}
+
+/// A region of the platform's frames, of `bytes` or more: a hook for [`grow_with`](freestone_alloc::Heap::grow_with), which it meets the
+/// promises of.
+pub fn grow_from_frames(bytes: usize) -> Option<NonNull<[u8]>> {
+    /// What a heap grows by if it does not ask for more: 1 MiB.
+    const STEP: u64 = (1 << 20) / PAGE_SIZE;
+    let least = (bytes as u64).div_ceil(PAGE_SIZE);
+    let frames = Frames::take(least.max(STEP)).or_else(|_| Frames::take(least)).ok()?;
+    let region = frames.as_ptr();
+    frames.into_raw();
+    Some(region)
 }
 
 /// Gives `heap` its [share](freestone_platform::memory::heap_share) of the free memory. What `entry!` calls

@@ -270,7 +270,7 @@ fn larson<G: GlobalAlloc + Sync>(heap: &G, trace: &Trace, threads: usize) -> f64
 }
 
 fn pipe<G: GlobalAlloc + Sync>(heap: &G, trace: &Trace) -> f64 {
-    const BLOCKS: usize = 50_000;
+    const BLOCKS: usize = 20_000;
     const RING: usize = 512;
     let ring: Vec<_> = (0..RING).map(|_| AtomicPtr::new(std::ptr::null_mut::<u8>())).collect();
     let (sent, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));

@@ -1,10 +1,17 @@
 //! The heaps that are measured: each bare one behind the same test-and-set lock, all on arenas of one size.
+//!
+//! good_memory_allocator 0.1.7 is not among them: in these cases it panics or crashes on its own data.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
-use freestone_alloc::{Cached, CpuId, Heap, Slabs, SpinLock, Tlsf};
+use freestone_alloc::checked::{Checked, Misuse};
+use freestone_alloc::pages::PAGE;
+use freestone_alloc::{
+    Cached, CpuId, Heap, PageBitmap, PageProvider, Paged, Slabs, SpinLock, Tlsf,
+};
 use spin::mutex::SpinMutex;
 
 use crate::cases::Run;
@@ -75,8 +82,10 @@ pub type Magazines = Cached<ThreadCpu, 2, SpinLock, Tlsf>;
 pub const ALL: &[Contender] = &[
     Contender { name: "rlsf", bounded: true, make: locked::<Rlsf> },
     Contender { name: "freestone", bounded: true, make: ours },
+    Contender { name: "freestone, direct", bounded: true, make: direct },
     Contender { name: "freestone, no spans", bounded: true, make: magazines },
     Contender { name: "freestone, plain", bounded: true, make: plain },
+    Contender { name: "freestone, grown from pages", bounded: true, make: paged },
     Contender { name: "freestone, checked", bounded: true, make: checked },
     Contender { name: "talc", bounded: true, make: locked::<Talc> },
     Contender {
@@ -88,11 +97,6 @@ pub const ALL: &[Contender] = &[
         name: "buddy_system_allocator",
         bounded: true,
         make: locked::<buddy_system_allocator::Heap<40>>,
-    },
-    Contender {
-        name: "good_memory_allocator",
-        bounded: true,
-        make: locked::<good_memory_allocator::Allocator>,
     },
     Contender { name: "dlmalloc", bounded: true, make: locked::<dlmalloc::Dlmalloc<Once>> },
     Contender { name: "embedded-alloc", bounded: true, make: embedded },
@@ -106,6 +110,14 @@ fn ours(arena: Arena) -> Box<dyn Run> {
     // SAFETY: an arena is its heap's alone and stays.
     unsafe { heap.heap().add_region(arena.start, arena.len) };
     heap
+}
+
+/// Without the magazines.
+fn direct(arena: Arena) -> Box<dyn Run> {
+    let heap: &'static Ours = Box::leak(Box::new(Ours::new()));
+    // SAFETY: as above.
+    unsafe { heap.heap().add_region(arena.start, arena.len) };
+    Box::new(heap.direct())
 }
 
 fn magazines(arena: Arena) -> Box<dyn Run> {
@@ -123,7 +135,53 @@ fn plain(arena: Arena) -> Box<dyn Run> {
 }
 
 fn checked(arena: Arena) -> Box<dyn Run> {
-    ours(arena)
+    let report = |misuse: &Misuse| panic!("{misuse}");
+    let heap = Box::new(Checked::<Ours>::new(Ours::new(), report));
+    // SAFETY: as above.
+    unsafe { heap.inner().heap().add_region(arena.start, arena.len) };
+    heap
+}
+
+/// A page allocator has the arena; pages come from there, and the heap grows from there.
+fn paged(arena: Arena) -> Box<dyn Run> {
+    /// The hook is a function without context: the latest heap's pages, as only one grows at a time.
+    static LATEST: AtomicPtr<PageBitmap<256>> = AtomicPtr::new(null_mut());
+    struct Pages(&'static PageBitmap<256>);
+    // SAFETY: as good as the bitmap.
+    unsafe impl PageProvider for Pages {
+        fn allocate(&self, pages: usize, align: usize) -> Option<NonNull<u8>> {
+            self.0.allocate(pages, align)
+        }
+        unsafe fn free(&self, start: NonNull<u8>, pages: usize) {
+            // SAFETY: the caller's promise.
+            unsafe { self.0.free(start, pages) }
+        }
+    }
+    /// A MiB at a time, at the end as many as there are.
+    fn grow(bytes: usize) -> Option<NonNull<[u8]>> {
+        // SAFETY: leaked below.
+        let bitmap = unsafe { LATEST.load(Ordering::Acquire).as_ref() }?;
+        let least = bytes.div_ceil(PAGE);
+        let mut pages = least.max(256);
+        loop {
+            if let Some(start) = bitmap.allocate(pages, PAGE) {
+                return Some(NonNull::slice_from_raw_parts(start, pages * PAGE));
+            }
+            if pages == least {
+                return None;
+            }
+            pages = (pages / 2).max(least);
+        }
+    }
+    let bitmap: &'static PageBitmap<256> = Box::leak(Box::new(PageBitmap::new()));
+    let heap = Box::new(Paged::new(Ours::new(), Pages(bitmap)));
+    // SAFETY: as above; what `grow` returns is the heap's from then on.
+    unsafe {
+        bitmap.give(arena.start, arena.len);
+        LATEST.store(std::ptr::from_ref(bitmap).cast_mut(), Ordering::Release);
+        heap.heap().heap().grow_with(grow);
+    }
+    heap
 }
 
 fn embedded(arena: Arena) -> Box<dyn Run> {
@@ -249,23 +307,6 @@ mod bare {
         }
         unsafe fn free(&mut self, block: *mut u8, layout: Layout) {
             unsafe { self.dealloc(NonNull::new_unchecked(block), layout) }
-        }
-    }
-
-    impl Bare for good_memory_allocator::Allocator {
-        fn on(arena: Arena) -> Self {
-            let mut heap = Self::empty();
-            unsafe { heap.init(arena.start.addr().get(), arena.len) };
-            heap
-        }
-        fn alloc(&mut self, layout: Layout) -> *mut u8 {
-            unsafe { Self::alloc(self, layout) }
-        }
-        unsafe fn free(&mut self, block: *mut u8, _layout: Layout) {
-            unsafe { self.dealloc(block) }
-        }
-        unsafe fn resize(&mut self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-            unsafe { self.realloc(block, layout, new_size) }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The heap beside every other one that can be had on stable Rust, and hosted ones.
 //!
-//! `cargo run --release` measures everything. With a word, only that: `time`, `memory`, `latency`. `--only a,b` names
+//! `cargo run --release` measures everything. With a word, only that: `time`, `memory`, `latency`. `--only a/b` names
 //! contenders, `--cases x,y` cases, `--rounds N` measures longer. The two-thread cases want two processors.
 //!
 //! All heaps live in one process, each on an arena of its own, and take turns case by case, so that whatever else the
@@ -10,9 +10,12 @@ mod cases;
 mod contenders;
 mod latency;
 mod memory;
+mod report;
 
 use cases::{CASES, Trace};
 use contenders::{ALL, Arena, Contender};
+use latency::Latency;
+use report::Row;
 
 fn main() {
     contenders::be_cpu(0);
@@ -22,7 +25,7 @@ fn main() {
     while let Some(word) = words.next() {
         let mut value = || words.next().unwrap_or_else(|| panic!("{word} wants a value"));
         match word.as_str() {
-            "--only" => only = format!("{},", value()),
+            "--only" => only = value(),
             "--cases" => wanted = value(),
             "--rounds" => rounds = value().parse().expect("a number"),
             _ => what = word,
@@ -30,19 +33,58 @@ fn main() {
     }
     let chosen = |one: &&Contender| {
         only.is_empty()
-            || (one.name == ALL[0].name && !only.starts_with("="))
-            || only.trim_start_matches('=').split(',').any(|name| name == one.name)
+            || (one.name == ALL[0].name && !only.starts_with('='))
+            || only.trim_start_matches('=').split('/').any(|name| name == one.name)
     };
     let all: Vec<_> = ALL.iter().filter(chosen).collect();
-    if what.is_empty() || what == "time" {
-        time(&all, &wanted, rounds);
+    let wants = |part: &str| what.is_empty() || what == part;
+    let mut text = String::new();
+    let mut rows = Vec::new();
+    if wants("time") {
+        text += &time(&all, &wanted, rounds, &mut rows);
     }
-    if what.is_empty() || what == "memory" {
-        usable(&all);
+    if wants("memory") {
+        text += &usable(&all);
     }
-    if what.is_empty() || what == "latency" {
-        latencies(&all);
+    let mut lines = Vec::new();
+    if wants("latency") {
+        text += &latencies(&all, &mut lines);
     }
+    println!("{text}");
+    if what.is_empty() && only.is_empty() && wanted.is_empty() {
+        record(&text, rows, &lines);
+    }
+}
+
+/// Everything has been measured: that is a record.
+fn record(text: &str, mut rows: Vec<Row>, lines: &[(&'static str, Latency)]) {
+    const SHOWN: [&str; 6] =
+        ["rlsf", "freestone", "freestone, checked", "talc", "mimalloc", "jemalloc"];
+    rows.retain(|row| SHOWN.contains(&row.name));
+    let lines: Vec<_> =
+        lines.iter().filter(|line| SHOWN.contains(&line.0)).map(|line| (line.0, &line.1)).collect();
+    report::write("heap-time.svg", &report::bars(&CASES.map(|case| case.1), &rows));
+    report::write("heap-latency.svg", &report::latencies(&lines, ticks_per_ns()));
+    let cases: String = CASES.map(|(_, name, what)| format!("- *{name}*: {what}\n")).concat();
+    let head = "# The heap beside others\n\nMade by `cargo run --release` in `benches/heap`. Times are ratios of medians to rlsf 32/32 behind a \
+        spin lock, which has its nanoseconds per operation; all contenders in one process, in turns. *freestone* is `Cached` with spans, \
+        *plain* is `Heap`, *direct* the same heap as *freestone* without its magazines.\n\n";
+    let pictures = "![times](heap-time.svg)\n\n![latencies](heap-latency.svg)\n";
+    report::write(
+        "heap.md",
+        &format!("{head}{}\n{cases}\n{text}\n{pictures}", report::circumstances()),
+    );
+}
+
+fn ticks_per_ns() -> f64 {
+    use std::arch::x86_64::_rdtsc;
+    let (start, clock) = (std::time::Instant::now(), || {
+        // SAFETY: it can always be executed.
+        unsafe { _rdtsc() }
+    });
+    let first = clock();
+    while start.elapsed().as_millis() < 20 {}
+    (clock() - first) as f64 / start.elapsed().as_nanos() as f64
 }
 
 fn median(times: &mut [f64]) -> f64 {
@@ -50,15 +92,16 @@ fn median(times: &mut [f64]) -> f64 {
     times[times.len() / 2]
 }
 
-fn time(all: &[&Contender], wanted: &str, rounds: usize) {
+fn time(all: &[&Contender], wanted: &str, rounds: usize, rows: &mut Vec<Row>) -> String {
     let trace = Trace::new(0x1234_5678_9abc);
     let heaps: Vec<_> = all.iter().map(|one| (one.make)(Arena::new(64 << 20))).collect();
-    println!("| case | {} |", all.iter().map(|one| one.name).collect::<Vec<_>>().join(" | "));
-    println!("|---|{}", "---|".repeat(all.len()));
+    let mut text = String::from("| heap |");
+    let mut columns = vec![Vec::new(); heaps.len()];
     for (case, name, _) in CASES {
         if !wanted.is_empty() && !wanted.split(',').any(|part| name.contains(part)) {
             continue;
         }
+        text += &format!(" {name} |");
         let mut times = vec![Vec::new(); heaps.len()];
         for round in 0..=rounds {
             for (heap, times) in heaps.iter().zip(&mut times) {
@@ -69,35 +112,54 @@ fn time(all: &[&Contender], wanted: &str, rounds: usize) {
                 }
             }
         }
-        let medians: Vec<_> = times.iter_mut().map(|times| median(times)).collect();
-        let mut line = format!("| {name} | {:.1} ns", medians[0]);
-        for time in &medians[1..] {
-            line += &format!(" | {:.2}", time / medians[0]);
+        for (times, column) in times.iter_mut().zip(&mut columns) {
+            column.push(median(times));
         }
-        println!("{line} |");
     }
+    text += &format!("\n|---|{}\n", "---|".repeat(columns[0].len()));
+    for (one, column) in all.iter().zip(&columns) {
+        let ratios: Vec<_> =
+            column.iter().zip(&columns[0]).map(|(time, base)| time / base).collect();
+        let cells: Vec<_> = if one.name == all[0].name {
+            column.iter().map(|time| format!("{time:.1} ns")).collect()
+        } else {
+            ratios.iter().map(|ratio| format!("{ratio:.2}")).collect()
+        };
+        text += &format!("| {} | {} |\n", one.name, cells.join(" | "));
+        rows.push(Row { name: one.name, ratios });
+    }
+    text
 }
 
-fn usable(all: &[&Contender]) {
-    println!("\n| usable, % | {} |", memory::FILLS.map(|(_, name)| name).join(" | "));
-    println!("|---|{}", "---|".repeat(memory::FILLS.len()));
-    for one in all.iter().filter(|one| one.bounded) {
-        let mut line = format!("| {}", one.name);
+fn usable(all: &[&Contender]) -> String {
+    let names = memory::FILLS.map(|(_, name)| name).join(" | ");
+    let mut text = format!(
+        "\n| of 16 MiB can be used, % | {names} |\n|---|{}\n",
+        "---|".repeat(memory::FILLS.len())
+    );
+    // These two look through lists as long as the arena has holes: minutes for a row.
+    let slow = ["linked_list_allocator", "buddy_system_allocator"];
+    for one in all.iter().filter(|one| one.bounded && !slow.contains(&one.name)) {
+        text += &format!("| {} |", one.name);
         for (fill, _) in memory::FILLS {
             let heap = (one.make)(Arena::new(memory::ARENA));
-            line += &format!(" | {:.1}", heap.fill(fill));
+            text += &format!(" {:.1} |", heap.fill(fill));
         }
-        println!("{line} |");
+        text += "\n";
     }
+    text
 }
 
-fn latencies(all: &[&Contender]) {
-    let trace = Trace::new(0x1234_5678_9abc);
-    println!("\n| ticks | 50 % | 99 % | 99.9 % | 99.99 % | worst |\n|---|---|---|---|---|---|");
+fn latencies(all: &[&Contender], lines: &mut Vec<(&'static str, Latency)>) -> String {
+    let (trace, scale) = (Trace::new(0x1234_5678_9abc), ticks_per_ns());
+    let mut text = "\n| one operation, ns | 50 % | 99 % | 99.9 % | 99.99 % | worst |\n|---|---|---|---|---|---|\n".to_owned();
     for one in all {
         let heap = (one.make)(Arena::new(64 << 20));
-        let times = heap.latency(&trace, 15);
-        let shares = [0.5, 0.99, 0.999, 0.9999, 1.0].map(|share| times.at(share).to_string());
-        println!("| {} | {} |", one.name, shares.join(" | "));
+        let times = heap.latency(&trace, 31);
+        let cells = [0.5, 0.99, 0.999, 0.9999, 1.0]
+            .map(|share| format!("{:.0}", f64::from(times.at(share)) / scale));
+        text += &format!("| {} | {} |\n", one.name, cells.join(" | "));
+        lines.push((one.name, times));
     }
+    text
 }

@@ -10,8 +10,8 @@ use core::arch::asm;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
-use freestone::alloc_glue::{Cached, Interrupts, OneCpu, SpinLock};
-use freestone::heap::MaskInterrupts;
+use freestone::alloc_glue::{Cached, Interrupts, OneCpu, Paged, SpinLock};
+use freestone::heap::{FramePages, MaskInterrupts, grow_from_frames};
 use freestone::traps::{self, Frame, Outcome};
 
 freestone_harness::harness!();
@@ -176,6 +176,31 @@ freestone_harness::tests! {
             free(block);
         }
         assert_eq!(HEAP.heap().stats().failures, 0);
+    }
+
+    fn pages_are_frames_and_a_heap_grows_from_frames() {
+        static PAGED: Paged<Heap, FramePages> = Paged::new(Heap::new(), FramePages);
+        let free = || freestone::memory::stats().unwrap().0.free;
+        // SAFETY: what `grow_from_frames` returns is the heap's alone from then on.
+        unsafe { PAGED.heap().heap().grow_with(grow_from_frames) };
+        let before = free();
+        let page = Layout::from_size_align(4096, 4096).unwrap();
+        let large = Layout::from_size_align(300_000, 8).unwrap();
+        // SAFETY: written to inside, freed once with the same layout.
+        unsafe {
+            let block = PAGED.alloc(page);
+            assert!(!block.is_null() && block.addr().is_multiple_of(4096));
+            block.write_bytes(1, 4096);
+            assert_eq!(free(), before - 1);
+            PAGED.dealloc(block, page);
+            assert_eq!(free(), before);
+            let block = PAGED.alloc(large);
+            assert!(!block.is_null());
+            block.write_bytes(2, large.size());
+            assert_eq!(free(), before - 256);
+            PAGED.dealloc(block, large);
+        }
+        assert_eq!(PAGED.heap().heap().stats().regions, 1);
     }
 
     fn interrupts_are_as_they_were_after_the_lock() {
