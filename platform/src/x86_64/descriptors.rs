@@ -6,7 +6,7 @@
 //! at the worst moment, have a stack each. The other exceptions have a few: while a handler runs, the
 //! IST pointer names the next one (`Level`), so a fault inside the handler gets a stack of its own. When
 //! there is no next one, the push hits a guard page and becomes a double fault, which is reported from
-//! its own stack.
+//! its own stack. Interrupts leave theirs before they can be interrupted (`traps`).
 //!
 //! Sources: Intel SDM volume 3, 3.5 (segments), 7.14 (64-bit IDT and IST), 8.7 (64-bit TSS).
 
@@ -115,7 +115,7 @@ pub unsafe fn load() {
         (Ist::Nmi, stacks::NMI.top()),
         (Ist::MachineCheck, stacks::MACHINE_CHECK.top()),
         (Ist::Exception, level_top(0)),
-        (Ist::Interrupt, stacks::INTERRUPT.top()),
+        (Ist::Interrupt, stacks::INTERRUPT_ENTRY.top()),
     ] {
         interrupt_stacks[ist as usize - 1] = top;
     }

@@ -46,7 +46,9 @@ impl<const SIZE: usize> Stack<SIZE> {
 /// Where `main` runs. Unoptimised formatting needs a few KiB; the rest is the kernel's.
 pub const BOOT_BYTES: usize = 64 * 1024;
 /// Enough for a full report in an unoptimised build.
-const HANDLER_BYTES: usize = 16 * 1024;
+pub const HANDLER_BYTES: usize = 16 * 1024;
+/// Interrupts stay on the stack they enter on for a dozen instructions.
+const ENTRY_BYTES: usize = 4 * 1024;
 /// How deep exceptions may nest before the next one is a double fault.
 pub const EXCEPTION_LEVELS: usize = 3;
 
@@ -55,7 +57,9 @@ pub static BOOT: Stack<BOOT_BYTES> = Stack::new();
 /// Exceptions other than the three below: one stack per level of nesting.
 pub static EXCEPTION: [Stack<HANDLER_BYTES>; EXCEPTION_LEVELS] =
     [const { Stack::new() }; EXCEPTION_LEVELS];
-/// Interrupts.
+/// Where interrupts enter, and what they leave at once.
+pub static INTERRUPT_ENTRY: Stack<ENTRY_BYTES> = Stack::new();
+/// Interrupt handlers, one below the other if they nest.
 pub static INTERRUPT: Stack<HANDLER_BYTES> = Stack::new();
 /// #DF, which comes when a stack is unusable.
 pub static DOUBLE_FAULT: Stack<HANDLER_BYTES> = Stack::new();
@@ -95,11 +99,12 @@ pub fn all() -> &'static [Named] {
     core::hint::black_box(&ALL)
 }
 
-static ALL: [Named; 8] = [
+static ALL: [Named; 9] = [
     BOOT.named("boot"),
     EXCEPTION[0].named("exception"),
     EXCEPTION[1].named("nested exception"),
     EXCEPTION[2].named("twice nested exception"),
+    INTERRUPT_ENTRY.named("interrupt entry"),
     INTERRUPT.named("interrupt"),
     DOUBLE_FAULT.named("double fault"),
     NMI.named("NMI"),

@@ -1,26 +1,41 @@
 //! Exceptions and interrupts: entry in assembly, handlers in Rust.
 //!
 //! Stable Rust has no interrupt calling convention, so each vector enters through a stub, a single
-//! `call` of one common body: the return address tells which stub, and so which vector, it was. That body completes the [`Frame`], saves the
-//! vector state with FXSAVE (handlers are ordinary code and may use SSE), and calls `dispatch`.
+//! `call` of a common body: the return address tells which stub, and so which vector, it was. The body
+//! completes the [`Frame`], saves the vector state with FXSAVE (handlers are ordinary code and may use
+//! SSE), and calls the dispatcher. There are two bodies.
 //!
-//! Some exceptions push an error code and most do not. Every vector is entered on an IST stack, whose
-//! pointer the processor aligns to 16 bytes before it pushes five words, or six with an error code:
-//! so bit 3 of the stack pointer tells which, and no table of vectors is needed.
+//! **Exceptions** stay on the IST stack that they enter on; `descriptors` has one for each level of nesting.
+//!
+//! **Interrupts** enter on an IST stack too, since the processor would push onto the interrupted code's red
+//! zone otherwise, but leave it at once: the frame is moved below the red zone of the interrupted stack, and
+//! the handler runs on the interrupt stack, from its top if it is the first, else further down:
+//!
+//! ```text
+//! interrupted stack                          interrupt stack
+//!   …                                          handler of the first
+//!   red zone, 128 bytes, untouched             red zone
+//!   frame, 176 bytes                           frame of the second, which came in the first
+//!   vector state, 512 bytes  ────────────►     handler of the second
+//! ```
+//!
+//! So the IST stack is free again before anything can interrupt, a handler may enable interrupts, and a stack
+//! needs [`HEADROOM`] bytes to be interrupted, however much the handlers need. Where that room
+//! is not there, the entry runs into the guard page, which is reported as that stack's overflow.
 //!
 //! A handler is registered per vector ([`handle`]). What no handler takes ends the kernel with a
 //! report if it is an exception, and is counted and reported once if it is an interrupt.
 //!
-//! Sources: Intel SDM volume 3, 7.12 to 7.15.
+//! Sources: Intel SDM volume 3, 7.12 to 7.15; System V ABI for x86-64, 3.2.2 (the red zone).
 
 use core::arch::naked_asm;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use freestone_rt::number::Decimal;
 
 use super::descriptors::Level;
-use super::report;
+use super::{report, stacks};
 
 /// How many vectors there are.
 pub const VECTORS: usize = 256;
@@ -115,7 +130,8 @@ pub enum Outcome {
 }
 
 /// Handles one vector. Runs with interrupts off, on a stack of 16 KiB above a guard page, over code that
-/// may hold any lock: it must not wait for one, and must not allocate.
+/// may hold any lock: it must not wait for one, and must not allocate. The handler of an interrupt may
+/// enable interrupts; they nest until the stack is used up.
 pub type Handler = fn(&mut Frame) -> Outcome;
 
 static HANDLERS: [AtomicPtr<()>; VECTORS] =
@@ -140,16 +156,39 @@ pub fn unexpected_interrupts() -> u64 {
 
 static UNEXPECTED: AtomicU64 = AtomicU64::new(0);
 
-extern "C" fn dispatch(frame: &mut Frame) {
+/// What ends an interrupt at its controller, after the handler: a `fn()`, or null before there is one.
+static END_OF_INTERRUPT: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Has `end` called after the handler of every interrupt, with interrupts off.
+#[expect(dead_code, reason = "for the interrupt controller")]
+pub(super) fn set_end_of_interrupt(end: fn()) {
+    END_OF_INTERRUPT.store(end as *mut (), Ordering::Release);
+}
+
+extern "C" fn exception(frame: &mut Frame) {
     let vector = frame.vector();
     let _level = Level::enter(vector);
     let outcome = handler(vector).map_or(Outcome::Unhandled, |handler| handler(frame));
-    if outcome == Outcome::Handled {
-        return;
-    }
-    if vector < FIRST_INTERRUPT {
+    if outcome != Outcome::Handled {
         report::exception(frame);
     }
+}
+
+extern "C" fn interrupt(frame: &mut Frame) {
+    let vector = frame.vector();
+    let outcome = handler(vector).map_or(Outcome::Unhandled, |handler| handler(frame));
+    if outcome != Outcome::Handled {
+        unexpected(vector);
+    }
+    let end = END_OF_INTERRUPT.load(Ordering::Acquire);
+    if !end.is_null() {
+        // SAFETY: as in `handler`; `set_end_of_interrupt` stores `fn()`s only.
+        unsafe { core::mem::transmute::<*mut (), fn()>(end)() };
+    }
+}
+
+#[cold]
+fn unexpected(vector: u8) {
     if UNEXPECTED.fetch_add(1, Ordering::Relaxed) == 0 {
         let vector = Decimal(vector.into());
         freestone_rt::println!("unexpected interrupt, vector {vector}; further ones are counted");
@@ -164,17 +203,45 @@ pub fn first_stub() -> u64 {
 #[unsafe(naked)]
 extern "C" fn stubs() {
     // The encoding is spelt out so that no assembler picks another one.
-    naked_asm!(".rept 256", ".byte 0xe8", ".long {common} - . - 4", ".endr", common = sym common)
+    naked_asm!(
+        ".rept 32", ".byte 0xe8", ".long {exception} - . - 4", ".endr",
+        ".rept 224", ".byte 0xe8", ".long {interrupt} - . - 4", ".endr",
+        exception = sym enter_exception,
+        interrupt = sym enter_interrupt,
+    )
 }
 
-/// Completes the frame, saves everything, calls `dispatch`, restores everything.
+/// What the ABI lets leaf functions use below the stack pointer.
+///
+/// The two switches are for the test that shows what they are there for; see `tests/storm.rs`.
+const RED_ZONE: usize = if cfg!(freestone_unprotected = "red-zone") { 0 } else { 128 };
+const SAVE_VECTORS: usize = if cfg!(freestone_unprotected = "vectors") { 0 } else { 1 };
+
+/// FXSAVE's 512 bytes, and a word for MXCSR above them with its alignment.
+const STATE_BYTES: usize = 512 + 16;
+
+/// What an interrupt takes of the stack that it interrupts: red zone, frame, a link for backtraces, vector
+/// state, and the alignment of the whole.
+pub const HEADROOM: usize = 128 + size_of::<Registers>() + 16 + STATE_BYTES + 16;
+
+/// How many interrupt handlers run, one inside the other. The entry code counts, and chooses the stack by it.
+static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
+
+/// Whether an interrupt handler runs.
+pub fn in_interrupt() -> bool {
+    INTERRUPTS.load(Ordering::Relaxed) != 0
+}
+
+/// Completes the frame, saves everything, calls `exception`, restores everything. Some exceptions push an
+/// error code and most do not. The processor aligns the IST stack's pointer to 16 bytes before it pushes five
+/// words, or six: so bit 3 of the stack pointer tells which, and no table of vectors is needed.
 ///
 /// ```text
 /// on entry, no error code:   [stub end] rip cs rflags rsp ss      rsp a multiple of 16
 /// on entry, error code:      [stub end] error rip cs rflags …     rsp a multiple of 16, plus 8
 /// ```
 #[unsafe(naked)]
-extern "C" fn common() {
+extern "C" fn enter_exception() {
     naked_asm!(
         "test spl, 8",
         "jnz 2f",
@@ -185,6 +252,62 @@ extern "C" fn common() {
         "push rax",
         "push rbx",
         "push rcx",
+        "call {save}",
+        "call {dispatch}",
+        "jmp {restore}",
+        save = sym save,
+        restore = sym restore,
+        dispatch = sym exception,
+    )
+}
+
+/// As `enter_exception`, with the change of stacks that the head of this file draws. Interrupts have no
+/// error code. A fault in here, on a stack without room, is an exception like any other.
+#[unsafe(naked)]
+extern "C" fn enter_interrupt() {
+    naked_asm!(
+        "push rax",
+        "push rcx",
+        // rcx rax [stub end] rip cs rflags rsp ss
+        "mov rax, rsp",
+        "mov rsp, [rax + 48]",
+        "lea rsp, [rsp - {red_zone}]",
+        "and rsp, -16",
+        "push [rax + 56]",
+        "push [rax + 48]",
+        "push [rax + 40]",
+        "push [rax + 32]",
+        "push [rax + 24]",
+        "push 0",
+        "push [rax + 16]",
+        "push [rax + 8]",
+        "push rbx",
+        "push [rax]",
+        "call {save}",
+        "lea rax, [rip + {stack} + {stack_bytes}]",
+        "cmp dword ptr [rip + {depth}], 0",
+        "cmove rsp, rax",
+        "inc dword ptr [rip + {depth}]",
+        "call {dispatch}",
+        "dec dword ptr [rip + {depth}]",
+        "jmp {restore}",
+        red_zone = const RED_ZONE,
+        stack = sym stacks::INTERRUPT,
+        stack_bytes = const crate::memory::PAGE_SIZE as usize + stacks::HANDLER_BYTES,
+        depth = sym INTERRUPTS,
+        save = sym save,
+        restore = sym restore,
+        dispatch = sym interrupt,
+    )
+}
+
+/// Called where `rcx` has just been pushed: completes the frame and saves the vector state below it. Leaves
+/// the frame in `rdi` and `rbx`, the vector state at `rsp` and in `r12`, and MXCSR at its default.
+#[unsafe(naked)]
+extern "C" fn save() {
+    naked_asm!(
+        // Where to return to stands in the place of `rdx`.
+        "pop rcx",
         "push rdx",
         "push rsi",
         "push rdi",
@@ -200,18 +323,34 @@ extern "C" fn common() {
         // The interrupted code may have set DF and unmasked floating-point exceptions.
         "cld",
         "mov rbx, rsp",
+        "mov rdi, rsp",
         // What looks like a call from the interrupted code, for backtraces.
         "push [rbx + {rip}]",
-        "push [rbx + {rbp}]",
+        "push rbp",
         "mov rbp, rsp",
-        "mov rdi, rbx",
         "sub rsp, {state}",
         "and rsp, -16",
+        ".if {save_vectors}",
         "fxsave64 [rsp]",
+        ".endif",
         "mov dword ptr [rbp - 8], {mxcsr}",
         "ldmxcsr [rbp - 8]",
-        "call {dispatch}",
-        "fxrstor64 [rsp]",
+        "mov r12, rsp",
+        "jmp rcx",
+        state = const STATE_BYTES,
+        save_vectors = const SAVE_VECTORS,
+        rip = const offset_of!(Registers, rip),
+        mxcsr = const super::entry::MXCSR_DEFAULT,
+    )
+}
+
+/// Jumped to with what `save` left in `rbx` and `r12`: goes back to the interrupted code.
+#[unsafe(naked)]
+extern "C" fn restore() {
+    naked_asm!(
+        ".if {save_vectors}",
+        "fxrstor64 [r12]",
+        ".endif",
         "mov rsp, rbx",
         "pop r15",
         "pop r14",
@@ -228,13 +367,9 @@ extern "C" fn common() {
         "pop rcx",
         "pop rbx",
         "pop rax",
+        // The stub's end and the error code.
         "add rsp, 16",
         "iretq",
-        // 512 bytes of FXSAVE, a word for MXCSR above it, and room to align.
-        state = const 512 + 32,
-        rip = const offset_of!(Registers, rip),
-        rbp = const offset_of!(Registers, rbp),
-        mxcsr = const super::entry::MXCSR_DEFAULT,
-        dispatch = sym dispatch,
+        save_vectors = const SAVE_VECTORS,
     )
 }
