@@ -20,7 +20,7 @@
 //!
 //! Most kernels take the façade crate `freestone` instead, whose `entry!` adds panic handler and heap.
 //!
-//! The machine-independent surface is in [`boot_info`], [`console`], [`mod@exit`], [`memory`] and
+//! The machine-independent surface is in [`boot_info`], [`console`], [`mod@exit`], [`interrupts`], [`memory`] and
 //! [`time`]; what only one machine has is in its own module ([`x86_64`]).
 
 #![no_std]
@@ -31,6 +31,7 @@ extern crate std;
 pub mod boot_info;
 pub mod console;
 pub mod exit;
+pub mod interrupts;
 pub mod memory;
 pub mod time;
 

@@ -129,12 +129,10 @@ pub unsafe fn load() {
     // SAFETY: as above.
     let idt = unsafe { &mut *IDT.0.get() };
     let mut stub = traps::first_stub();
-    let (exceptions, interrupts) = idt.split_at_mut(usize::from(traps::FIRST_INTERRUPT));
-    for (gates, ist) in [(exceptions, Ist::Exception), (interrupts, Ist::Interrupt)] {
-        for slot in gates {
-            *slot = gate(stub, ist);
-            stub += traps::STUB_BYTES;
-        }
+    // Interrupts get their gates when somebody asks for one.
+    for slot in idt.iter_mut().take(usize::from(traps::FIRST_INTERRUPT)) {
+        *slot = gate(stub, Ist::Exception);
+        stub += traps::STUB_BYTES;
     }
     for (vector, ist) in [(2, Ist::Nmi), (8, Ist::DoubleFault), (18, Ist::MachineCheck)] {
         idt[vector] = gate(traps::first_stub() + vector as u64 * traps::STUB_BYTES, ist);
@@ -154,6 +152,19 @@ pub unsafe fn load() {
             tss = in(reg) TSS_SELECTOR,
             options(nostack, preserves_flags),
         );
+    }
+}
+
+/// Makes gates for all interrupts, whose stubs lie one behind the other from `stub` on.
+pub(super) fn add_interrupt_gates(mut stub: u64) {
+    // SAFETY: the entries are written one at a time, as whole words; nothing of the table is borrowed
+    // meanwhile. The processor reads none of them, as they are absent and interrupts are off.
+    unsafe {
+        let gates = (*IDT.0.get()).as_mut_ptr();
+        for vector in usize::from(traps::FIRST_INTERRUPT)..traps::VECTORS {
+            gates.add(vector).write(gate(stub, Ist::Interrupt));
+            stub += traps::STUB_BYTES;
+        }
     }
 }
 

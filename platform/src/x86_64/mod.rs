@@ -10,6 +10,7 @@ pub mod cpu;
 pub mod descriptors;
 pub mod entry;
 pub mod image;
+pub mod interrupts;
 pub mod live;
 pub mod paging;
 pub mod power;

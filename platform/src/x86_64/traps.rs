@@ -1,43 +1,23 @@
-//! Exceptions and interrupts: entry in assembly, handlers in Rust.
+//! Exceptions: entry in assembly, handlers in Rust. Interrupts have `interrupts`, and the frame from here.
 //!
 //! Stable Rust has no interrupt calling convention, so each vector enters through a stub, a single
 //! `call` of a common body: the return address tells which stub, and so which vector, it was. The body
 //! completes the [`Frame`], saves the vector state with FXSAVE (handlers are ordinary code and may use
-//! SSE), and calls the dispatcher. There are two bodies.
+//! SSE), and calls the dispatcher. An exception stays on the IST stack that it enters on; `descriptors` has
+//! one for each level of nesting.
 //!
-//! **Exceptions** stay on the IST stack that they enter on; `descriptors` has one for each level of nesting.
+//! A handler is registered per vector ([`handle`]). What no handler takes ends the kernel with a report.
 //!
-//! **Interrupts** enter on an IST stack too, since the processor would push onto the interrupted code's red
-//! zone otherwise, but leave it at once: the frame is moved below the red zone of the interrupted stack, and
-//! the handler runs on the interrupt stack, from its top if it is the first, else further down:
-//!
-//! ```text
-//! interrupted stack                          interrupt stack
-//!   …                                          handler of the first
-//!   red zone, 128 bytes, untouched             red zone
-//!   frame, 176 bytes                           frame of the second, which came in the first
-//!   vector state, 512 bytes  ────────────►     handler of the second
-//! ```
-//!
-//! So the IST stack is free again before anything can interrupt, a handler may enable interrupts, and a stack
-//! needs [`HEADROOM`] bytes to be interrupted, however much the handlers need. Where that room
-//! is not there, the entry runs into the guard page, which is reported as that stack's overflow.
-//!
-//! A handler is registered per vector ([`handle`]). What no handler takes ends the kernel with a
-//! report if it is an exception, and is counted and reported once if it is an interrupt.
-//!
-//! Sources: Intel SDM volume 3, 7.12 to 7.15; System V ABI for x86-64, 3.2.2 (the red zone).
+//! Sources: Intel SDM volume 3, 7.12 to 7.15.
 
 use core::arch::naked_asm;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-
-use freestone_rt::number::Decimal;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::descriptors::Level;
-use super::{report, stacks};
+use super::report;
 
-/// How many vectors there are.
+/// How many vectors there are, exceptions and interrupts.
 pub const VECTORS: usize = 256;
 
 /// Exceptions are below, interrupts from here on.
@@ -62,7 +42,7 @@ pub fn breakpoint() {
 /// with, so that is [unsafe](Frame::registers_mut).
 #[derive(Debug)]
 #[repr(transparent)]
-pub struct Frame(Registers);
+pub struct Frame(pub(super) Registers);
 
 /// See [`Frame`].
 #[derive(Clone, Debug)]
@@ -85,7 +65,7 @@ pub struct Registers {
     pub rbx: u64,
     pub rax: u64,
     /// Where the stub's `call` would return to.
-    stub_end: u64,
+    pub(super) stub_end: u64,
     /// The error code, 0 for vectors that have none.
     pub error: u64,
     pub rip: u64,
@@ -134,64 +114,34 @@ pub enum Outcome {
 /// enable interrupts; they nest until the stack is used up.
 pub type Handler = fn(&mut Frame) -> Outcome;
 
-static HANDLERS: [AtomicPtr<()>; VECTORS] =
-    [const { AtomicPtr::new(core::ptr::null_mut()) }; VECTORS];
+static HANDLERS: [AtomicPtr<()>; FIRST_INTERRUPT as usize] =
+    [const { AtomicPtr::new(core::ptr::null_mut()) }; FIRST_INTERRUPT as usize];
 
-/// Registers `handler` for `vector`, in place of the one before it.
+/// Registers `handler` for the exception `vector`, in place of the one before it.
+///
+/// # Panics
+///
+/// If `vector` is an interrupt's, from 32 on: those are registered with `interrupts::handle`.
 pub fn handle(vector: u8, handler: Handler) {
-    HANDLERS[usize::from(vector)].store(handler as *mut (), Ordering::Release);
+    let slot = HANDLERS.get(usize::from(vector));
+    slot.expect("an exception's vector is below 32").store(handler as *mut (), Ordering::Release);
 }
 
-fn handler(vector: u8) -> Option<Handler> {
-    let pointer = HANDLERS[usize::from(vector)].load(Ordering::Acquire);
-    // SAFETY: the only non-null pointers stored are `Handler`s, in `handle`; function and data
-    // pointers have the same size and representation here.
+/// The handler in a slot.
+pub(super) fn handler(slot: &AtomicPtr<()>) -> Option<Handler> {
+    let pointer = slot.load(Ordering::Acquire);
+    // SAFETY: the only non-null pointers stored are `Handler`s, in `handle` here and in `interrupts`; function
+    // and data pointers have the same size and representation here.
     (!pointer.is_null()).then(|| unsafe { core::mem::transmute::<*mut (), Handler>(pointer) })
 }
 
-/// How many interrupts came that nobody had registered for.
-pub fn unexpected_interrupts() -> u64 {
-    UNEXPECTED.load(Ordering::Relaxed)
-}
-
-static UNEXPECTED: AtomicU64 = AtomicU64::new(0);
-
-/// What ends an interrupt at its controller, after the handler: a `fn()`, or null before there is one.
-static END_OF_INTERRUPT: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
-
-/// Has `end` called after the handler of every interrupt, with interrupts off.
-#[expect(dead_code, reason = "for the interrupt controller")]
-pub(super) fn set_end_of_interrupt(end: fn()) {
-    END_OF_INTERRUPT.store(end as *mut (), Ordering::Release);
-}
-
-extern "C" fn exception(frame: &mut Frame) {
+extern "C" fn dispatch(frame: &mut Frame) {
     let vector = frame.vector();
     let _level = Level::enter(vector);
-    let outcome = handler(vector).map_or(Outcome::Unhandled, |handler| handler(frame));
+    let handler = HANDLERS.get(usize::from(vector)).and_then(handler);
+    let outcome = handler.map_or(Outcome::Unhandled, |handler| handler(frame));
     if outcome != Outcome::Handled {
         report::exception(frame);
-    }
-}
-
-extern "C" fn interrupt(frame: &mut Frame) {
-    let vector = frame.vector();
-    let outcome = handler(vector).map_or(Outcome::Unhandled, |handler| handler(frame));
-    if outcome != Outcome::Handled {
-        unexpected(vector);
-    }
-    let end = END_OF_INTERRUPT.load(Ordering::Acquire);
-    if !end.is_null() {
-        // SAFETY: as in `handler`; `set_end_of_interrupt` stores `fn()`s only.
-        unsafe { core::mem::transmute::<*mut (), fn()>(end)() };
-    }
-}
-
-#[cold]
-fn unexpected(vector: u8) {
-    if UNEXPECTED.fetch_add(1, Ordering::Relaxed) == 0 {
-        let vector = Decimal(vector.into());
-        freestone_rt::println!("unexpected interrupt, vector {vector}; further ones are counted");
     }
 }
 
@@ -203,36 +153,16 @@ pub fn first_stub() -> u64 {
 #[unsafe(naked)]
 extern "C" fn stubs() {
     // The encoding is spelt out so that no assembler picks another one.
-    naked_asm!(
-        ".rept 32", ".byte 0xe8", ".long {exception} - . - 4", ".endr",
-        ".rept 224", ".byte 0xe8", ".long {interrupt} - . - 4", ".endr",
-        exception = sym enter_exception,
-        interrupt = sym enter_interrupt,
-    )
+    naked_asm!(".rept 32", ".byte 0xe8", ".long {enter} - . - 4", ".endr", enter = sym enter)
 }
-
-/// What the ABI lets leaf functions use below the stack pointer.
-///
-/// The two switches are for the test that shows what they are there for; see `tests/storm.rs`.
-const RED_ZONE: usize = if cfg!(freestone_unprotected = "red-zone") { 0 } else { 128 };
-const SAVE_VECTORS: usize = if cfg!(freestone_unprotected = "vectors") { 0 } else { 1 };
 
 /// FXSAVE's 512 bytes, and a word for MXCSR above them with its alignment.
-const STATE_BYTES: usize = 512 + 16;
+pub(super) const STATE_BYTES: usize = 512 + 16;
 
-/// What an interrupt takes of the stack that it interrupts: red zone, frame, a link for backtraces, vector
-/// state, and the alignment of the whole.
-pub const HEADROOM: usize = 128 + size_of::<Registers>() + 16 + STATE_BYTES + 16;
+/// 0 in the kernel that `tests/storm.rs` wants to fail.
+const SAVE_VECTORS: usize = if cfg!(freestone_unprotected = "vectors") { 0 } else { 1 };
 
-/// How many interrupt handlers run, one inside the other. The entry code counts, and chooses the stack by it.
-static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
-
-/// Whether an interrupt handler runs.
-pub fn in_interrupt() -> bool {
-    INTERRUPTS.load(Ordering::Relaxed) != 0
-}
-
-/// Completes the frame, saves everything, calls `exception`, restores everything. Some exceptions push an
+/// Completes the frame, saves everything, calls `dispatch`, restores everything. Some exceptions push an
 /// error code and most do not. The processor aligns the IST stack's pointer to 16 bytes before it pushes five
 /// words, or six: so bit 3 of the stack pointer tells which, and no table of vectors is needed.
 ///
@@ -241,7 +171,7 @@ pub fn in_interrupt() -> bool {
 /// on entry, error code:      [stub end] error rip cs rflags …     rsp a multiple of 16, plus 8
 /// ```
 #[unsafe(naked)]
-extern "C" fn enter_exception() {
+extern "C" fn enter() {
     naked_asm!(
         "test spl, 8",
         "jnz 2f",
@@ -257,54 +187,14 @@ extern "C" fn enter_exception() {
         "jmp {restore}",
         save = sym save,
         restore = sym restore,
-        dispatch = sym exception,
-    )
-}
-
-/// As `enter_exception`, with the change of stacks that the head of this file draws. Interrupts have no
-/// error code. A fault in here, on a stack without room, is an exception like any other.
-#[unsafe(naked)]
-extern "C" fn enter_interrupt() {
-    naked_asm!(
-        "push rax",
-        "push rcx",
-        // rcx rax [stub end] rip cs rflags rsp ss
-        "mov rax, rsp",
-        "mov rsp, [rax + 48]",
-        "lea rsp, [rsp - {red_zone}]",
-        "and rsp, -16",
-        "push [rax + 56]",
-        "push [rax + 48]",
-        "push [rax + 40]",
-        "push [rax + 32]",
-        "push [rax + 24]",
-        "push 0",
-        "push [rax + 16]",
-        "push [rax + 8]",
-        "push rbx",
-        "push [rax]",
-        "call {save}",
-        "lea rax, [rip + {stack} + {stack_bytes}]",
-        "cmp dword ptr [rip + {depth}], 0",
-        "cmove rsp, rax",
-        "inc dword ptr [rip + {depth}]",
-        "call {dispatch}",
-        "dec dword ptr [rip + {depth}]",
-        "jmp {restore}",
-        red_zone = const RED_ZONE,
-        stack = sym stacks::INTERRUPT,
-        stack_bytes = const crate::memory::PAGE_SIZE as usize + stacks::HANDLER_BYTES,
-        depth = sym INTERRUPTS,
-        save = sym save,
-        restore = sym restore,
-        dispatch = sym interrupt,
+        dispatch = sym dispatch,
     )
 }
 
 /// Called where `rcx` has just been pushed: completes the frame and saves the vector state below it. Leaves
 /// the frame in `rdi` and `rbx`, the vector state at `rsp` and in `r12`, and MXCSR at its default.
 #[unsafe(naked)]
-extern "C" fn save() {
+pub(super) extern "C" fn save() {
     naked_asm!(
         // Where to return to stands in the place of `rdx`.
         "pop rcx",
@@ -346,7 +236,7 @@ extern "C" fn save() {
 
 /// Jumped to with what `save` left in `rbx` and `r12`: goes back to the interrupted code.
 #[unsafe(naked)]
-extern "C" fn restore() {
+pub(super) extern "C" fn restore() {
     naked_asm!(
         ".if {save_vectors}",
         "fxrstor64 [r12]",
