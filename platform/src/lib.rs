@@ -34,6 +34,7 @@ pub mod exit;
 pub mod interrupts;
 pub mod memory;
 pub mod time;
+pub mod timer;
 
 #[cfg(target_arch = "x86_64")]
 pub mod x86_64;

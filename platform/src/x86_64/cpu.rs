@@ -57,6 +57,32 @@ pub fn ticks() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
+/// Reads a model-specific register (SDM volume 2, RDMSR).
+///
+/// # Safety
+///
+/// - The processor has the register: reading another faults.
+pub unsafe fn read_msr(register: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: the caller answers for the register.
+    unsafe {
+        asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags))
+    }
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Writes a model-specific register (SDM volume 2, WRMSR).
+///
+/// # Safety
+///
+/// - The processor has the register and takes the value, and nothing relies on what it was.
+pub unsafe fn write_msr(register: u32, value: u64) {
+    // SAFETY: the caller answers for the register. `nomem` is absent: some make devices look at memory.
+    unsafe {
+        asm!("wrmsr", in("ecx") register, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nostack, preserves_flags))
+    }
+}
+
 /// The address that the last page fault was about (SDM volume 3, 2.5, CR2).
 pub fn fault_address() -> u64 {
     let address;

@@ -115,11 +115,11 @@ pub fn unexpected() -> u64 {
 
 static UNEXPECTED: AtomicU64 = AtomicU64::new(0);
 
-/// What ends an interrupt at its controller, after the handler: a `fn()`, or null before there is one.
+/// What ends an interrupt at its controller, after the handler: a `fn(u8)`, or null before there is one.
 static END_OF_INTERRUPT: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Has `end` called after the handler of every interrupt, with interrupts off.
-pub(super) fn set_end_of_interrupt(end: fn()) {
+/// Has `end` called with the vector after the handler of every interrupt, with interrupts off.
+pub(super) fn set_end_of_interrupt(end: fn(u8)) {
     END_OF_INTERRUPT.store(end as *mut (), Ordering::Release);
 }
 
@@ -136,8 +136,8 @@ extern "C" fn dispatch(frame: &mut Frame) {
     let end = END_OF_INTERRUPT.load(Ordering::Acquire);
     disable();
     if !end.is_null() {
-        // SAFETY: `set_end_of_interrupt` stores `fn()`s only.
-        unsafe { core::mem::transmute::<*mut (), fn()>(end)() };
+        // SAFETY: `set_end_of_interrupt` stores `fn(u8)`s only.
+        unsafe { core::mem::transmute::<*mut (), fn(u8)>(end)(vector) };
     }
 }
 
@@ -159,7 +159,7 @@ extern "C" fn stubs() {
     naked_asm!(".rept 224", ".byte 0xe8", ".long {enter} - . - 4", ".endr", enter = sym enter)
 }
 
-/// What the ABI lets leaf functions use below the stack pointer; 0 in the kernel that `tests/storm.rs`
+/// What the ABI lets leaf functions use below the stack pointer; 0 in the kernel that `tests/interrupts.rs`
 /// wants to fail.
 const RED_ZONE: usize = if cfg!(freestone_unprotected = "red-zone") { 0 } else { 128 };
 

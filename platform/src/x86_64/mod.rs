@@ -4,6 +4,7 @@
 //! then descriptor tables, so that faults are caught; then what the loader said; then the final page
 //! tables. No device is waited for, and nothing is calibrated before somebody asks for the time.
 
+pub mod apic;
 mod audit;
 pub mod clock;
 pub mod cpu;

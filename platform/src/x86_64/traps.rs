@@ -159,7 +159,7 @@ extern "C" fn stubs() {
 /// FXSAVE's 512 bytes, and a word for MXCSR above them with its alignment.
 pub(super) const STATE_BYTES: usize = 512 + 16;
 
-/// 0 in the kernel that `tests/storm.rs` wants to fail.
+/// 0 in the kernel that `tests/interrupts.rs` wants to fail.
 const SAVE_VECTORS: usize = if cfg!(freestone_unprotected = "vectors") { 0 } else { 1 };
 
 /// Completes the frame, saves everything, calls `dispatch`, restores everything. Some exceptions push an

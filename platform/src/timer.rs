@@ -1,0 +1,215 @@
+//! One-shot timers: a function to be called when a time has come, and sleeping until one has.
+//!
+//! A few at a time ([`MOST`]), kept in a small table that the timer's handler looks through: the next
+//! deadline is given to the hardware, one interrupt serves all that are due. A kernel with many more
+//! deadlines keeps them itself and asks for the earliest.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU8, Ordering};
+use core::time::Duration;
+
+use crate::interrupts::{self, Frame, Outcome};
+use crate::time;
+
+use crate::arch::apic as hardware;
+#[cfg(target_arch = "x86_64")]
+pub use crate::arch::apic::{Error, TimerKind as Kind};
+
+/// How many timers may run at once.
+pub const MOST: usize = 32;
+
+/// What is called, with the word that was given for it: inside the timer's handler, with interrupts off.
+pub type Callback = fn(usize);
+
+#[derive(Clone, Copy)]
+struct Entry {
+    /// In nanoseconds of [`time::now`].
+    deadline: u64,
+    callback: Callback,
+    argument: usize,
+    /// Counts the uses of this entry, so that a stale [`Timer`] cancels nothing.
+    generation: u32,
+    is_set: bool,
+}
+
+/// The table of timers. Logic only: the clock and the hardware are its users'.
+struct Table([Entry; MOST]);
+
+fn nothing(_: usize) {}
+
+impl Table {
+    const fn new() -> Table {
+        let entry =
+            Entry { deadline: 0, callback: nothing, argument: 0, generation: 0, is_set: false };
+        Table([entry; MOST])
+    }
+
+    fn set(&mut self, deadline: u64, callback: Callback, argument: usize) -> Option<Timer> {
+        let index = self.0.iter().position(|entry| !entry.is_set)?;
+        let entry = self.0.get_mut(index)?;
+        let generation = entry.generation.wrapping_add(1);
+        *entry = Entry { deadline, callback, argument, generation, is_set: true };
+        Some(Timer { index, generation })
+    }
+
+    fn cancel(&mut self, timer: Timer) -> bool {
+        let entry = self.0.get_mut(timer.index);
+        let entry = entry.filter(|entry| entry.is_set && entry.generation == timer.generation);
+        entry.map(|entry| entry.is_set = false).is_some()
+    }
+
+    /// The earliest deadline.
+    fn next(&self) -> Option<u64> {
+        self.0.iter().filter(|entry| entry.is_set).map(|entry| entry.deadline).min()
+    }
+
+    /// Takes the earliest of what is due.
+    fn take_due(&mut self, now: u64) -> Option<(Callback, usize)> {
+        let due = self.0.iter_mut().filter(|entry| entry.is_set && entry.deadline <= now);
+        let entry = due.min_by_key(|entry| entry.deadline)?;
+        entry.is_set = false;
+        Some((entry.callback, entry.argument))
+    }
+}
+
+struct Shared(UnsafeCell<Table>);
+
+// SAFETY: reached through `with_table` only, which keeps interrupts out; there is one processor.
+unsafe impl Sync for Shared {}
+
+static TABLE: Shared = Shared(UnsafeCell::new(Table::new()));
+
+fn with_table<R>(f: impl FnOnce(&mut Table) -> R) -> R {
+    // SAFETY: nobody else has a reference: interrupts are out, and no `f` here comes back to this function.
+    interrupts::without(|| f(unsafe { &mut *TABLE.0.get() }))
+}
+
+/// A timer that was set, to be cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timer {
+    index: usize,
+    generation: u32,
+}
+
+const UNTRIED: u8 = 0;
+const RUNS: u8 = 1;
+static STATE: AtomicU8 = AtomicU8::new(UNTRIED);
+
+/// Finds the machine's timer and takes a vector for it. Does nothing if that is done. The other functions
+/// here call it; who calls it first learns what is wrong.
+pub fn start() -> Result<(), Error> {
+    if STATE.load(Ordering::Relaxed) == RUNS {
+        return Ok(());
+    }
+    let vector = interrupts::allocate(interrupt).ok_or(Error::Dead)?;
+    if let Err(error) = hardware::start_timer(vector) {
+        interrupts::release(vector);
+        return Err(error);
+    }
+    STATE.store(RUNS, Ordering::Relaxed);
+    Ok(())
+}
+
+fn nanoseconds() -> u64 {
+    u64::try_from(time::now().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Calls `callback(argument)` at `deadline`, a reading of [`time::now`], or as soon after it as interrupts are
+/// let in. `None` if [`MOST`] timers run, or the machine has no timer.
+pub fn at(deadline: Duration, callback: Callback, argument: usize) -> Option<Timer> {
+    start().ok()?;
+    let deadline = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
+    let (timer, is_first) = with_table(|table| {
+        let is_first = table.next().is_none_or(|next| deadline < next);
+        (table.set(deadline, callback, argument), is_first)
+    });
+    if is_first && timer.is_some() {
+        interrupts::without(arm);
+    }
+    timer
+}
+
+/// [`at`], that long from now.
+pub fn after(delay: Duration, callback: Callback, argument: usize) -> Option<Timer> {
+    at(time::now().saturating_add(delay), callback, argument)
+}
+
+/// Takes a timer back. `false` if it has been called already.
+pub fn cancel(timer: Timer) -> bool {
+    with_table(|table| table.cancel(timer))
+}
+
+/// Halts until that time has passed. Lets interrupts in meanwhile. Without a timer it watches the clock.
+pub fn sleep(duration: Duration) {
+    let deadline = time::now().saturating_add(duration);
+    let were_enabled = interrupts::are_enabled();
+    let timer = at(deadline, nothing, 0);
+    interrupts::disable();
+    while time::now() < deadline {
+        if timer.is_some() { interrupts::wait() } else { core::hint::spin_loop() }
+    }
+    if let Some(timer) = timer {
+        cancel(timer);
+    }
+    if were_enabled {
+        interrupts::enable();
+    }
+}
+
+/// Gives the earliest deadline to the hardware. Interrupts are out.
+fn arm() {
+    match with_table(|table| table.next()) {
+        Some(deadline) => hardware::fire_in(deadline.saturating_sub(nanoseconds())),
+        None => hardware::stop_timer(),
+    }
+}
+
+fn interrupt(_frame: &mut Frame) -> Outcome {
+    // No more than the table holds: a callback that sets itself for now must not hold the processor.
+    for _ in 0..MOST {
+        let now = nanoseconds();
+        let Some((callback, argument)) = with_table(|table| table.take_due(now)) else { break };
+        callback(argument);
+    }
+    interrupts::disable();
+    arm();
+    Outcome::Handled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn what_is_due_comes_in_order_and_once() {
+        let mut table = Table::new();
+        for deadline in [50, 10, 30, 10] {
+            table.set(deadline, nothing, deadline as usize).unwrap();
+        }
+        assert_eq!(table.next(), Some(10));
+        let mut due = Vec::new();
+        while let Some((_, argument)) = table.take_due(30) {
+            due.push(argument);
+        }
+        assert_eq!(due, [10, 10, 30]);
+        assert_eq!(table.next(), Some(50));
+    }
+
+    #[test]
+    fn a_full_table_refuses_and_a_stale_timer_cancels_nothing() {
+        let mut table = Table::new();
+        let first = table.set(5, nothing, 0).unwrap();
+        for _ in 1..MOST {
+            table.set(7, nothing, 0).unwrap();
+        }
+        assert_eq!(table.set(1, nothing, 0), None);
+        assert!(table.cancel(first));
+        assert!(!table.cancel(first));
+        let again = table.set(9, nothing, 0).unwrap();
+        assert_eq!(again.index, first.index);
+        assert!(!table.cancel(first));
+        assert!(table.cancel(again));
+        assert_eq!(table.next(), Some(7));
+    }
+}

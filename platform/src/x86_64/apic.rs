@@ -1,0 +1,316 @@
+//! The local APIC: ends interrupts, sends them to this processor, and has a timer.
+//!
+//! Its registers are MSRs where the processor has x2APIC, and a page of memory elsewhere (xAPIC). The timer
+//! fires at a reading of the cycle counter where the processor can do that (TSC deadline), and after a count
+//! elsewhere; the count's rate is measured once, against the clock, for a millisecond.
+//!
+//! One processor so far. Source: Intel SDM volume 3, chapter 12 (APIC), 12.5.4 (timer), 12.12 (x2APIC).
+
+use core::fmt;
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use super::{cpu, interrupts};
+use crate::memory::{MapError, PAGE_SIZE, PhysAddr, map_mmio};
+use crate::time;
+
+/// The vector of interrupts that were withdrawn after the processor had been told. Not ended, by the manual.
+pub const SPURIOUS: u8 = 0xff;
+
+const APIC_BASE: u32 = 0x1b;
+const ENABLED: u64 = 1 << 11;
+const X2APIC: u64 = 1 << 10;
+const TSC_DEADLINE: u32 = 0x6e0;
+
+/// Registers by their offset in the page; the MSR's number is 0x800 and a sixteenth of that.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+enum Register {
+    Id = 0x20,
+    TaskPriority = 0x80,
+    EndOfInterrupt = 0xb0,
+    SpuriousVector = 0xf0,
+    InterruptCommand = 0x300,
+    TimerVector = 0x320,
+    Line0 = 0x350,
+    Line1 = 0x360,
+    InitialCount = 0x380,
+    CurrentCount = 0x390,
+    Divider = 0x3e0,
+}
+
+const MASKED: u32 = 1 << 16;
+const DEADLINE_MODE: u32 = 2 << 17;
+
+/// Why there is no local APIC to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The processor has none.
+    Absent,
+    /// Its page cannot be mapped.
+    Unmappable(MapError),
+    /// It does not answer, or its timer does not count.
+    Dead,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Absent => f.write_str("the processor has no local APIC"),
+            Error::Unmappable(error) => {
+                write!(f, "the local APIC's page cannot be mapped: {error}")
+            }
+            Error::Dead => f.write_str("the local APIC does not answer"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+const OFF: u8 = 0;
+const MEMORY: u8 = 1;
+const MSRS: u8 = 2;
+static MODE: AtomicU8 = AtomicU8::new(OFF);
+/// Where the page is, in memory mode.
+static PAGE: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the registers are MSRs.
+pub fn is_x2apic() -> bool {
+    MODE.load(Ordering::Relaxed) == MSRS
+}
+
+/// Whether [`start`] has succeeded.
+pub fn is_on() -> bool {
+    MODE.load(Ordering::Relaxed) != OFF
+}
+
+/// Turns it on: every interrupt accepted, its own sources masked. Does nothing if it is on.
+pub fn start() -> Result<(), Error> {
+    const HAS_APIC: u32 = 1 << 9;
+    const HAS_X2APIC: u32 = 1 << 21;
+    if is_on() {
+        return Ok(());
+    }
+    let [_, _, c, d] = cpu::cpuid(1, 0);
+    if d & HAS_APIC == 0 {
+        return Err(Error::Absent);
+    }
+    // SAFETY: the MSR exists where there is an APIC.
+    let base = unsafe { cpu::read_msr(APIC_BASE) };
+    let mode = if c & HAS_X2APIC != 0 {
+        // SAFETY: as above; from off or xAPIC to x2APIC is an allowed step if each bit comes in its turn.
+        unsafe {
+            cpu::write_msr(APIC_BASE, base | ENABLED);
+            cpu::write_msr(APIC_BASE, base | ENABLED | X2APIC);
+        }
+        MSRS
+    } else {
+        // SAFETY: as above.
+        unsafe { cpu::write_msr(APIC_BASE, base | ENABLED) };
+        let address = base & 0x000f_ffff_ffff_f000;
+        map_mmio(PhysAddr::new(address), PAGE_SIZE).map_err(Error::Unmappable)?;
+        PAGE.store(address, Ordering::Relaxed);
+        MEMORY
+    };
+    MODE.store(mode, Ordering::Relaxed);
+    const SOFTWARE_ENABLED: u32 = 1 << 8;
+    write(Register::SpuriousVector, SOFTWARE_ENABLED | u32::from(SPURIOUS));
+    if read(Register::SpuriousVector) & SOFTWARE_ENABLED == 0 {
+        MODE.store(OFF, Ordering::Relaxed);
+        return Err(Error::Dead);
+    }
+    for source in [Register::TimerVector, Register::Line0, Register::Line1] {
+        write(source, MASKED);
+    }
+    write(Register::TaskPriority, 0);
+    interrupts::set_end_of_interrupt(end_of_interrupt);
+    Ok(())
+}
+
+fn end_of_interrupt(vector: u8) {
+    if vector != SPURIOUS {
+        write(Register::EndOfInterrupt, 0);
+    }
+}
+
+fn read(register: Register) -> u32 {
+    let offset = register as u32;
+    if is_x2apic() {
+        // SAFETY: the registers named here exist in x2APIC mode, and reading them changes nothing.
+        return unsafe { cpu::read_msr(0x800 + (offset >> 4)) } as u32;
+    }
+    let page = PAGE.load(Ordering::Relaxed) as *const u32;
+    // SAFETY: `start` mapped the page before it set the mode, and callers come after; the offset is in it.
+    unsafe { page.byte_add(offset as usize).read_volatile() }
+}
+
+fn write(register: Register, value: u32) {
+    let offset = register as u32;
+    if is_x2apic() {
+        // SAFETY: as in `read`; what is written is for this file to get right.
+        return unsafe { cpu::write_msr(0x800 + (offset >> 4), value.into()) };
+    }
+    let page = PAGE.load(Ordering::Relaxed) as *mut u32;
+    // SAFETY: as in `read`.
+    unsafe { page.byte_add(offset as usize).write_volatile(value) }
+}
+
+/// This processor's number in messages.
+pub fn id() -> u32 {
+    if is_x2apic() { read(Register::Id) } else { read(Register::Id) >> 24 }
+}
+
+/// Sends this processor the interrupt `vector`.
+///
+/// # Panics
+///
+/// If the APIC is not on, or `vector` is an exception's.
+pub fn send_to_self(vector: u8) {
+    assert!(is_on() && vector >= super::traps::FIRST_INTERRUPT);
+    const SELF: u32 = 1 << 18;
+    const ASSERT: u32 = 1 << 14;
+    write(Register::InterruptCommand, SELF | ASSERT | u32::from(vector));
+}
+
+/// Sends this processor an NMI.
+///
+/// # Panics
+///
+/// If the APIC is not on.
+pub fn send_nmi_to_self() {
+    assert!(is_on());
+    const NMI: u32 = 4 << 8;
+    const ASSERT: u32 = 1 << 14;
+    let id = id();
+    if is_x2apic() {
+        // SAFETY: the command register is one MSR of 64 bits; a message to ourselves.
+        unsafe { cpu::write_msr(0x830, u64::from(id) << 32 | u64::from(NMI | ASSERT)) };
+        return;
+    }
+    let page = PAGE.load(Ordering::Relaxed) as *mut u32;
+    // SAFETY: as in `write`: the upper half of the command is at 0x310, and only kept until the lower comes.
+    unsafe { page.byte_add(0x310).write_volatile(id << 24) };
+    write(Register::InterruptCommand, NMI | ASSERT);
+}
+
+/// What a device writes where to raise an interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The address to be written.
+    pub address: u64,
+    /// The 32-bit word to be written there.
+    pub data: u32,
+}
+
+/// The message-signalled interrupt (MSI) that raises `vector` on the processor with the APIC number
+/// `destination`, fixed, on an edge. `None` if the number has no place in a message, which has 8 bits for it.
+///
+/// Source: Intel SDM volume 3, 12.11 (message signalled interrupts).
+pub const fn message(vector: u8, destination: u32) -> Option<Message> {
+    if destination > 0xff || vector < super::traps::FIRST_INTERRUPT {
+        return None;
+    }
+    Some(Message { address: 0xfee0_0000 | (destination as u64) << 12, data: vector as u32 })
+}
+
+/// How the timer is told when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerKind {
+    /// By a reading of the cycle counter.
+    Deadline,
+    /// By a count.
+    Count,
+}
+
+/// Counts of the timer per second; 0 before it has been measured.
+static COUNT_HERTZ: AtomicU64 = AtomicU64::new(0);
+
+fn has_deadline() -> bool {
+    const HAS_DEADLINE: u32 = 1 << 24;
+    cpu::cpuid(1, 0)[2] & HAS_DEADLINE != 0
+}
+
+/// Turns the timer on, which will interrupt by `vector`, and tells how it works. Measures its rate the first
+/// time if it counts, for a millisecond.
+pub fn start_timer(vector: u8) -> Result<TimerKind, Error> {
+    start()?;
+    if has_deadline() {
+        write(Register::TimerVector, DEADLINE_MODE | u32::from(vector));
+        return Ok(TimerKind::Deadline);
+    }
+    const BY_1: u32 = 0b1011;
+    write(Register::Divider, BY_1);
+    if COUNT_HERTZ.load(Ordering::Relaxed) == 0 {
+        COUNT_HERTZ.store(measure().ok_or(Error::Dead)?, Ordering::Relaxed);
+    }
+    write(Register::TimerVector, vector.into());
+    Ok(TimerKind::Count)
+}
+
+/// The rate of the count. It is read for as many cycles as make a millisecond: that is the limit, too.
+fn measure() -> Option<u64> {
+    let hertz = time::rate().hertz;
+    write(Register::InitialCount, u32::MAX);
+    let begin = cpu::ticks();
+    let mut passed = 0;
+    while passed < hertz / 1000 {
+        core::hint::spin_loop();
+        passed = cpu::ticks().wrapping_sub(begin);
+    }
+    let counted = u32::MAX - read(Register::CurrentCount);
+    write(Register::InitialCount, 0);
+    (u64::from(counted) * hertz).checked_div(passed).filter(|&rate| rate != 0)
+}
+
+/// Has the timer fire once, `nanoseconds` from now, or sooner if that is further than it can count: up to four
+/// seconds, so who waits for more looks at the clock and asks again. What was set before is forgotten.
+pub fn fire_in(nanoseconds: u64) {
+    let hertz = COUNT_HERTZ.load(Ordering::Relaxed);
+    if hertz == 0 {
+        let ticks = to_ticks(nanoseconds.max(1), time::rate().hertz);
+        // SAFETY: `start_timer` has found that the MSR exists. 0 would mean never.
+        unsafe { cpu::write_msr(TSC_DEADLINE, cpu::ticks().saturating_add(ticks).max(1)) };
+        return;
+    }
+    let count = to_ticks(nanoseconds, hertz).clamp(1, u32::MAX.into());
+    write(Register::InitialCount, count as u32);
+}
+
+/// Ticks in `nanoseconds`, at least, and at most an hour's.
+fn to_ticks(nanoseconds: u64, hertz: u64) -> u64 {
+    const HOUR: u64 = 3_600_000_000_000;
+    let nanoseconds = u128::from(nanoseconds.min(HOUR));
+    (nanoseconds * u128::from(hertz)).div_ceil(1_000_000_000) as u64
+}
+
+/// Keeps the timer from firing.
+pub fn stop_timer() {
+    if COUNT_HERTZ.load(Ordering::Relaxed) == 0 {
+        // SAFETY: as in `fire_in`; 0 disarms it.
+        unsafe { cpu::write_msr(TSC_DEADLINE, 0) };
+    } else {
+        write(Register::InitialCount, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_what_the_manual_draws() {
+        let message =
+            |vector, destination| message(vector, destination).map(|m| (m.address, m.data));
+        assert_eq!(message(0x41, 0), Some((0xfee0_0000, 0x41)));
+        assert_eq!(message(0xdf, 0xab), Some((0xfeea_b000, 0xdf)));
+        assert_eq!(message(0x41, 256), None);
+        assert_eq!(message(31, 0), None);
+    }
+
+    #[test]
+    fn ticks_are_rounded_up_and_bounded() {
+        assert_eq!(to_ticks(0, 1_000_000_000), 0);
+        assert_eq!(to_ticks(1, 1), 1);
+        assert_eq!(to_ticks(1_000_000_000, 2_596_123_456), 2_596_123_456);
+        assert_eq!(to_ticks(u64::MAX, 1_000_000_000), 3_600_000_000_000);
+    }
+}

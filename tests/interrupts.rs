@@ -1,0 +1,126 @@
+//! Kernels that are interrupted: nothing of the interrupted code is lost, whatever comes inside what.
+
+use freestone_tests::{
+    MACHINES, Profile, Scratch, boot, cargo, kernel, long, root, run, status, tool,
+};
+
+fn image(name: &str, profile: Profile) -> std::path::PathBuf {
+    kernel("kernel-interrupts", name, profile)
+}
+
+/// Runs one of the kernels in `kernels/interrupts` in both profiles.
+#[track_caller]
+fn check(name: &str, expected: i32, texts: &[&str]) {
+    for profile in [Profile::Dev, Profile::Release] {
+        boot(&image(name, profile), &["--timeout", "30"]).expect(expected, texts);
+    }
+}
+
+/// What an interrupt may cost, handler apart, with the vector state saved. The same without was to be 120.
+const ENTRY_AND_EXIT: u64 = 120;
+
+#[test]
+fn an_interrupt_stays_within_budget() {
+    let ended = boot(&image("cost", Profile::Release), &["--icount"]).expect(status::SUCCESS, &[]);
+    let cost = ended.number("interrupt entry and exit:");
+    println!("{cost} instructions");
+    assert!(cost > 50, "{cost} instructions cannot save and restore everything: {ended}");
+    assert!(cost <= ENTRY_AND_EXIT, "{cost} instructions");
+}
+
+/// How many interrupts: a million take under a minute in QEMU, and a quarter of an hour on Xen inside it.
+fn storm(quick: u32) -> (String, [&'static str; 2]) {
+    let count = if long() { 1_000_000 } else { quick };
+    (format!("interrupts={count}"), ["--timeout", if long() { "3000" } else { "100" }])
+}
+
+#[test]
+fn a_storm_of_interrupts_corrupts_nothing() {
+    let (count, [flag, limit]) = storm(10_000);
+    let image = image("storm", Profile::Release);
+    for machine in MACHINES {
+        let ended = boot(&image, &["--machine", machine, flag, limit, "--", &count]);
+        ended.expect(status::SUCCESS, &["interrupts: ", "corrupted: [0, 0, 0, 0]"]);
+    }
+}
+
+#[test]
+fn a_storm_on_xen_corrupts_nothing() {
+    let (count, [flag, limit]) = storm(2_000);
+    let image = image("storm", Profile::Release);
+    let mut command = tool();
+    command.args(["run", "--on", "xen"]).arg(image).args([flag, limit, "--", &count]);
+    let ended = run(&mut command);
+    ended.expect(status::SUCCESS, &["x2APIC: true", "corrupted: [0, 0, 0, 0]"]);
+}
+
+/// The storm sees what it is there to see: each half of the protection is switched off in turn.
+#[test]
+fn without_protection_the_storm_corrupts() {
+    for (protection, texts) in [("red-zone", "corrupted: ["), ("vectors", "corrupted: [0, 0, ")] {
+        let scratch = Scratch::new(&format!("unprotected-{protection}"));
+        let mut command = cargo(root());
+        command.env("RUSTFLAGS", format!("--cfg freestone_unprotected=\"{protection}\""));
+        command.args([
+            "build",
+            "--quiet",
+            "--release",
+            "-p",
+            "kernel-interrupts",
+            "--bin",
+            "storm",
+        ]);
+        let built = run(command.arg("--target-dir").arg(scratch.path()));
+        assert_eq!(built.status, Some(0), "{built}");
+        let image = scratch.path().join("release/storm");
+        boot(&image, &["--timeout", "100", "--", "interrupts=30000"])
+            .expect(status::FAILURE, &[texts]);
+    }
+}
+
+#[test]
+fn handlers_that_let_interrupts_in_are_interrupted() {
+    check("nesting", status::SUCCESS, &["deepest: 3"]);
+}
+
+#[test]
+fn nesting_ends_at_a_guard_page() {
+    check("endless_nesting", status::CRASH, &["STACK OVERFLOW: the interrupt stack"]);
+}
+
+#[test]
+fn a_fault_in_a_timers_callback_is_reported() {
+    check(
+        "nested_fault",
+        status::CRASH,
+        &["page fault", "raised inside an exception handler", "reading 0x0000456789abcd00"],
+    );
+}
+
+#[test]
+fn unexpected_interrupts_are_reported_once() {
+    for profile in [Profile::Dev, Profile::Release] {
+        let ended = boot(&image("unexpected", profile), &[]);
+        let ended =
+            ended.expect(status::SUCCESS, &["unexpected interrupt, vector 119", "counted: 4"]);
+        assert_eq!(ended.stdout.matches("unexpected interrupt").count(), 1, "{ended}");
+    }
+}
+
+#[test]
+fn an_nmi_may_come_in_an_exception_and_an_exception_in_that() {
+    check("nmi", status::SUCCESS, &["[100, 200]"]);
+}
+
+#[test]
+fn a_breakpoint_in_a_panic_report_is_survived() {
+    check("breakpoint_in_panic", status::CRASH, &["KERNEL PANIC", "broke and went on"]);
+}
+
+#[test]
+fn timers_come_in_order_and_sleep_lasts() {
+    let image = image("timers", Profile::Dev);
+    for machine in MACHINES {
+        boot(&image, &["--machine", machine]).expect(status::SUCCESS, &["order: 123", "slept: "]);
+    }
+}

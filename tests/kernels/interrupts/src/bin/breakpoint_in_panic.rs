@@ -1,0 +1,28 @@
+//! A breakpoint while a panic is being reported: survived, if somebody handles it.
+#![no_std]
+#![no_main]
+
+use core::fmt;
+
+use freestone::traps::{self, Frame, Outcome};
+use freestone::{BootInfo, Exit};
+
+freestone::entry!(main);
+
+struct Breaks;
+
+impl fmt::Display for Breaks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        traps::breakpoint();
+        f.write_str("and went on")
+    }
+}
+
+fn handler(_frame: &mut Frame) -> Outcome {
+    Outcome::Handled
+}
+
+fn main(_boot: &'static BootInfo) -> Exit {
+    traps::handle(traps::BREAKPOINT, handler);
+    panic!("broke {}", Breaks);
+}
