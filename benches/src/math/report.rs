@@ -56,7 +56,7 @@ How many times as long others take, ours being 1: the median of PLACES libraries
 different orders, then the least and the greatest of these; *ns* is ours per call. In each library a ratio is one of
 medians over rounds in which all take turns. Every round has 16,384 new arguments, so that no branch predictor learns
 them: floats have either sign and exponents from -16 to 16, integers any length. A call through a pointer is in every
-number, about 1.4 ns, and draws ratios of the shortest functions towards 1.
+number, about 0.9 ns, and draws ratios of the shortest functions towards 1.
 
 *rust* is `compiler_builtins` of the compiler that made ours, at opt-level 3; *SoftFloat* is Berkeley SoftFloat 3 (2025-03), its
 own build for Linux-x86_64-GCC with -O2 and -fPIC; *libgcc* is Debian's libgcc_s, in one place only.
@@ -67,12 +67,12 @@ const NOTES: &str = "
 ## What made the difference
 
 - No branch that depends on a value but for the exponent's extremes: with arguments that repeat, a predictor learns
-  the rivals' branches, and `__adddf3` is then 1.1 times as fast as *rust*'s instead of more than 3 times.
+  the rivals' branches, and `__adddf3` was then 1.1 times as fast as *rust*'s instead of more than twice (on AMD).
 - Quotients of 128-bit integers: the divisor is normalised, the dividend only halved, so that one instruction
-  gives the quotient and two bits of slack; two normalised numbers took 0.4 ns longer. `bsr` waits for its
+  gives the quotient and a few bits too many; two normalised numbers took 0.4 ns longer. `bsr` waits for its
   destination, so a constant goes there first.
 - Shifts of two words by a constant are the compiler's, others are kept from it: of those it makes `shld` by a
-  variable, which takes AMD six steps. Kept from it all, `__multf3` took 5.7 ns instead of 3.9.
+  variable, which AMD's processors do in six steps. Kept from it all, `__multf3` took 5.7 ns instead of 3.9.
 - A count of a shift in the lower eighth of a register waits for the register, and so for the call before: `sqrtf`
   took 9.5 ns instead of 3.4.
 - Complex quotients are scaled only where a product could leave the format's range: 8.8 ns to 2.4.
