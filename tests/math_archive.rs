@@ -243,6 +243,22 @@ compiles_for! {
     it_compiles_for_i686: "i686-unknown-linux-gnu", true;
 }
 
+/// The compiler's own library uses both.
+#[test]
+fn red_zones_and_vector_registers_are_found() {
+    let printed = run(Command::new("rustc").args(["--print", "target-libdir"]));
+    let files = fs::read_dir(printed.stdout.trim()).expect("a toolchain has libraries");
+    let mut paths = files.map(|file| file.expect("readable").path());
+    let builtins = paths.find(|path| path.to_string_lossy().contains("/libcompiler_builtins-"));
+    let code = read(&builtins.expect("every toolchain has it"));
+    assert!(code.uses_vectors);
+    assert!(
+        code.complaints.iter().any(|what| what.ends_with(": red zone")),
+        "{:?}",
+        code.complaints
+    );
+}
+
 #[test]
 fn what_is_wrong_is_found() {
     let code = |edges: &[(&str, &str)]| {

@@ -19,6 +19,29 @@ macro_rules! shims {
     };
 }
 
+/// The same for a function that every format has: `function, (a, b) -> Self: name F32, other F64;`,
+/// where `Self` is the format, and what else may stand there is itself.
+macro_rules! families {
+    ($list:ident; $($what:literal: $body:expr, $arguments:tt -> $result:ident:
+        $($name:ident $type:ident),+;)*) => {
+        $($(families! { @one $what, $name, $type, $result, $body, $arguments })+)*
+
+        #[cfg(test)]
+        pub(crate) const $list: &[&str] = &[$($(stringify!($name)),+),*];
+    };
+    (@one $what:literal, $name:ident, $type:ident, Self, $($rest:tt)+) => {
+        families! { @one $what, $name, $type, $type, $($rest)+ }
+    };
+    (@one $what:literal, $name:ident, $type:ident, $result:ident, $body:expr, ($($argument:ident),+)) => {
+        #[doc = $what]
+        #[cfg_attr(all(feature = "export", panic = "abort", not(test)), unsafe(no_mangle))]
+        pub extern "C" fn $name($($argument: Carrier<$type>),+) -> Carrier<$result> {
+            let result: $result = ($body)($(<$type as Carried>::receive($argument)),+);
+            result.send()
+        }
+    };
+}
+
 /// The same for functions that give a second result through the pointer `second`.
 macro_rules! shims_with_second {
     ($list:ident; $($what:literal:
@@ -45,4 +68,4 @@ macro_rules! shims_with_second {
     };
 }
 
-pub(crate) use {shims, shims_with_second};
+pub(crate) use {families, shims, shims_with_second};

@@ -302,7 +302,8 @@ mod exports {
         let lists = [
             crate::int::export::PROVIDED,
             crate::int::export::PROVIDED_WITH_SECOND,
-            crate::soft::export::PROVIDED,
+            crate::soft::export::ARITHMETIC,
+            crate::soft::export::CONVERSIONS_AND_OTHERS,
         ];
         let compilers = lists.concat().into_iter().map(str::to_owned);
         let mut exported: Vec<_> = names.chain(pairs).chain(written).chain(compilers).collect();

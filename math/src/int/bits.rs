@@ -4,6 +4,8 @@
 //! functions that are made from these, and so may the usual ways to write them: the compiler knows
 //! the population count that ends in a multiplication.
 
+use super::mul;
+
 /// Number of ones.
 #[inline]
 pub fn ones(n: u64) -> u32 {
@@ -13,7 +15,11 @@ pub fn ones(n: u64) -> u32 {
 /// As [`ones`], for two words.
 #[inline]
 pub fn ones_u128(n: u128) -> u32 {
-    sum_of_nibbles(ones_of_nibbles((n >> 64) as u64).wrapping_add(ones_of_nibbles(n as u64)))
+    let nibbles = ones_of_nibbles((n >> 64) as u64).wrapping_add(ones_of_nibbles(n as u64));
+    let bytes = (nibbles & BYTES).wrapping_add(nibbles >> 4 & BYTES);
+    // The top byte of the product is the sum of all. Of one word's count the compiler would make a call
+    // of what this is for; two words' it does not know.
+    (mul::mul_u64(bytes, u64::MAX / 255) >> 56) as u32
 }
 
 /// Each four bits' number of ones, in place.
@@ -25,10 +31,12 @@ fn ones_of_nibbles(n: u64) -> u64 {
     (n & NIBBLES).wrapping_add(n >> 2 & NIBBLES)
 }
 
+/// Half of each byte.
+const BYTES: u64 = u64::MAX / 17;
+
 /// The sum of sixteen numbers of four bits.
 #[inline(always)]
 fn sum_of_nibbles(n: u64) -> u32 {
-    const BYTES: u64 = u64::MAX / 17;
     // From here on no sum leaves its byte: 128 at most.
     let n = (n & BYTES).wrapping_add(n >> 4 & BYTES);
     let n = n.wrapping_add(n >> 8);

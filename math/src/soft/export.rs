@@ -16,68 +16,77 @@
 use super::complex::{self, Complex};
 use super::*;
 use crate::abi::{Carried, Carrier};
-use crate::shims::shims;
+use crate::shims::{families, shims};
 
-shims! { PROVIDED;
-    "Sum.":
-        __addhf3(a: F16, b: F16) -> F16 = add,
-        __addsf3(a: F32, b: F32) -> F32 = add,
-        __adddf3(a: F64, b: F64) -> F64 = add,
-        __addtf3(a: F128, b: F128) -> F128 = add;
-    "Difference.":
-        __subhf3(a: F16, b: F16) -> F16 = sub,
-        __subsf3(a: F32, b: F32) -> F32 = sub,
-        __subdf3(a: F64, b: F64) -> F64 = sub,
-        __subtf3(a: F128, b: F128) -> F128 = sub;
-    "Product.":
-        __mulhf3(a: F16, b: F16) -> F16 = mul,
-        __mulsf3(a: F32, b: F32) -> F32 = mul,
-        __muldf3(a: F64, b: F64) -> F64 = mul,
-        __multf3(a: F128, b: F128) -> F128 = mul;
-    "Quotient.":
-        __divhf3(a: F16, b: F16) -> F16 = div,
-        __divsf3(a: F32, b: F32) -> F32 = div,
-        __divdf3(a: F64, b: F64) -> F64 = div,
-        __divtf3(a: F128, b: F128) -> F128 = div;
-    "The same number with the other sign.":
-        __neghf2(x: F16) -> F16 = neg,
-        __negsf2(x: F32) -> F32 = neg,
-        __negdf2(x: F64) -> F64 = neg,
-        __negtf2(x: F128) -> F128 = neg;
+families! { ARITHMETIC;
+    "Sum.": add, (a, b) -> Self:
+        __addhf3 F16, __addsf3 F32, __adddf3 F64, __addtf3 F128;
+    "Difference.": sub, (a, b) -> Self:
+        __subhf3 F16, __subsf3 F32, __subdf3 F64, __subtf3 F128;
+    "Product.": mul, (a, b) -> Self:
+        __mulhf3 F16, __mulsf3 F32, __muldf3 F64, __multf3 F128;
+    "Quotient.": div, (a, b) -> Self:
+        __divhf3 F16, __divsf3 F32, __divdf3 F64, __divtf3 F128;
+    "The same number with the other sign.": neg, (x) -> Self:
+        __neghf2 F16, __negsf2 F32, __negdf2 F64, __negtf2 F128;
 
     "0 if equal, else not 0; not 0 if one is NaN.":
-        __eqhf2(a: F16, b: F16) -> isize = |a, b| order(a, b, 1),
-        __eqsf2(a: F32, b: F32) -> isize = |a, b| order(a, b, 1),
-        __eqdf2(a: F64, b: F64) -> isize = |a, b| order(a, b, 1),
-        __eqtf2(a: F128, b: F128) -> isize = |a, b| order(a, b, 1),
-        __nehf2(a: F16, b: F16) -> isize = |a, b| order(a, b, 1),
-        __nesf2(a: F32, b: F32) -> isize = |a, b| order(a, b, 1),
-        __nedf2(a: F64, b: F64) -> isize = |a, b| order(a, b, 1),
-        __netf2(a: F128, b: F128) -> isize = |a, b| order(a, b, 1);
+        |a, b| order(a, b, 1), (a, b) -> isize:
+        __eqhf2 F16, __eqsf2 F32, __eqdf2 F64, __eqtf2 F128, __nehf2 F16, __nesf2 F32, __nedf2 F64,
+        __netf2 F128;
     "Negative, 0 or positive for less, equal or greater; positive if one is NaN.":
-        __lthf2(a: F16, b: F16) -> isize = |a, b| order(a, b, 1),
-        __ltsf2(a: F32, b: F32) -> isize = |a, b| order(a, b, 1),
-        __ltdf2(a: F64, b: F64) -> isize = |a, b| order(a, b, 1),
-        __lttf2(a: F128, b: F128) -> isize = |a, b| order(a, b, 1),
-        __lehf2(a: F16, b: F16) -> isize = |a, b| order(a, b, 1),
-        __lesf2(a: F32, b: F32) -> isize = |a, b| order(a, b, 1),
-        __ledf2(a: F64, b: F64) -> isize = |a, b| order(a, b, 1),
-        __letf2(a: F128, b: F128) -> isize = |a, b| order(a, b, 1);
+        |a, b| order(a, b, 1), (a, b) -> isize:
+        __lthf2 F16, __ltsf2 F32, __ltdf2 F64, __lttf2 F128, __lehf2 F16, __lesf2 F32, __ledf2 F64,
+        __letf2 F128;
     "Negative, 0 or positive for less, equal or greater; negative if one is NaN.":
-        __gehf2(a: F16, b: F16) -> isize = |a, b| order(a, b, -1),
-        __gesf2(a: F32, b: F32) -> isize = |a, b| order(a, b, -1),
-        __gedf2(a: F64, b: F64) -> isize = |a, b| order(a, b, -1),
-        __getf2(a: F128, b: F128) -> isize = |a, b| order(a, b, -1),
-        __gthf2(a: F16, b: F16) -> isize = |a, b| order(a, b, -1),
-        __gtsf2(a: F32, b: F32) -> isize = |a, b| order(a, b, -1),
-        __gtdf2(a: F64, b: F64) -> isize = |a, b| order(a, b, -1),
-        __gttf2(a: F128, b: F128) -> isize = |a, b| order(a, b, -1);
+        |a, b| order(a, b, -1), (a, b) -> isize:
+        __gehf2 F16, __gesf2 F32, __gedf2 F64, __getf2 F128, __gthf2 F16, __gtsf2 F32, __gtdf2 F64,
+        __gttf2 F128;
     "Not 0 if one is NaN.":
-        __unordhf2(a: F16, b: F16) -> isize = |a, b| isize::from(unordered(a, b)),
-        __unordsf2(a: F32, b: F32) -> isize = |a, b| isize::from(unordered(a, b)),
-        __unorddf2(a: F64, b: F64) -> isize = |a, b| isize::from(unordered(a, b)),
-        __unordtf2(a: F128, b: F128) -> isize = |a, b| isize::from(unordered(a, b));
+        |a, b| isize::from(unordered(a, b)), (a, b) -> isize:
+        __unordhf2 F16, __unordsf2 F32, __unorddf2 F64, __unordtf2 F128;
 
+    "`x` with a positive sign.": abs, (x) -> Self:
+        fabsf16 F16, fabsf128 F128;
+    "Integer towards positive infinity.": ceil, (x) -> Self:
+        ceilf16 F16, ceilf128 F128;
+    "Integer towards negative infinity.": floor, (x) -> Self:
+        floorf16 F16, floorf128 F128;
+    "Integer towards zero.": trunc, (x) -> Self:
+        truncf16 F16, truncf128 F128;
+    "Nearest integer, halves away from zero.": round, (x) -> Self:
+        roundf16 F16, roundf128 F128;
+    "Nearest integer, halves to even.": round_ties_even, (x) -> Self:
+        roundevenf16 F16, roundevenf128 F128;
+    "Nearest integer, halves to even.": round_ties_even, (x) -> Self:
+        rintf16 F16, rintf128 F128;
+    "Nearest integer, halves to even.": round_ties_even, (x) -> Self:
+        nearbyintf16 F16, nearbyintf128 F128;
+    "Square root; NaN below 0, -0 for -0.": sqrt, (x) -> Self:
+        sqrtf16 F16, sqrtf128 F128;
+    "`x` with the sign of `y`.": copysign, (x, y) -> Self:
+        copysignf16 F16, copysignf128 F128;
+    "Remainder of `x` / `y` with the sign of `x`; NaN for `x` infinite or `y` 0.": rem, (x, y) -> Self:
+        fmodf16 F16, fmodf128 F128;
+    "`x` - `y` if that is positive, else 0.": positive_difference, (x, y) -> Self:
+        fdimf16 F16, fdimf128 F128;
+    "The larger; the other one if one is NaN.": maximum_number, (x, y) -> Self:
+        fmaxf16 F16, fmaxf128 F128;
+    "The smaller; the other one if one is NaN.": minimum_number, (x, y) -> Self:
+        fminf16 F16, fminf128 F128;
+    "The larger, +0 over -0; NaN if either is.": maximum, (x, y) -> Self:
+        fmaximumf16 F16, fmaximumf128 F128;
+    "The smaller, -0 over +0; NaN if either is.": minimum, (x, y) -> Self:
+        fminimumf16 F16, fminimumf128 F128;
+    "The larger, +0 over -0; the other one if one is NaN.": maximum_number, (x, y) -> Self:
+        fmaximum_numf16 F16, fmaximum_numf128 F128;
+    "The smaller, -0 over +0; the other one if one is NaN.": minimum_number, (x, y) -> Self:
+        fminimum_numf16 F16, fminimum_numf128 F128;
+    "`x` · `y` + `z`, rounded once.": fma, (x, y, z) -> Self:
+        fmaf16 F16, fmaf128 F128;
+}
+
+shims! { CONVERSIONS_AND_OTHERS;
     "To a wider format, exactly.":
         __extendhfsf2(x: F16) -> F32 = extend,
         __extendhfdf2(x: F16) -> F64 = extend,
@@ -98,7 +107,6 @@ shims! { PROVIDED;
         __trunctfsf2(x: F128) -> F32 = truncate,
         __trunctfdf2(x: F128) -> F64 = truncate,
         __gnu_f2h_ieee(x: F32) -> F16 = truncate;
-
     "From a signed integer, rounded.":
         __floatsihf(n: i32) -> F16 = from_signed,
         __floatsisf(n: i32) -> F32 = from_signed,
@@ -157,7 +165,6 @@ shims! { PROVIDED;
         __fixunssfti(x: F32) -> u128 = to_unsigned,
         __fixunsdfti(x: F64) -> u128 = to_unsigned,
         __fixunstfti(x: F128) -> u128 = to_unsigned;
-
     "`x` to the power `n`, each product rounded.":
         __powisf2(x: F32, n: i32) -> F32 = powers::single,
         __powidf2(x: F64, n: i32) -> F64 = powers::double,
@@ -176,64 +183,6 @@ shims! { PROVIDED;
             = |a, b, c, d| complex::div(Complex { re: a, im: b }, Complex { re: c, im: d }),
         __divtc3(a: F128, b: F128, c: F128, d: F128) -> Complex<F128>
             = |a, b, c, d| complex::div(Complex { re: a, im: b }, Complex { re: c, im: d });
-
-    "`x` with a positive sign.":
-        fabsf16(x: F16) -> F16 = abs,
-        fabsf128(x: F128) -> F128 = abs;
-    "Integer towards positive infinity.":
-        ceilf16(x: F16) -> F16 = ceil,
-        ceilf128(x: F128) -> F128 = ceil;
-    "Integer towards negative infinity.":
-        floorf16(x: F16) -> F16 = floor,
-        floorf128(x: F128) -> F128 = floor;
-    "Integer towards zero.":
-        truncf16(x: F16) -> F16 = trunc,
-        truncf128(x: F128) -> F128 = trunc;
-    "Nearest integer, halves away from zero.":
-        roundf16(x: F16) -> F16 = round,
-        roundf128(x: F128) -> F128 = round;
-    "Nearest integer, halves to even.":
-        roundevenf16(x: F16) -> F16 = round_ties_even,
-        roundevenf128(x: F128) -> F128 = round_ties_even;
-    "Nearest integer, halves to even.":
-        rintf16(x: F16) -> F16 = round_ties_even,
-        rintf128(x: F128) -> F128 = round_ties_even;
-    "Nearest integer, halves to even.":
-        nearbyintf16(x: F16) -> F16 = round_ties_even,
-        nearbyintf128(x: F128) -> F128 = round_ties_even;
-    "Square root; NaN below 0, -0 for -0.":
-        sqrtf16(x: F16) -> F16 = sqrt,
-        sqrtf128(x: F128) -> F128 = sqrt;
-    "`x` with the sign of `y`.":
-        copysignf16(x: F16, y: F16) -> F16 = copysign,
-        copysignf128(x: F128, y: F128) -> F128 = copysign;
-    "Remainder of `x` / `y` with the sign of `x`; NaN for `x` infinite or `y` 0.":
-        fmodf16(x: F16, y: F16) -> F16 = rem,
-        fmodf128(x: F128, y: F128) -> F128 = rem;
-    "`x` - `y` if that is positive, else 0.":
-        fdimf16(x: F16, y: F16) -> F16 = positive_difference,
-        fdimf128(x: F128, y: F128) -> F128 = positive_difference;
-    "The larger; the other one if one is NaN.":
-        fmaxf16(x: F16, y: F16) -> F16 = maximum_number,
-        fmaxf128(x: F128, y: F128) -> F128 = maximum_number;
-    "The smaller; the other one if one is NaN.":
-        fminf16(x: F16, y: F16) -> F16 = minimum_number,
-        fminf128(x: F128, y: F128) -> F128 = minimum_number;
-    "The larger, +0 over -0; NaN if either is.":
-        fmaximumf16(x: F16, y: F16) -> F16 = maximum,
-        fmaximumf128(x: F128, y: F128) -> F128 = maximum;
-    "The smaller, -0 over +0; NaN if either is.":
-        fminimumf16(x: F16, y: F16) -> F16 = minimum,
-        fminimumf128(x: F128, y: F128) -> F128 = minimum;
-    "The larger, +0 over -0; the other one if one is NaN.":
-        fmaximum_numf16(x: F16, y: F16) -> F16 = maximum_number,
-        fmaximum_numf128(x: F128, y: F128) -> F128 = maximum_number;
-    "The smaller, -0 over +0; the other one if one is NaN.":
-        fminimum_numf16(x: F16, y: F16) -> F16 = minimum_number,
-        fminimum_numf128(x: F128, y: F128) -> F128 = minimum_number;
-    "`x` · `y` + `z`, rounded once.":
-        fmaf16(x: F16, y: F16, z: F16) -> F16 = fma,
-        fmaf128(x: F128, y: F128, z: F128) -> F128 = fma;
 }
 
 /// In a build with the hardware's floats, those are faster.
