@@ -86,6 +86,7 @@ pub const ALL: &[Contender] = &[
     Contender { name: "freestone, no spans", bounded: true, make: magazines },
     Contender { name: "freestone, plain", bounded: true, make: plain },
     Contender { name: "freestone, grown from pages", bounded: true, make: paged },
+    Contender { name: "freestone, plain, checked", bounded: true, make: plain_checked },
     Contender { name: "freestone, checked", bounded: true, make: checked },
     Contender { name: "talc", bounded: true, make: locked::<Talc> },
     Contender {
@@ -139,6 +140,14 @@ fn checked(arena: Arena) -> Box<dyn Run> {
     let heap = Box::new(Checked::<Ours>::new(Ours::new(), report));
     // SAFETY: as above.
     unsafe { heap.inner().heap().add_region(arena.start, arena.len) };
+    heap
+}
+
+fn plain_checked(arena: Arena) -> Box<dyn Run> {
+    let report = |misuse: &Misuse| panic!("{misuse}");
+    let heap = Box::new(Checked::<Heap>::new(Heap::new(), report));
+    // SAFETY: as above.
+    unsafe { heap.inner().add_region(arena.start, arena.len) };
     heap
 }
 

@@ -101,7 +101,7 @@ pub fn circumstances() -> String {
             .map(|key| info.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("?"))
             .map(|value| value.trim_start_matches(['\t', ' ', ':']).to_owned())
             .join("/"),
-        std::thread::available_parallelism().map_or(1, usize::from),
+        info.matches("\nprocessor").count() + 1,
         output("git", &["rev-parse", "--short", "HEAD"]),
         output("rustc", &["--version"]),
     )
