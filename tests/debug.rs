@@ -1,8 +1,8 @@
-//! `cargo freestone debug`: gdb beside a machine, without a terminal.
+//! Looking into a running kernel: gdb beside a machine, without a terminal; accesses to devices.
 
 use std::process::Command;
 
-use freestone_tests::{MACHINES, Profile, kernel, run, status, tool};
+use freestone_tests::{MACHINES, Profile, boot, kernel, run, status, tool};
 
 #[test]
 fn gdb_stops_where_main_begins() {
@@ -20,6 +20,28 @@ fn gdb_stops_where_main_begins() {
             &["Breakpoint 1, ", "kernel_hello::main", "in section .text", "hello/src/main.rs:"],
         );
     }
+}
+
+#[test]
+fn a_trace_counts_accesses_by_device() {
+    let image = kernel("kernel-hello", "kernel-hello", Profile::Dev);
+    for machine in MACHINES {
+        let ended = boot(&image, &["--machine", machine, "--trace"]);
+        let ended = ended.expect(status::SUCCESS, &["Hello, world"]);
+        let row = |name: &str| {
+            let row = ended.stderr.lines().find(|line| line.split(' ').next() == Some(name));
+            row.unwrap_or_else(|| panic!("no row for {name}\n{ended}"))
+        };
+        // One write for the verdict, and at least one for each character.
+        let mut words = row("isa-debug-exit").split_whitespace().skip(1);
+        assert_eq!(
+            (words.next(), words.next(), words.next()),
+            (Some("0"), Some("1"), Some("0xf4"))
+        );
+        let writes = row("serial").split_whitespace().nth(2).and_then(|n| n.parse::<u64>().ok());
+        assert!(writes.is_some_and(|writes| writes >= 13), "{ended}");
+    }
+    boot(&image, &["--on", "xen", "--trace"]).expect(status::USAGE, &[]);
 }
 
 #[test]

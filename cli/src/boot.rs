@@ -87,7 +87,8 @@ pub fn on(matches: &ArgMatches) -> Result<&'static str, Failure> {
         let source = matches.try_contains_id(id).unwrap_or(false).then(|| matches.value_source(id));
         source.flatten() == Some(clap::parser::ValueSource::CommandLine)
     };
-    let others: &[&str] = if place == QEMU { &[XEN] } else { &["machine", "icount", "gdb"] };
+    let others: &[&str] =
+        if place == QEMU { &[XEN] } else { &["machine", "icount", "gdb", "trace"] };
     match others.iter().find(|id| is_given(id)) {
         Some(id) => Err(Failure::usage(format!("--{id} has no meaning with --on {place}"))),
         None => Ok(place),

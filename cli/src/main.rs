@@ -42,6 +42,7 @@ mod test;
 mod test_table;
 mod toolchain;
 mod toolchains;
+mod trace;
 mod xen;
 
 use std::env;

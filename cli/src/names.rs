@@ -329,7 +329,8 @@ impl Booted {
     }
 }
 
-fn in_memory(bytes: &[u8]) -> io::Result<File> {
+/// A file in memory that holds these bytes.
+pub fn in_memory(bytes: &[u8]) -> io::Result<File> {
     // SAFETY: a literal that ends in zero, and flags.
     let fd = unsafe { libc::memfd_create(c"kernel".as_ptr(), libc::MFD_CLOEXEC) };
     if fd < 0 {

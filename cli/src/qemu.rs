@@ -26,6 +26,7 @@ use crate::say;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch, describe};
 use crate::toolchain::words;
+use crate::trace;
 
 /// Machines that start a PVH kernel by `-kernel`; the first is the default, it starts quickest.
 pub const MACHINES: [&str; 3] = ["microvm", "q35", "pc"];
@@ -39,6 +40,7 @@ pub struct Machine {
     pub name: String,
     pub icount: bool,
     pub gdb: Option<u16>,
+    pub trace: bool,
 }
 
 impl Machine {
@@ -50,6 +52,7 @@ impl Machine {
             name: name.to_owned(),
             icount: matches.try_get_one("icount").ok().flatten().is_some_and(|icount| *icount),
             gdb: matches.try_get_one("gdb").ok().flatten().copied(),
+            trace: matches.try_get_one("trace").ok().flatten().is_some_and(|trace| *trace),
         }
     }
 }
@@ -74,6 +77,8 @@ pub fn run(
         stdout,
         stderr: if boot.verbose { Output::Inherit } else { Output::Keep },
     };
+    let log = machine.trace.then(|| trace::Log::new(&mut command)).transpose();
+    let log = log.map_err(|error| Failure::tool(format!("no file for the trace: {error}")))?;
     let places = Places::new(boot.image);
     let mut listener = Listener {
         completer: Completer::new(&places),
@@ -86,6 +91,11 @@ pub fn run(
     let outcome = done.map_err(|error| {
         Failure::tool(format!("{} does not start: {error}", machine.program.display()))
     })?;
+    match log.map(trace::Log::summary) {
+        Some(Ok(summary)) => say!("{summary}"),
+        Some(Err(error)) => say!("the trace cannot be read: {error}"),
+        None => {}
+    }
     let (status, mut message) = judge(boot, &outcome);
     if status == Status::Timeout && !listener.trace.is_empty() {
         message = format!("{message}\n{}", listener.trace);
@@ -191,7 +201,13 @@ mod tests {
     use crate::boot::Place;
 
     fn machine() -> Machine {
-        Machine { program: "qemu".into(), name: "microvm".into(), icount: false, gdb: None }
+        Machine {
+            program: "qemu".into(),
+            name: "microvm".into(),
+            icount: false,
+            gdb: None,
+            trace: false,
+        }
     }
 
     fn boot<'a>(place: &'a Place, command_line: &'a OsStr) -> Boot<'a> {

@@ -46,6 +46,7 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(u16).range(1..))
                 .help("Wait for a debugger on this port of 127.0.0.1 before the first instruction"),
         )
+        .arg(flag("trace", "End with a table of the devices that the boot talked to, on stderr"))
         .arg(flag(NO_NAMES, "Boot the file as it is, without a table of names for backtraces"))
         .arg(
             Arg::new("qemu-arg")
