@@ -10,7 +10,7 @@ const SHORT_WORDS: usize = 31;
 
 /// `(dst - src - 1) & ALIASED == 0` means that loads look as if they needed the bytes just stored, 1 to
 /// 32 bytes before: processors compare the low twelve bits of an address first. On Zen 4 `rep movsb` is then
-/// twenty times slower, a loop hardly; on Sapphire Rapids only the loop is.
+/// twenty times slower, a loop hardly; on Granite Rapids only the loop is.
 const ALIASED: u32 = 0xfff - 31;
 
 /// Bytes a turn of the loop that moves long ranges up: enough to reach two stores a cycle.

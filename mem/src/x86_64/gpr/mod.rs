@@ -59,7 +59,7 @@ pub use length::length;
 /// The longest range that is moved or filled by a loop; `rep` beyond, whatever the processor.
 ///
 /// In one process, as parts of `rep movsb`'s and `rep stosb`'s time: at 512 bytes the loops take 0.97 aligned and
-/// 0.92 misaligned on Zen 4, 0.8 and 0.7 on Sapphire Rapids; at 1024 bytes 1.4 to 1.6 on either.
+/// 0.92 misaligned on Zen 4, 0.8 and 0.7 on Granite Rapids; at 1024 bytes 1.4 to 1.6 on either.
 const LOOP: usize = 512;
 
 /// Every byte 0x01.
