@@ -43,7 +43,9 @@ pub use freestone_rt::logger;
 
 #[cfg(target_arch = "x86_64")]
 pub use freestone_platform::x86_64::traps;
-pub use freestone_platform::{BootInfo, Exit, console, exit, interrupts, memory, time, timer};
+pub use freestone_platform::{
+    BootInfo, Exit, console, entropy, exit, interrupts, memory, time, timer,
+};
 pub use freestone_rt::{print, println};
 
 pub mod heap;

@@ -30,6 +30,7 @@ extern crate std;
 
 pub mod boot_info;
 pub mod console;
+pub mod entropy;
 pub mod exit;
 pub mod interrupts;
 pub mod memory;

@@ -9,6 +9,7 @@ mod audit;
 pub mod clock;
 pub mod cpu;
 pub mod descriptors;
+pub mod entropy;
 pub mod entry;
 pub mod image;
 pub mod interrupts;

@@ -117,6 +117,13 @@ freestone_harness::tests! {
         }
     }
 
+    fn random_bytes_differ_from_call_to_call() {
+        let (mut one, mut two) = ([0; 32], [0; 32]);
+        assert_eq!(freestone::entropy::fill(&mut one), Ok(()));
+        assert_eq!(freestone::entropy::fill(&mut two), Ok(()));
+        assert!(one != two && one != [0; 32] && two != [0; 32]);
+    }
+
     fn time_does_not_go_back() {
         let mut latest = time::now();
         for _ in 0..10_000 {

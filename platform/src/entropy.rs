@@ -1,0 +1,131 @@
+//! Random bytes that nobody can guess, or a refusal: never a weak seed.
+//!
+//! They come from the processor's own source. What it gives is looked at: a source that is stuck, or returns
+//! all zeros or all ones while it claims success (AMD family 15h and 16h after a suspension, early Zen 2 with
+//! old firmware), is refused for good. So is one that stays empty. A correct source is refused by mistake once in 2^62 words.
+//!
+//! Meant to seed a generator, not to be one: it is slow, and a hypervisor may make it slower.
+
+use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::arch::entropy as source;
+
+/// Why there are no random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The processor has no source.
+    Absent,
+    /// It had nothing for longer than it should take. Try again later.
+    Exhausted,
+    /// What it gave is not random. It is not asked again.
+    Unhealthy,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Error::Absent => "no entropy: the processor has neither RDSEED nor RDRAND",
+            Error::Exhausted => "no entropy: the processor's source is exhausted",
+            Error::Unhealthy => "no entropy: the processor's source is broken",
+        })
+    }
+}
+
+impl core::error::Error for Error {}
+
+static BROKEN: AtomicBool = AtomicBool::new(false);
+
+/// Fills `bytes` with random ones. On an error they are all zero, so that nothing half-filled is used.
+pub fn fill(bytes: &mut [u8]) -> Result<(), Error> {
+    let word = source::word().ok_or(Error::Absent)?;
+    let filled =
+        if BROKEN.load(Ordering::Relaxed) { Err(Error::Unhealthy) } else { fill_from(bytes, word) };
+    if let Err(error) = filled {
+        bytes.fill(0);
+        BROKEN.fetch_or(error == Error::Unhealthy, Ordering::Relaxed);
+    }
+    filled
+}
+
+/// One word that is thrown away goes first, for a stuck source to be seen even if one word is wanted.
+fn fill_from(bytes: &mut [u8], word: impl Fn() -> Option<u64>) -> Result<(), Error> {
+    let mut last = next(&word, 0)?;
+    for chunk in bytes.chunks_mut(size_of::<u64>()) {
+        last = next(&word, last)?;
+        for (to, from) in chunk.iter_mut().zip(last.to_le_bytes()) {
+            *to = from;
+        }
+    }
+    Ok(())
+}
+
+fn next(word: impl Fn() -> Option<u64>, last: u64) -> Result<u64, Error> {
+    // Intel asks for 10 with RDRAND, and for a pause between them with RDSEED, which may be empty longer.
+    const TRIES: usize = 1000;
+    let found = (0..TRIES).find_map(|_| {
+        let found = word();
+        if found.is_none() {
+            core::hint::spin_loop();
+        }
+        found
+    });
+    match found.ok_or(Error::Exhausted)? {
+        0 | u64::MAX => Err(Error::Unhealthy),
+        word if word == last => Err(Error::Unhealthy),
+        word => Ok(word),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+
+    /// Weyl's sequence: all words differ, none is 0 or all ones for a long time.
+    fn good() -> impl Fn() -> Option<u64> {
+        let state = Cell::new(1_u64);
+        move || {
+            state.set(state.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
+            Some(state.get())
+        }
+    }
+
+    #[test]
+    fn every_length_is_filled_with_what_the_source_gives() {
+        for len in 0..=40 {
+            let mut bytes = [0xaa; 48];
+            fill_from(&mut bytes[..len], good()).unwrap();
+            let word = good();
+            word();
+            for chunk in bytes[..len].chunks(8) {
+                assert_eq!(*chunk, word().unwrap().to_le_bytes()[..chunk.len()]);
+            }
+            assert!(bytes[len..].iter().all(|&byte| byte == 0xaa));
+        }
+    }
+
+    #[test]
+    fn broken_sources_are_refused() {
+        for stuck in [0, u64::MAX, 5] {
+            assert_eq!(fill_from(&mut [0; 1], || Some(stuck)), Err(Error::Unhealthy), "{stuck:x}");
+        }
+        assert_eq!(fill_from(&mut [0; 1], || None), Err(Error::Exhausted));
+        let (left, source) = (Cell::new(3), good());
+        let breaks = || {
+            left.set(left.get() - 1);
+            if left.get() < 0 { Some(u64::MAX) } else { source() }
+        };
+        assert_eq!(fill_from(&mut [0; 64], breaks), Err(Error::Unhealthy));
+    }
+
+    #[test]
+    fn a_source_that_is_empty_for_a_while_is_waited_for() {
+        let (asked, source) = (Cell::new(0), good());
+        let slow = || {
+            asked.set(asked.get() + 1);
+            if asked.get() % 900 == 0 { source() } else { None }
+        };
+        assert_eq!(fill_from(&mut [0; 16], slow), Ok(()));
+    }
+}
