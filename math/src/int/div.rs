@@ -4,18 +4,19 @@
 //! x86, `by_halves_64` and `by_halves_32` elsewhere (Knuth, The Art of Computer Programming
 //! volume 2, 4.3.1, algorithm D).
 //!
-//! A divisor longer than a word takes one step: both numbers are cut after the divisor's first 64
-//! significant bits. The quotient of what remains is right or one too large.
+//! A divisor longer than a word takes one step: half the dividend by the divisor's first 64 significant
+//! bits. The quotient, without the bits by which that is too long, is right or one too large.
 //!
 //! ```text
 //! divisor   0000 1xxx xxxx xxxx xxxx|xxxx xxxx xxxx
 //!                └───── a word ────┘|
-//! dividend  xxxx xxxx xxxx xxxx xxxx|xxxx xxxx xxxx
-//!           └── the same cut here ──┘
+//! dividend  0xxx xxxx xxxx xxxx xxxx xxxx xxxx xxxx|x
+//!           └──────────── two words ──────────────┘
 //! ```
 //!
-//! So the hardware's quotient is no longer than the result, and short ones are fast. Shifts of a
-//! double word are written as two of a word each: the one instruction for them is slow on AMD.
+//! Halved, so that its first word is less than the divisor's and the quotient fits (Warren, Hacker's
+//! Delight, 9-5). Shifts of the divisor are written as two of a word each: the one instruction for
+//! them is slow on AMD.
 //!
 //! On x86 a divisor of zero raises the exception that dividing by it in hardware raises. Elsewhere
 //! the result is some number.
