@@ -368,4 +368,66 @@ mod tests {
             }
         }
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
+
+        /// Whatever the loader wrote: an answer, and no memory that the map forbids.
+        #[test]
+        fn any_start_info_gives_an_answer(
+            noise in proptest::collection::vec((0..0x400_usize, proptest::prelude::any::<u8>()), 0..40),
+            entries in proptest::collection::vec(
+                (proptest::prelude::any::<u64>(), proptest::prelude::any::<u64>(), 0..7_u32), 0..20),
+            version in 0..3_u32,
+        ) {
+            let mut memory = good(version);
+            for (number, (start, len, kind)) in entries.iter().enumerate() {
+                let at = 0x300 + number * MEMMAP_ENTRY_BYTES;
+                // Large and small, overlapping or not.
+                let (start, len) = (start >> (start % 60), len >> (len % 60));
+                if at + MEMMAP_ENTRY_BYTES <= 0x400 {
+                    memory[at..at + 8].copy_from_slice(&start.to_le_bytes());
+                    memory[at + 8..at + 16].copy_from_slice(&len.to_le_bytes());
+                    memory[at + 16..at + 20].copy_from_slice(&kind.to_le_bytes());
+                }
+            }
+            memory[48..52].copy_from_slice(&(entries.len().min(10) as u32).to_le_bytes());
+            for (at, byte) in noise {
+                memory[at] = byte;
+            }
+            if let Ok(info) = read(memory) {
+                let mut ranges = 0;
+                for free in info.memory.free() {
+                    ranges += 1;
+                    proptest::prop_assert!(!free.is_empty() && ranges < 4096);
+                    let taken = |region: &crate::memory::Region| {
+                        region.kind != Kind::Usable && region.start < free.end && free.start < region.end
+                    };
+                    proptest::prop_assert!(!info.memory.regions().iter().any(taken));
+                }
+                proptest::prop_assert!(info.command_line.len() <= TEXT_BYTES);
+            }
+        }
+    }
+
+    #[test]
+    fn command_lines_of_nothing_and_of_4096_bytes_of_junk() {
+        for (text, len) in [(vec![0_u8], 0), (vec![0xa5; 4096], 4096), (vec![7; 9000], 4096)] {
+            let mut memory = good(1);
+            let at = BASE + memory.len() as u64;
+            memory[24..32].copy_from_slice(&at.to_le_bytes());
+            // No module, whose text would have to share the room.
+            memory[12..16].fill(0);
+            memory.extend(&text);
+            memory.push(0);
+            let info = read(memory).unwrap();
+            assert_eq!(info.command_line, &text[..len]);
+        }
+        // A text that never ends ends where nothing can be read.
+        let mut memory = good(1);
+        let at = BASE + memory.len() as u64;
+        memory[24..32].copy_from_slice(&at.to_le_bytes());
+        memory.extend([b'x'; 100]);
+        assert_eq!(read(memory).unwrap_err(), Error::OutOfReach("command line", at + 100));
+    }
 }
