@@ -173,7 +173,7 @@ impl<const RANGES: usize, const LISTS: usize> Tlsf<RANGES, LISTS> {
     ///
     /// rlsf resizes in place or moves, and does not say beforehand which. This reads the header of the block
     /// behind: its first word is the size, with bit 0 set if it is used (an end mark is). The version of
-    /// rlsf is fixed for this, and `tests::resize_predicts_what_rlsf_does` sees it change.
+    /// rlsf is fixed for this, and `resize_predicts_what_rlsf_does` below sees it change.
     ///
     /// # Safety
     ///
@@ -262,5 +262,62 @@ unsafe impl<P: Pool> Pool for Zones<P> {
         let zone = if region.addr().get() < FOUR_GIB { &self.low } else { &self.high };
         // SAFETY: the caller's promise, for the zone the region is in.
         unsafe { zone.walk(region, visit) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+
+    const ARENA: usize = 64 << 10;
+
+    /// What `room` reads from rlsf's own memory, against what rlsf then does: a block grows where it is exactly
+    /// as far as was said, whatever lies behind it.
+    #[test]
+    fn resize_predicts_what_rlsf_does() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % below
+        };
+        let layout = |size| Layout::from_size_align(size, 8).expect("small");
+        let (mut grown, mut refused) = (0, 0);
+        for _ in 0..200 {
+            let arena = Vec::leak(vec![0_u128; ARENA / 16]);
+            let mut pool = Tlsf::<32, 32>::EMPTY;
+            let bytes = NonNull::slice_from_raw_parts(NonNull::from(arena).cast::<u8>(), ARENA);
+            // SAFETY: leaked, so it is the pool's for good.
+            assert!(unsafe { pool.insert(bytes) } > 0);
+            let mut live = Vec::new();
+            while let Some(block) = pool.allocate(layout(1 + random(700))) {
+                live.push(block);
+            }
+            for _ in 0..live.len() / 2 {
+                let block = live.swap_remove(random(live.len()));
+                // SAFETY: live until now; the size does not matter to rlsf.
+                unsafe { pool.free(block, layout(1)) };
+            }
+            for block in live {
+                // SAFETY: the block is live and of this pool.
+                let room = unsafe { Tlsf::<32, 32>::room(block) };
+                let wanted = room.saturating_sub(16).max(1) + random(32);
+                // SAFETY: the same; a move copies within the arena.
+                let after = unsafe { pool.0.reallocate(block, layout(wanted)) };
+                if wanted <= room {
+                    assert_eq!(after, Some(block), "{wanted} of {room} bytes");
+                    grown += 1;
+                } else {
+                    assert_ne!(after, Some(block), "{wanted} of {room} bytes");
+                    refused += 1;
+                }
+            }
+        }
+        assert!(
+            grown > 1000 && refused > 1000,
+            "{grown} in place, {refused} not: nothing was tried"
+        );
     }
 }
