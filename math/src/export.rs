@@ -12,9 +12,9 @@
 //!
 //! Rounding is to the nearest, ties to even: the functions neither ask for nor change the mode.
 
-use core::ffi::c_int;
+use core::ffi::{c_char, c_int, c_long, c_longlong};
 
-use crate::corrected;
+use crate::libm;
 
 /// Stamps out `pub extern "C" fn name(..) -> ..`, documented and exported, that calls the function
 /// of the same name in a library; and, for the tests, a table of all of them.
@@ -160,7 +160,19 @@ export! { libm, borrowed;
         yn(n: c_int, x: f64) -> f64, ynf(n: c_int, x: f32) -> f32;
 }
 
-export! { corrected, own;
+export! { libm, own;
+    "C11 7.12.6.11", "Binary exponent of `x`; -∞ at 0, ∞ at infinities.":
+        logb(x: f64) -> f64, logbf(x: f32) -> f32;
+    "C11 7.12.6.13", "`x` times 2 to the power `n`, rounded once.":
+        scalbln(x: f64, n: c_long) -> f64, scalblnf(x: f32, n: c_long) -> f32;
+    "C11 7.12.9.3", "Integer nearest to `x`, halves to even.":
+        nearbyint(x: f64) -> f64, nearbyintf(x: f32) -> f32;
+    "C11 7.12.9.5", "Integer nearest to `x`, halves to even; the last one on that side if there is none.":
+        lrint(x: f64) -> c_long, lrintf(x: f32) -> c_long,
+        llrint(x: f64) -> c_longlong, llrintf(x: f32) -> c_longlong;
+    "C11 7.12.9.7", "Integer nearest to `x`, halves away from 0; the last one on that side if there is none.":
+        lround(x: f64) -> c_long, lroundf(x: f32) -> c_long,
+        llround(x: f64) -> c_longlong, llroundf(x: f32) -> c_longlong;
     "C11 7.12.5.1", "Number from 0 whose hyperbolic cosine is `x`; NaN below 1.":
         acosh(x: f64) -> f64, acoshf(x: f32) -> f32;
     "C11 7.12.7.5", "Square root of `x`; NaN below 0, -0 at -0.":
@@ -230,4 +242,20 @@ pub unsafe extern "C" fn sincosf(x: f32, sine: *mut f32, cosine: *mut f32) {
     let pair = libm::sincosf(x);
     // SAFETY: the caller promised places for both.
     unsafe { (*sine, *cosine) = pair };
+}
+
+/// A quiet NaN; C's way to put the digits of `tag` into it is up to each library, and here is none.
+///
+/// - Source: C11 7.12.11.2.
+#[cfg_attr(all(feature = "export", panic = "abort", not(test)), unsafe(no_mangle))]
+pub extern "C" fn nan(_tag: *const c_char) -> f64 {
+    f64::NAN
+}
+
+/// As [`nan`].
+///
+/// - Source: C11 7.12.11.2.
+#[cfg_attr(all(feature = "export", panic = "abort", not(test)), unsafe(no_mangle))]
+pub extern "C" fn nanf(_tag: *const c_char) -> f32 {
+    f32::NAN
 }

@@ -5,7 +5,7 @@
 //! `copysign`, `min`, `clamp`, …) is left out, and so is what is unstable or deprecated in `std`
 //! (`gamma`, `erf`, `abs_sub`): those are in [`export`](crate::export).
 
-use crate::corrected;
+use crate::libm;
 
 mod sealed {
     /// Only `f32` and `f64`, so that a method added later breaks nobody.
@@ -193,8 +193,8 @@ macro_rules! implement {
     };
 }
 
-implement! { f64, fmod = libm::fmod, sincos = libm::sincos, acosh = corrected::acosh,
-    sqrt = corrected::sqrt, fma = corrected::fma:
+implement! { f64, fmod = libm::fmod, sincos = libm::sincos, acosh = libm::acosh,
+    sqrt = libm::sqrt, fma = libm::fma:
     floor(self) = floor, ceil(self) = ceil, round(self) = round, trunc(self) = trunc,
     round_ties_even(self) = roundeven,
     powf(self, n) = pow, cbrt(self) = cbrt, hypot(self, other) = hypot,
@@ -206,8 +206,8 @@ implement! { f64, fmod = libm::fmod, sincos = libm::sincos, acosh = corrected::a
     asinh(self) = asinh, atanh(self) = atanh,
 }
 
-implement! { f32, fmod = libm::fmodf, sincos = libm::sincosf, acosh = corrected::acoshf,
-    sqrt = corrected::sqrtf, fma = corrected::fmaf:
+implement! { f32, fmod = libm::fmodf, sincos = libm::sincosf, acosh = libm::acoshf,
+    sqrt = libm::sqrtf, fma = libm::fmaf:
     floor(self) = floorf, ceil(self) = ceilf, round(self) = roundf, trunc(self) = truncf,
     round_ties_even(self) = roundevenf,
     powf(self, n) = powf, cbrt(self) = cbrtf, hypot(self, other) = hypotf,

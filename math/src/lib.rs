@@ -16,8 +16,8 @@
 //! assert_eq!(diagonal, 5.0);
 //! ```
 //!
-//! The values of `sin` and its like come from the `libm` crate; the README has their errors and what is
-//! planned.
+//! The values of `sin` and its like are its own where the `libm` crate's are slow or inaccurate; ACCURACY.md
+//! has the errors of all.
 //!
 //! # When the symbols exist
 //!
@@ -29,10 +29,10 @@
 #![cfg_attr(not(test), no_std)]
 
 mod abi;
-mod corrected;
 pub mod export;
 mod float;
 pub mod int;
+mod libm;
 mod shims;
 pub mod soft;
 #[cfg(test)]

@@ -1,21 +1,11 @@
-//! Functions that `libm` gets wrong in places beyond rounding, put right around it; and those that
-//! [`soft`](crate::soft) does faster in a build without the hardware's floats.
+//! Functions that are instructions of most machines, and that [`soft`](crate::soft) does faster than `libm` in a
+//! build without the hardware's floats.
 
 pub use imp::{fma, fmaf, sqrt, sqrtf};
 
-/// `libm` 0.2.16 gives a number instead of NaN for most arguments below -1.
-pub fn acosh(x: f64) -> f64 {
-    if x < 1.0 { f64::NAN } else { libm::acosh(x) }
-}
-
-/// As [`acosh`].
-pub fn acoshf(x: f32) -> f32 {
-    if x < 1.0 { f32::NAN } else { libm::acoshf(x) }
-}
-
 #[cfg(any(target_feature = "sse2", target_feature = "neon", target_feature = "d"))]
 mod imp {
-    pub use libm::{fma, fmaf, sqrt, sqrtf};
+    pub use ::libm::{fma, fmaf, sqrt, sqrtf};
 }
 
 /// What `libm` has for these is also soft float, by way of the compiler's calls for each operation.

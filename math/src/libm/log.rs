@@ -1,0 +1,288 @@
+//! Logarithms.
+//!
+//! x = 2^k m with m from 0.82 to 1.64, log x = k log 2 + log c + log(1 + r) with the c in the middle of
+//! the cell of m, r = m/c - 1, and a polynomial for log(1 + r). 1/c has few bits, so that r can be had without loss;
+//! log c comes in two parts, the first of them a multiple of 2^-42, so that its sum with k log 2 is exact. Around
+//! 1 is a cell with c = 1, where nothing cancels: r = x - 1, and the result has all its digits there as well.
+//! Source: Tang, Table-driven implementation of the logarithm function, ACM TOMS 16, 1990; the cell around 1 as
+//! in Arm's optimized routines (MIT).
+
+use super::double::{entry, fast_sum, product, split, sum};
+use super::exp::two_to;
+use super::narrow::{Exceptions, narrow, narrow_odd};
+use super::tables::{
+    LN, LN_2_HIGH, LN_2_LOW, LN_LONG, LOG2, LOG2_E_HIGH, LOG2_E_LOW, LOG10_E, LOG10_E_TAIL, LOGS,
+    LOGS2, START,
+};
+
+/// A positive number as 2^`k` · m, with m in the cell `cell`.
+#[derive(Clone, Copy)]
+pub struct Scaled {
+    k: i64,
+    m: f64,
+    cell: usize,
+}
+
+/// Of a positive normal number.
+#[inline(always)]
+pub fn scaled(x: f64) -> Scaled {
+    let from_start = x.to_bits().wrapping_sub(START);
+    let k = (from_start as i64) >> 52;
+    Scaled {
+        k,
+        m: f64::from_bits(x.to_bits().wrapping_sub((k as u64) << 52)),
+        cell: (from_start >> 45) as usize & 127,
+    }
+}
+
+/// As integers, that is one comparison.
+#[inline(always)]
+pub fn is_positive_normal(x: f64) -> bool {
+    const LEAST: u64 = f64::MIN_POSITIVE.to_bits();
+    x.to_bits().wrapping_sub(LEAST) < f64::INFINITY.to_bits().wrapping_sub(LEAST)
+}
+
+/// Of a positive subnormal number.
+#[cold]
+pub fn scaled_subnormal(x: f64) -> Scaled {
+    let Scaled { k, m, cell } = scaled(x * two_to(64));
+    Scaled { k: k.wrapping_sub(64), m, cell }
+}
+
+/// m/c - 1, and what it lost when it was rounded: nothing in the cell around 1.
+#[inline(always)]
+fn ratio(m: f64, inverse: f64) -> (f64, f64) {
+    let first = first_24_bits(m);
+    let (high, low) = (first * inverse - 1.0, (m - first) * inverse);
+    let r = high + low;
+    (r, (high - r) + low)
+}
+
+/// So few that the product with 1/c is exact.
+#[inline(always)]
+fn first_24_bits(x: f64) -> f64 {
+    f64::from_bits(x.to_bits() & !0x1fff_ffff)
+}
+
+impl Scaled {
+    /// The natural logarithm in two parts, the second with all that the first had to leave: good to 2^-60.
+    #[inline(always)]
+    fn ln(self) -> (f64, f64) {
+        let (inverse, high, tail) = entry(&LOGS, self.cell);
+        let (r, lost) = ratio(self.m, inverse);
+        let k = self.k as f64;
+        let (sum, rest) = fast_sum(k * LN_2_HIGH + high, r);
+        (sum, ln_curve(r) + ((k * LN_2_LOW + tail) + (rest + lost)))
+    }
+
+    /// The same, good to 2^-68.
+    ///
+    /// r² / 2 is too large to be rounded here: the first 26 bits of r have an exact square.
+    #[inline(always)]
+    pub fn ln_long(self) -> (f64, f64) {
+        let (inverse, high, tail) = entry(&LOGS, self.cell);
+        let (r, lost) = ratio(self.m, inverse);
+        let k = self.k as f64;
+        let (first, second) = split(r);
+        let second = second + lost;
+        let (sum, rest_1) = fast_sum(k * LN_2_HIGH + high, first);
+        let (sum, rest_2) = fast_sum(sum, -0.5 * first * first);
+        let [a, b, c, d, e, f] = LN_LONG;
+        let square = r * r;
+        let curve = square * r * ((a + b * r) + square * ((c + d * r) + square * (e + f * r)));
+        let rest =
+            (k * LN_2_LOW + tail) + (rest_1 + rest_2) + (second - (first + 0.5 * second) * second);
+        fast_sum(sum, rest + curve)
+    }
+
+    #[inline(always)]
+    fn log2(self) -> f64 {
+        let (high, tail) = entry(&LOGS2, self.cell);
+        let (r, lost) = ratio(self.m, entry(&LOGS, self.cell).0);
+        let (first, second) = split(r);
+        let line = first * LOG2_E_LOW + (second + lost) * (LOG2_E_HIGH + LOG2_E_LOW);
+        let (sum, rest) = fast_sum(self.k as f64 + high, first * LOG2_E_HIGH);
+        sum + (log2_curve(r) + (line + (rest + tail)))
+    }
+}
+
+/// ln(1 + r) - r
+#[inline(always)]
+fn ln_curve(r: f64) -> f64 {
+    let [a, b, c, d, e] = LN;
+    let square = r * r;
+    square * (-0.5 + r * ((a + b * r) + square * ((c + d * r) + square * e)))
+}
+
+/// log2(1 + r) - r / ln 2
+#[inline(always)]
+pub fn log2_curve(r: f64) -> f64 {
+    let [a, b, c, d, e, f, g] = LOG2;
+    let square = r * r;
+    square * ((a + b * r) + square * ((c + d * r) + square * ((e + f * r) + square * g)))
+}
+
+/// ln of a positive number with no more than 24 significant bits, that is of any `f32`.
+#[inline(always)]
+pub fn ln_short(x: f64) -> f64 {
+    let Scaled { k, m, cell } = scaled(x);
+    let (inverse, high, low) = entry(&LOGS, cell);
+    let (k, r) = (k as f64, m * inverse - 1.0);
+    (k * LN_2_HIGH + high) + (r + (ln_curve(r) + (k * LN_2_LOW + low)))
+}
+
+/// ln(`x` + `low`), for a positive normal `x` and a `low` below its last bit.
+#[inline(always)]
+pub fn ln_of_sum(x: f64, low: f64) -> f64 {
+    let Scaled { k, m, cell } = scaled(x);
+    let (inverse, high, tail) = entry(&LOGS, cell);
+    // In this order m - 1 is exact where c is 1, and `low` added to it last.
+    let (r, lost) = ratio(m, inverse);
+    let r = r + (lost + low * two_to(k.wrapping_neg()) * inverse);
+    let k = k as f64;
+    (k * LN_2_HIGH + high) + (r + (ln_curve(r) + (k * LN_2_LOW + tail)))
+}
+
+/// ln(1 + `x`) for an `x` above -1.
+#[inline(always)]
+pub fn ln_1_plus(x: f64) -> f64 {
+    let (large, small) = sum(1.0, x);
+    ln_of_sum(large, small)
+}
+
+/// The logarithm of every `f64`, from that of a positive normal or subnormal one.
+#[inline(always)]
+fn every(x: f64, positive: impl Fn(Scaled) -> f64) -> f64 {
+    if is_positive_normal(x) {
+        return positive(scaled(x));
+    }
+    if x > 0.0 && x < f64::MIN_POSITIVE {
+        return positive(scaled_subnormal(x));
+    }
+    outside(x)
+}
+
+/// C's `log`.
+#[inline]
+pub fn log(x: f64) -> f64 {
+    every(x, |x| {
+        let (large, small) = x.ln();
+        large + small
+    })
+}
+
+/// C's `log2`.
+#[inline]
+pub fn log2(x: f64) -> f64 {
+    every(x, Scaled::log2)
+}
+
+/// C's `log10`: ln x / ln 10.
+#[inline]
+pub fn log10(x: f64) -> f64 {
+    every(x, |x| {
+        let (large, small) = x.ln();
+        let (large, small) = fast_sum(large, small);
+        let (result, rest) = product(large, LOG10_E);
+        result + (rest + (large * LOG10_E_TAIL + small * LOG10_E))
+    })
+}
+
+/// The result at 0, below, at infinity and for NaN.
+#[cold]
+pub fn outside(x: f64) -> f64 {
+    if x == 0.0 {
+        f64::NEG_INFINITY
+    } else if x > 0.0 || x.is_nan() {
+        x + x
+    } else {
+        f64::NAN
+    }
+}
+
+/// Stamps out an `f32` function.
+macro_rules! single {
+    ($name:ident, $exceptions:ident: $list:expr, $x:ident => $value:expr) => {
+        const $exceptions: &Exceptions = &$list;
+
+        #[doc = concat!("C's `", stringify!($name), "`, correctly rounded.")]
+        #[inline]
+        pub fn $name(argument: f32) -> f32 {
+            // Above 0 and below infinity; as integers, that is one comparison.
+            if argument.to_bits().wrapping_sub(1) < f32::INFINITY.to_bits().wrapping_sub(1) {
+                let $x = f64::from(argument);
+                return narrow($value, argument, $exceptions);
+            }
+            outside(argument.into()) as f32
+        }
+    };
+}
+
+single! { logf, LOGF: [(0x3c413d3a, 0xc08e158f), (0x41178feb, 0x400fe5e7), (0x4c5d65a5, 0x418f034b), (0x65d890d3, 0x4254d1f9), (0x6f31a8ec, 0x42845a89)], x => ln_short(x) }
+single! { log10f, LOG10F: [(0x0a4d4ce8, 0xc2000527), (0x0efeee7a, 0xc1e99d23), (0x2f149212, 0xc11de885)], x => ln_short(x) * LOG10_E }
+single! { log2f, LOG2F: [], x => {
+    let Scaled { k, m, cell } = scaled(x);
+    let r = m * entry(&LOGS, cell).0 - 1.0;
+    let (high, low) = entry(&LOGS2, cell);
+    let line = r * (LOG2_E_HIGH + LOG2_E_LOW);
+    (k as f64 + high) + (line + (log2_curve(r) + low))
+} }
+
+const LOG1PF: &Exceptions = &[
+    (0x3540_0003, 0x353f_ffff),
+    (0x3710_001b, 0x370f_fff3),
+    (0x3efd_81ad, 0x3ecd_eee1),
+    (0x4107_8feb, 0x400f_e5e7),
+    (0x65d8_90d3, 0x4254_d1f9),
+    (0x6f31_a8ec, 0x4284_5a89),
+    (0xb53f_fffd, 0xb540_0001),
+    (0xb70f_ffe5, 0xb710_000d),
+    (0xbb0e_c8c4, 0xbb0e_f0a5),
+];
+
+/// C's `log1pf`, correctly rounded.
+#[inline]
+pub fn log1pf(x: f32) -> f32 {
+    if x > -1.0 && x < f32::INFINITY {
+        return narrow(ln_1_plus(x.into()), x, LOG1PF).copysign(x);
+    }
+    outside(f64::from(x) + 1.0) as f32
+}
+
+const ASINHF: &Exceptions =
+    &[(0x4bdd65a5, 0x418f034b), (0x655890d3, 0x4254d1f9), (0x6eb1a8ec, 0x42845a89)];
+const ACOSHF: &Exceptions = &[(0x655890d3, 0x4254d1f9), (0x6eb1a8ec, 0x42845a89)];
+const ATANHF: &Exceptions = &[];
+
+/// C's `asinhf`, correctly rounded: ln(x + √(x² + 1)).
+#[inline]
+pub fn asinhf(x: f32) -> f32 {
+    if !(x.abs() < f32::INFINITY) {
+        return x + x;
+    }
+    let a = f64::from(x).abs();
+    let square = a * a;
+    let y = ln_1_plus(a + square / (1.0 + super::sqrt(1.0 + square)));
+    narrow_odd(y, x, ASINHF)
+}
+
+/// C's `acoshf`, correctly rounded: ln(x + √(x² - 1)).
+#[inline]
+pub fn acoshf(x: f32) -> f32 {
+    const ONE: u32 = 1.0_f32.to_bits();
+    if x.to_bits().wrapping_sub(ONE) >= f32::INFINITY.to_bits().wrapping_sub(ONE) {
+        return if x == f32::INFINITY { x } else { f32::NAN };
+    }
+    let t = f64::from(x) - 1.0;
+    narrow(ln_1_plus(t + super::sqrt(t * (t + 2.0))), x, ACOSHF)
+}
+
+/// C's `atanhf`, correctly rounded: ½ ln((1 + x) / (1 - x)).
+#[inline]
+pub fn atanhf(x: f32) -> f32 {
+    let a = f64::from(x).abs();
+    if !(a < 1.0) {
+        return if a == 1.0 { f32::INFINITY.copysign(x) } else { f32::NAN };
+    }
+    narrow_odd(0.5 * ln_1_plus(2.0 * a / (1.0 - a)), x, ATANHF)
+}

@@ -1,0 +1,53 @@
+//! The functions of C's `math.h`, under their C names: the best that can be had of each.
+//!
+//! Most come from the crate `libm`; what is slow or inaccurate there is written here, on top of a few
+//! kernels in `f64`. Every `f32` function of this folder is computed in `f64` and rounded once, and for most of
+//! them the result is the correctly rounded one for every argument (`narrow.rs`).
+//!
+//! The same operations in the same order everywhere, none of them fused: a result has the same bits with
+//! the hardware's floats as with soft ones. `tables.rs` is written by `tools/tables.py`.
+
+// `!(x < limit)` is meant: NaN goes the way of what is too large.
+#![allow(clippy::neg_cmp_op_on_partial_ord, clippy::manual_range_contains)]
+
+mod double;
+mod exp;
+mod gamma;
+mod hyperbolic;
+mod integral;
+mod inverse;
+mod log;
+mod narrow;
+mod own_float;
+mod pow;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod trig;
+
+pub use ::libm::{
+    acos, asin, asinh, atan, atanh, cbrt, cbrtf, ceil, ceilf, copysign, copysignf, cos, erf, erfc,
+    erfcf, erff, expm1, fabs, fabsf, fdim, fdimf, floor, floorf, fmax, fmaxf, fmaximum,
+    fmaximum_num, fmaximum_numf, fmaximumf, fmin, fminf, fminimum, fminimum_num, fminimum_numf,
+    fminimumf, fmod, fmodf, frexp, frexpf, hypot, hypotf, ilogb, ilogbf, j0, j0f, j1, j1f, jn, jnf,
+    ldexp, ldexpf, log1p, modf, modff, nextafter, nextafterf, remainder, remainderf, remquo,
+    remquof, rint, rintf, round, roundeven, roundevenf, roundf, scalbn, scalbnf, sin, sincos, tan,
+    trunc, truncf, y0, y0f, y1, y1f, yn, ynf,
+};
+pub use exp::{exp, exp2, exp2f, exp10, exp10f, expf, expm1f};
+pub use gamma::{lgamma, lgamma_r, lgammaf, lgammaf_r, tgamma, tgammaf};
+pub use hyperbolic::{cosh, coshf, sinh, sinhf, tanh, tanhf};
+pub use integral::{
+    llrint, llrintf, llround, llroundf, logb, logbf, lrint, lrintf, lround, lroundf, nearbyint,
+    nearbyintf, scalbln, scalblnf,
+};
+pub use inverse::{acosf, asinf, atan2, atan2f, atanf};
+pub use log::{acoshf, asinhf, atanhf, log, log1pf, log2, log2f, log10, log10f, logf};
+pub use own_float::{fma, fmaf, sqrt, sqrtf};
+pub use pow::{pow, powf};
+pub use trig::{cosf, sincosf, sinf, tanf};
+
+/// `libm` 0.2.16 gives a number instead of NaN for most arguments below -1.
+pub fn acosh(x: f64) -> f64 {
+    if x < 1.0 { f64::NAN } else { ::libm::acosh(x) }
+}
