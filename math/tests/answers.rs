@@ -1,16 +1,23 @@
 //! Arithmetic as one number, to be the same on every machine and with every way to pass floats.
 //!
 //! [`operators`] computes with the language's operators: instructions where the machine has them, else
-//! calls of this crate's symbols. [`functions`] does the same with this crate's functions. Both run here
-//! and, by including this file, inside a kernel.
+//! calls of this crate's symbols. [`functions`] does the same with this crate's functions. [`methods`] are
+//! those of `Float`, from `sin` to `atanh`. All run here and, by including this file, inside a kernel.
 
+use freestone_math::Float;
 use freestone_math::int::{div, mul};
 use freestone_math::soft::{self, F32, F64};
 
 /// What both give.
 pub const ANSWER: u64 = 0x4204_3dd9_6a70_c567;
 
+/// What the methods give.
+pub const OF_METHODS: u64 = 0x0f8c_853c_a8af_a35e;
+
 const ROUNDS: u32 = 3_000;
+
+/// Fewer of what takes thousands of instructions without hardware floats.
+const ROUNDS_OF_METHODS: u32 = 400;
 
 /// Numbers of many shapes (xorshift, Marsaglia 2003), and a digest of what became of them.
 struct Run {
@@ -148,6 +155,45 @@ pub fn functions() -> u64 {
         run.add_single(soft::from_signed::<_, F32>(n as i32).to_bits());
     }
     run.digest
+}
+
+/// By path: where there is a `std` its methods of these names would be taken.
+macro_rules! unary {
+    ($run:ident, $add:ident, $x:expr) => {
+        unary!($run, $add, $x; exp exp2 exp_m1 ln log2 log10 ln_1p sin cos tan asin acos atan sinh cosh
+            tanh asinh acosh atanh cbrt sqrt floor ceil round round_ties_even trunc)
+    };
+    ($run:ident, $add:ident, $x:expr; $($method:ident)*) => {
+        $($run.$add(Float::$method($x).to_bits());)*
+    };
+}
+
+/// With the methods of `Float`.
+pub fn methods() -> u64 {
+    let mut run = Run::new();
+    for _ in 0..ROUNDS_OF_METHODS {
+        let (a, b) = (f64::from_bits(run.double()), f64::from_bits(run.double()));
+        // Once as it comes, once where asin, atanh and the like have something to say.
+        for x in [a, Float::fract(a)] {
+            unary!(run, add_double, x);
+            for result in [Float::powf(x, b), Float::atan2(x, b), Float::hypot(x, b)] {
+                run.add_double(result.to_bits());
+            }
+        }
+        let (a, b) = (f32::from_bits(run.single()), f32::from_bits(run.single()));
+        for x in [a, Float::fract(a)] {
+            unary!(run, add_single, x);
+            for result in [Float::powf(x, b), Float::atan2(x, b), Float::hypot(x, b)] {
+                run.add_single(result.to_bits());
+            }
+        }
+    }
+    run.digest
+}
+
+#[test]
+fn methods_give_the_answer() {
+    assert_eq!(methods(), OF_METHODS, "{:#x}", methods());
 }
 
 #[test]

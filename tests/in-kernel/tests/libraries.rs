@@ -64,6 +64,7 @@ freestone_harness::tests! {
     fn arithmetic_gives_the_hosts_answers() {
         assert_eq!(answers::operators(), answers::ANSWER);
         assert_eq!(answers::functions(), answers::ANSWER);
+        assert_eq!(answers::methods(), answers::OF_METHODS);
     }
 
     fn collections_grow_and_shrink() {
