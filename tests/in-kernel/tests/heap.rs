@@ -1,4 +1,5 @@
-//! The heap's magazines in machine code: a trap after every single instruction, whose handler uses them too.
+//! The heap's magazines in machine code: a trap after every single instruction, whose handler uses them too; and
+//! timer interrupts that allocate, as real handlers do.
 #![no_std]
 #![no_main]
 
@@ -9,10 +10,12 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::arch::asm;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use core::time::Duration;
 
 use freestone::alloc_glue::{Cached, Interrupts, OneCpu, Paged, SpinLock};
 use freestone::heap::{FramePages, MaskInterrupts, grow_from_frames};
 use freestone::traps::{self, Frame, Outcome};
+use freestone::{interrupts, time, timer};
 
 freestone_harness::harness!();
 
@@ -115,7 +118,79 @@ fn step_through(work: impl FnOnce()) {
     unsafe { asm!("pushfq", "and qword ptr [rsp], ~0x100", "popfq") };
 }
 
+const TICKS_WANTED: usize = 3_000;
+
+static TICKS: AtomicUsize = AtomicUsize::new(0);
+
+/// Too large for the magazines: takes the lock each time.
+fn large() {
+    let layout = Layout::new::<[u64; 2000]>();
+    // SAFETY: the size is not 0; given back once.
+    unsafe {
+        let block = HEAP.alloc(layout);
+        assert!(!block.is_null());
+        HEAP.dealloc(block, layout);
+    }
+}
+
+/// Uses both heaps, and comes back after a while that never is the same twice running: long enough for the
+/// interrupted code to get on, or all interrupts would find it at one place.
+fn on_tick(_: usize) {
+    let tick = TICKS.fetch_add(1, Ordering::Relaxed);
+    let slot = &HELD[tick % HELD.len()];
+    let held = slot.swap(core::ptr::null_mut(), Ordering::Relaxed);
+    if held.is_null() {
+        slot.store(filled(), Ordering::Relaxed);
+    } else {
+        emptied(held);
+    }
+    large();
+    let ours = Vec::from([tick as u8; 200]);
+    assert!(core::hint::black_box(&ours).iter().all(|&byte| byte == tick as u8));
+    if tick < TICKS_WANTED {
+        let delay = Duration::from_nanos(30_000 + tick as u64 * 7919 % 90_000);
+        timer::after(delay, on_tick, 0).expect("there is room for one timer");
+    }
+}
+
 freestone_harness::tests! {
+    fn timer_interrupts_allocate_while_the_kernel_does() {
+        give_memory();
+        let limit = time::now() + Duration::from_secs(30);
+        timer::after(Duration::from_micros(5), on_tick, 0).expect("the machine has a timer");
+        interrupts::enable();
+        let (mut blocks, mut rounds) = ([core::ptr::null_mut::<u8>(); 40], 0_usize);
+        while TICKS.load(Ordering::Relaxed) < TICKS_WANTED {
+            assert!(time::now() < limit, "only {} interrupts in 30 s", TICKS.load(Ordering::Relaxed));
+            for (at, block) in blocks.iter_mut().enumerate() {
+                if (at + rounds) % 3 > 0 || block.is_null() {
+                    if !block.is_null() {
+                        emptied(*block);
+                    }
+                    *block = filled();
+                }
+            }
+            large();
+            // The kernel's own heap, growing.
+            let numbers: Vec<usize> = (0..rounds % 300).collect();
+            assert!(core::hint::black_box(numbers).iter().enumerate().all(|(at, &n)| at == n));
+            rounds += 1;
+        }
+        timer::sleep(Duration::from_millis(1));
+        interrupts::disable();
+        freestone::println!("{} interrupts in {rounds} rounds", TICKS.load(Ordering::Relaxed));
+        assert!(rounds > 100, "the interrupts left no time for anything else");
+        for block in blocks.into_iter().chain(HELD.iter().map(|slot| slot.load(Ordering::Relaxed))) {
+            if !block.is_null() {
+                emptied(block);
+            }
+        }
+        HEAP.drain();
+        assert_eq!(HEAP.heap().audit().used_blocks, 0);
+        assert_eq!(HEAP.heap().audit().broken, 0);
+        assert_eq!(interrupts::unexpected(), 0);
+    }
+
     fn a_handler_may_allocate_after_every_instruction_of_the_allocator() {
         give_memory();
         step_through(|| {
