@@ -1,12 +1,10 @@
 //! `cargo freestone doctor`: is all here that `run` needs, and if not, what to do.
 
 use std::env;
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{self, Stdio};
-use std::time::Duration;
+use std::process;
 
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
@@ -15,13 +13,10 @@ use crate::install;
 use crate::mode::HOST;
 use crate::run;
 use crate::status::{Failure, Status};
-use crate::supervise::{self, Ending, Output, Stop, Watch};
+use crate::supervise;
 use crate::toolchain::Workspace;
-use crate::toolchains::{self, NoSource, OLDEST, Toolchain, parse_version};
+use crate::toolchains::{self, NoSource, OLDEST, Toolchain, answer, parse_version};
 use crate::{sysroot, xen};
-
-/// For one question to one program. A first call of rustc from a cold disk has taken 2 s.
-const LIMIT: Duration = Duration::from_secs(20);
 
 const RUST_CURE: &str = "install Rust 1.95 or newer from https://rustup.rs, or: rustup update";
 
@@ -260,25 +255,6 @@ fn kvm() -> String {
     match usable {
         Ok(_) => "/dev/kvm can be opened; it is not used yet, TCG does the work".into(),
         Err(error) => format!("/dev/kvm cannot be opened ({error}); it is not needed"),
-    }
-}
-
-/// What a program says on stdout.
-fn answer(program: impl AsRef<OsStr>, arguments: &[&str]) -> Result<String, String> {
-    let name = Path::new(program.as_ref()).display().to_string();
-    let mut command = process::Command::new(program.as_ref());
-    command.args(arguments).stdin(Stdio::null());
-    let watch =
-        Watch { limit: Some(LIMIT), stop: Stop::Kill, stdout: Output::Keep, stderr: Output::Keep };
-    let outcome =
-        supervise::run(&mut command, &watch).map_err(|error| format!("{name}: {error}"))?;
-    match outcome.ending {
-        Ending::Ended(status) if status.success() => {
-            Ok(String::from_utf8_lossy(&outcome.stdout).into_owned())
-        }
-        Ending::Ended(status) => Err(format!("{name} {}", supervise::describe(status))),
-        Ending::Limit => Err(format!("{name} does not answer within {} s", LIMIT.as_secs())),
-        _ => Err(format!("{name} was stopped")),
     }
 }
 

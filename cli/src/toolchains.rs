@@ -8,19 +8,19 @@
 //! (installed, or in a private sysroot, see [`crate::sysroot`]), and a linker.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::install::find_program;
-use crate::supervise::{self, Output, Stop, Watch};
+use crate::supervise::{self, Ending, Output, Stop, Watch};
 
 /// The oldest toolchain: `rust-version` in the manifest.
 pub const OLDEST: (u32, u32) = (1, 95);
 
-/// A first call of rustc from a cold disk has taken 2 s.
+/// For one question to one program. A first call of rustc from a cold disk has taken 2 s.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A compiler and what belongs to it.
@@ -247,19 +247,22 @@ fn toolchain_folders() -> Vec<(String, PathBuf)> {
 }
 
 /// What a program says on stdout.
-fn answer(program: &Path, arguments: &[&str]) -> Result<String, String> {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(std::process::Stdio::null());
+pub fn answer(program: impl AsRef<OsStr>, arguments: &[&str]) -> Result<String, String> {
+    let name = Path::new(program.as_ref()).display().to_string();
+    let mut command = Command::new(program.as_ref());
+    command.args(arguments).stdin(Stdio::null());
     let watch =
         Watch { limit: Some(LIMIT), stop: Stop::Kill, stdout: Output::Keep, stderr: Output::Keep };
-    let name = program.display();
     let outcome =
         supervise::run(&mut command, &watch).map_err(|error| format!("{name}: {error}"))?;
-    if outcome.is_success() {
-        return Ok(String::from_utf8_lossy(&outcome.stdout).into_owned());
+    match outcome.ending {
+        Ending::Ended(status) if status.success() => {
+            Ok(String::from_utf8_lossy(&outcome.stdout).into_owned())
+        }
+        Ending::Ended(status) => Err(format!("{name} {}", supervise::describe(status))),
+        Ending::Limit => Err(format!("{name} does not answer within {} s", LIMIT.as_secs())),
+        _ => Err(format!("{name} was stopped")),
     }
-    let complaint = String::from_utf8_lossy(&outcome.stderr);
-    Err(format!("{name} does not answer: {}", complaint.trim_end()))
 }
 
 #[cfg(test)]

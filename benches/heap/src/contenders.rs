@@ -248,16 +248,13 @@ fn raw(block: Option<NonNull<u8>>) -> *mut u8 {
     block.map_or(null_mut(), NonNull::as_ptr)
 }
 
-#[expect(
-    clippy::undocumented_unsafe_blocks,
-    reason = "the caller's promises passed on, throughout"
-)]
 mod bare {
     use super::*;
 
     impl Bare for Rlsf {
         fn on(arena: Arena) -> Self {
             let mut pool = rlsf::Tlsf::new();
+            // SAFETY: the arena is this heap's alone, and stays for as long as the program runs.
             unsafe {
                 pool.insert_free_block_ptr(NonNull::slice_from_raw_parts(arena.start, arena.len))
             };
@@ -267,40 +264,48 @@ mod bare {
             raw(self.0.allocate(layout))
         }
         unsafe fn free(&mut self, block: *mut u8, layout: Layout) {
+            // SAFETY: the caller's promise: a live block of this heap with this layout, so not null either.
             unsafe { self.0.deallocate(NonNull::new_unchecked(block), layout.align()) }
         }
         unsafe fn resize(&mut self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
             let new = Layout::from_size_align(new_size, layout.align()).unwrap();
+            // SAFETY: the caller's promise: a live block of this heap with this layout, so not null either; the new size is not 0.
             raw(unsafe { self.0.reallocate(NonNull::new_unchecked(block), new) })
         }
     }
 
     pub type TalcInner = talc::base::Talc<talc::source::Manual, talc::DefaultBinning>;
     pub struct Talc(pub TalcInner);
+    // SAFETY: its pointers lead into its own arena, which belongs to no thread.
     unsafe impl Send for Talc {}
 
     impl Bare for Talc {
         fn on(arena: Arena) -> Self {
             let mut talc = TalcInner::new(talc::source::Manual);
+            // SAFETY: the arena is this heap's alone, and stays for as long as the program runs.
             unsafe { talc.claim(arena.start.as_ptr(), arena.len) }.expect("large enough");
             Self(talc)
         }
         fn alloc(&mut self, layout: Layout) -> *mut u8 {
+            // SAFETY: no layout of a case has a size of 0.
             raw(unsafe { self.0.allocate(layout) })
         }
         unsafe fn free(&mut self, block: *mut u8, layout: Layout) {
+            // SAFETY: the caller's promise: a live block of this heap with this layout, so not null either.
             unsafe { self.0.deallocate(block, layout) }
         }
     }
 
     impl Bare for linked_list_allocator::Heap {
         fn on(arena: Arena) -> Self {
+            // SAFETY: the arena is this heap's alone, and stays for as long as the program runs.
             unsafe { Self::new(arena.start.as_ptr(), arena.len) }
         }
         fn alloc(&mut self, layout: Layout) -> *mut u8 {
             raw(self.allocate_first_fit(layout).ok())
         }
         unsafe fn free(&mut self, block: *mut u8, layout: Layout) {
+            // SAFETY: the caller's promise: a live block of this heap with this layout, so not null either.
             unsafe { self.deallocate(NonNull::new_unchecked(block), layout) }
         }
     }
@@ -308,6 +313,7 @@ mod bare {
     impl Bare for buddy_system_allocator::Heap<40> {
         fn on(arena: Arena) -> Self {
             let mut heap = Self::new();
+            // SAFETY: the arena is this heap's alone, and stays for as long as the program runs.
             unsafe { heap.init(arena.start.addr().get(), arena.len) };
             heap
         }
@@ -315,6 +321,7 @@ mod bare {
             raw(Self::alloc(self, layout).ok())
         }
         unsafe fn free(&mut self, block: *mut u8, layout: Layout) {
+            // SAFETY: the caller's promise: a live block of this heap with this layout, so not null either.
             unsafe { self.dealloc(NonNull::new_unchecked(block), layout) }
         }
     }
@@ -322,8 +329,10 @@ mod bare {
     /// dlmalloc's system: the arena, once.
     pub struct Once(Cell<Option<Arena>>);
 
+    // SAFETY: it is moved to another thread whole, never shared.
     unsafe impl Send for Once {}
 
+    // SAFETY: hands out the arena once, which is nobody else's; gives nothing back, resizes nothing.
     unsafe impl dlmalloc::Allocator for Once {
         fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
             match self.0.take() {
@@ -356,12 +365,15 @@ mod bare {
             Self::new_with_allocator(Once(Cell::new(Some(arena))))
         }
         fn alloc(&mut self, layout: Layout) -> *mut u8 {
+            // SAFETY: no layout of a case has a size of 0.
             unsafe { self.malloc(layout.size(), layout.align()) }
         }
         unsafe fn free(&mut self, block: *mut u8, layout: Layout) {
+            // SAFETY: the caller's promise: a live block of this heap with this layout, so not null either.
             unsafe { Self::free(self, block, layout.size(), layout.align()) }
         }
         unsafe fn resize(&mut self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+            // SAFETY: the caller's promise: a live block of this heap with this layout, so not null either; the new size is not 0.
             unsafe { self.realloc(block, layout.size(), layout.align(), new_size) }
         }
     }
