@@ -5,68 +5,15 @@
 #![no_std]
 #![no_main]
 
-use core::arch::{asm, global_asm};
+mod entry;
+mod ports;
 
 // Nothing is called by name, so the crate must be named for its symbols to be linked.
 use freestone_mem as _;
 use freestone_rt::console::{self, Console};
 use freestone_rt::println;
 
-freestone_rt::runtime!(exit = power_off);
-
-global_asm!(
-    ".pushsection .note.Xen, \"a\", @note",
-    ".long 4, 8, 18",
-    ".asciz \"Xen\"",
-    ".quad entry",
-    ".popsection",
-    ".pushsection .text.entry, \"ax\"",
-    ".code32",
-    ".globl entry",
-    "entry:",
-    "mov esp, offset stack_top",
-    // One GiB in one page, by way of three entries.
-    "mov dword ptr [top_table], offset middle_table + 3",
-    "mov dword ptr [middle_table], 0x83",
-    "mov eax, 0x620",
-    "mov cr4, eax",
-    "mov eax, offset top_table",
-    "mov cr3, eax",
-    "mov ecx, 0xc0000080",
-    "rdmsr",
-    "or eax, 0x100",
-    "wrmsr",
-    "mov eax, 0x80000013",
-    "mov cr0, eax",
-    "lgdt [gdt_pointer]",
-    "push 8",
-    "mov eax, offset long_mode",
-    "push eax",
-    "retf",
-    ".code64",
-    "long_mode:",
-    "mov edi, ebx",
-    "call {main}",
-    "ud2",
-    ".balign 8",
-    "gdt: .quad 0, 0x00af9b000000ffff",
-    "gdt_pointer: .word 15",
-    ".long gdt",
-    ".popsection",
-    ".pushsection .bss.entry, \"aw\", @nobits",
-    ".balign 4096",
-    "top_table: .skip 4096",
-    "middle_table: .skip 4096",
-    ".skip 16384",
-    "stack_top:",
-    ".popsection",
-    main = sym main,
-);
-
-fn out(port: u16, value: u8) {
-    // SAFETY: this kernel writes to the UART's data register and QEMU's exit port only.
-    unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack)) }
-}
+freestone_rt::runtime!(exit = crash);
 
 struct Uart;
 
@@ -76,21 +23,17 @@ impl Console for Uart {
     }
 
     fn write(&self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| out(0x3f8, byte));
+        ports::write(bytes);
     }
 }
 
-fn power_off() -> ! {
-    // The code that `cargo freestone` takes for a crash.
-    out(0xf4, 0x12);
-    loop {
-        core::hint::spin_loop();
-    }
+fn crash() -> ! {
+    ports::end(ports::CRASH)
 }
 
 extern "C" fn main(start_info: u64) -> ! {
     if console::register(&Uart).is_err() {
-        power_off();
+        crash();
     }
     // SAFETY: the loader passes the address of its start info, which the first GiB holds.
     let magic = unsafe { *(start_info as *const u32) };

@@ -1,0 +1,68 @@
+//! The Multiboot2 header, and the way from where GRUB enters (32 bits, no paging, no stack: Multiboot2 specification,
+//! 3.3) to `main`.
+
+use core::arch::global_asm;
+
+global_asm!(
+    ".pushsection .multiboot2, \"a\"",
+    ".balign 8",
+    "header:",
+    // Magic, architecture (32-bit x86), length, and what makes the sum of all four zero.
+    ".long 0xe85250d6, 0, header_end - header, 0x17adaf2a - (header_end - header)",
+    // The tag that ends the list: type 0, flags 0, 8 bytes.
+    ".short 0, 0",
+    ".long 8",
+    "header_end:",
+    ".popsection",
+    ".pushsection .text.entry, \"ax\"",
+    ".code32",
+    ".globl entry",
+    "entry:",
+    "mov esp, offset stack_top",
+    "mov edi, eax",
+    "mov esi, ebx",
+    // One GiB in one page, by way of three entries.
+    "mov dword ptr [top_table], offset middle_table + 3",
+    "mov dword ptr [middle_table], 0x83",
+    // PAE, and SSE for the host's core.
+    "mov eax, 0x620",
+    "mov cr4, eax",
+    "mov eax, offset top_table",
+    "mov cr3, eax",
+    "mov ecx, 0xc0000080",
+    "rdmsr",
+    "or eax, 0x100",
+    "wrmsr",
+    "mov eax, 0x80000013",
+    "mov cr0, eax",
+    "lgdt [gdt_pointer]",
+    "push 8",
+    "mov eax, offset long_mode",
+    "push eax",
+    "retf",
+    ".code64",
+    "long_mode:",
+    // GRUB's data segments mean nothing here; null ones do.
+    "xor eax, eax",
+    "mov ds, eax",
+    "mov es, eax",
+    "mov ss, eax",
+    // The upper halves are undefined after the change of mode.
+    "mov edi, edi",
+    "mov esi, esi",
+    "call {main}",
+    "ud2",
+    ".balign 8",
+    "gdt: .quad 0, 0x00af9b000000ffff",
+    "gdt_pointer: .word 15",
+    ".long gdt",
+    ".popsection",
+    ".pushsection .bss.entry, \"aw\", @nobits",
+    ".balign 4096",
+    "top_table: .skip 4096",
+    "middle_table: .skip 4096",
+    ".skip 16384",
+    "stack_top:",
+    ".popsection",
+    main = sym crate::main,
+);

@@ -1,0 +1,16 @@
+//! Links with the script of own-boot and Freestone's arguments.
+
+use std::env;
+use std::path::PathBuf;
+
+use freestone_targets::LinkInput;
+
+fn main() {
+    println!("cargo::rerun-if-changed=../own-boot/own.ld");
+    let directory = PathBuf::from(env::var_os("OUT_DIR").unwrap());
+    let target = env::var("TARGET").unwrap();
+    let input = LinkInput::for_target(&target).expect("a supported target");
+    let response_file =
+        input.with_script(include_str!("../own-boot/own.ld")).write(&directory).unwrap();
+    println!("cargo::rustc-link-arg-bins=@{}", response_file.display());
+}
