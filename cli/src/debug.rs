@@ -124,19 +124,12 @@ fn gdb(matches: &ArgMatches, image: &Path, port: u16) -> Command {
     gdb
 }
 
-/// Where the kernel's `main` begins: the function of that name in the crate that the image is called after,
-/// else in any but the kit's.
+/// Where the kernel's `main` begins, or what comes before it.
 fn entry(image: &Path) -> u64 {
     let functions = names::functions(&fs::read(image).unwrap_or_default()).unwrap_or_default();
-    let own = image.file_name().map(|name| name.to_string_lossy().replace('-', "_"));
-    let own = format!("{}::main", own.unwrap_or_default());
-    let named = |wanted: &dyn Fn(&str) -> bool| {
-        functions.iter().find(|(_, name)| wanted(name)).map(|(&address, _)| address)
-    };
-    named(&|name| name == own)
-        .or_else(|| named(&|name| name.ends_with("::main") && !name.starts_with("freestone")))
-        .or_else(|| named(&|name| name.rsplit("::").next() == Some(FALLBACK)))
-        .or_else(|| named(&|name| name == "freestone_pvh_entry"))
+    names::main_of(image, &functions)
+        .or_else(|| names::find(&functions, FALLBACK))
+        .or_else(|| names::find(&functions, "freestone_pvh_entry"))
         .unwrap_or(0)
 }
 

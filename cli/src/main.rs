@@ -12,6 +12,7 @@
 //!   [`xen`]: the same for Xen
 //! - [`names`]: the functions' names, for the kernel's own backtraces
 //! - [`places`]: file and line for the lines of a trace
+//! - [`calls`]: instructions counted by who called whom; [`chart_svg`]: a picture of that
 //! - [`install`]: getting QEMU
 //! - [`kernel_test`], [`test_table`], [`runner`], [`junit`]: tests inside a kernel: building them,
 //!   finding them in an image, running them, reporting
@@ -19,6 +20,9 @@
 
 mod archive;
 mod boot;
+mod calls;
+mod chart;
+mod chart_svg;
 mod check;
 mod debug;
 mod doctor;
@@ -68,11 +72,12 @@ struct Verb {
     main: fn(&ArgMatches) -> Result<Status, Failure>,
 }
 
-const VERBS: [Verb; 10] = [
+const VERBS: [Verb; 11] = [
     Verb { name: "run", command: run::command, main: run::main },
     Verb { name: "test", command: test::command, main: test::main },
     Verb { name: "check", command: check::command, main: check::main },
     Verb { name: "debug", command: debug::command, main: debug::main },
+    Verb { name: "chart", command: chart::command, main: chart::main },
     Verb { name: "names", command: names::command, main: names::main },
     Verb { name: "symbols", command: symbols::command, main: symbols::main },
     Verb { name: "new", command: new::command, main: new::main },

@@ -179,6 +179,31 @@ pub fn functions(image: &[u8]) -> Result<BTreeMap<u64, String>, NoNames> {
     }
 }
 
+/// What kernels call their main function when they do not call it `main`; the first is what `entry!` stamps, and
+/// has the kernel's own in it where that was compiled into it.
+const MAINS: [&str; 5] = ["freestone_main", "main", "kernel_main", "kmain", "start_kernel"];
+
+/// Where the kernel's `main` begins: the function of that name in the crate that the image is called after,
+/// else in any but the kit's; else by another name.
+pub fn main_of(image: &Path, functions: &BTreeMap<u64, String>) -> Option<u64> {
+    let own = image.file_name().map(|name| name.to_string_lossy().replace('-', "_"));
+    let own = format!("{}::main", own.unwrap_or_default());
+    let named = |wanted: &dyn Fn(&str) -> bool| {
+        functions.iter().find(|(_, name)| wanted(name)).map(|(&address, _)| address)
+    };
+    named(&|name| name == own)
+        .or_else(|| named(&|name| name.ends_with("::main") && !name.starts_with("freestone")))
+        .or_else(|| MAINS.iter().find_map(|main| find(functions, main)))
+}
+
+/// Where the function of this name begins: the whole name, else the last word of one.
+pub fn find(functions: &BTreeMap<u64, String>, wanted: &str) -> Option<u64> {
+    let named = |name: fn(&str) -> &str| {
+        functions.iter().find(|(_, known)| name(known) == wanted).map(|(&address, _)| address)
+    };
+    named(|name| name).or_else(|| named(|name| name.rsplit("::").next().unwrap_or(name)))
+}
+
 /// The table, as freestone-rt's `symbols` describes it. `None` if there is nothing to say, or the image is too
 /// large to say it of.
 fn table(functions: &BTreeMap<u64, String>) -> Option<Vec<u8>> {

@@ -26,6 +26,7 @@ use crate::say;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch, describe};
 use crate::toolchain::words;
+use crate::toolchains::{answer, parse_version};
 use crate::trace;
 
 /// Machines that start a PVH kernel by `-kernel`; the first is the default, it starts quickest.
@@ -41,19 +42,38 @@ pub struct Machine {
     pub icount: bool,
     pub gdb: Option<u16>,
     pub trace: bool,
+    pub accelerator: &'static str,
 }
 
+const TCG: &str = "tcg";
+
 impl Machine {
+    /// A machine with nothing asked of it.
+    pub fn plain(program: PathBuf, name: String) -> Machine {
+        Machine { program, name, icount: false, gdb: None, trace: false, accelerator: TCG }
+    }
+
     /// The machine that the arguments of a verb ask for.
     pub fn new(program: PathBuf, matches: &ArgMatches) -> Machine {
         let name = matches.get_one::<String>("machine").map_or(MACHINES[0], String::as_str);
+        let is_set = |id| matches.try_get_one(id).ok().flatten().is_some_and(|set: &bool| *set);
         Machine {
-            program,
-            name: name.to_owned(),
-            icount: matches.try_get_one("icount").ok().flatten().is_some_and(|icount| *icount),
+            icount: is_set("icount"),
             gdb: matches.try_get_one("gdb").ok().flatten().copied(),
-            trace: matches.try_get_one("trace").ok().flatten().is_some_and(|trace| *trace),
+            trace: is_set("trace"),
+            ..Machine::plain(program, name.to_owned())
         }
+    }
+
+    /// Makes it take instructions one by one; what it returns are arguments to be added. QEMU 8.1 has a new name
+    /// for that, and 9.0 not the old one any more.
+    pub fn step_by_step(&mut self) -> Option<&'static str> {
+        let answer = answer(&self.program, &["--version"]).unwrap_or_default();
+        let is_new = version(&answer).is_some_and(|version| version >= (8, 1));
+        if is_new {
+            self.accelerator = "tcg,one-insn-per-tb=on";
+        }
+        (!is_new).then_some("-singlestep")
     }
 }
 
@@ -134,7 +154,7 @@ impl Filter for Listener<'_> {
 fn command(machine: &Machine, boot: &Boot) -> Command {
     let mut command = Command::new(&machine.program);
     command.stdin(Stdio::null());
-    command.args(["-machine", &machine.name, "-accel", "tcg", "-cpu", "max"]);
+    command.args(["-machine", &machine.name, "-accel", machine.accelerator, "-cpu", "max"]);
     command.args(["-m", &boot.memory_mib.to_string(), "-smp", "1"]);
     command.args(["-nodefaults", "-no-user-config", "-no-reboot"]);
     command.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
@@ -180,6 +200,12 @@ fn judge_status(status: ExitStatus, outcome: &Outcome) -> (Status, String) {
     }
 }
 
+/// The version in QEMU's answer to `--version`.
+fn version(answer: &str) -> Option<(u32, u32)> {
+    let (_, rest) = answer.split_once(" version ")?;
+    parse_version(rest.split_whitespace().next()?)
+}
+
 /// QEMU would say so too, but in the words of its option parser.
 fn port_must_be_free(port: u16) -> Result<(), Failure> {
     match TcpListener::bind(("127.0.0.1", port)) {
@@ -201,13 +227,7 @@ mod tests {
     use crate::boot::Place;
 
     fn machine() -> Machine {
-        Machine {
-            program: "qemu".into(),
-            name: "microvm".into(),
-            icount: false,
-            gdb: None,
-            trace: false,
-        }
+        Machine::plain("qemu".into(), "microvm".into())
     }
 
     fn boot<'a>(place: &'a Place, command_line: &'a OsStr) -> Boot<'a> {
@@ -263,6 +283,14 @@ mod tests {
             let (got, message) = judge(&boot, &ended(raw, stdout, stderr));
             assert_eq!(got, status, "{raw:#x} {stderr:?}: {message}");
         }
+    }
+
+    #[test]
+    fn the_version_is_read() {
+        let debian = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)\nCopyright";
+        assert_eq!(version(debian), Some((7, 2)));
+        assert_eq!(version("QEMU emulator version 10.0.2\n"), Some((10, 0)));
+        assert_eq!(version("qemu"), None);
     }
 
     #[test]

@@ -21,7 +21,8 @@ use crate::toolchain::{self, Workspace};
 use crate::{check, image};
 
 const DEFAULT_SECONDS: u32 = 60;
-const NO_NAMES: &str = "no-names";
+/// Its name, for every verb that has it.
+pub const NO_NAMES: &str = "no-names";
 
 /// What the verb takes.
 pub fn command() -> Command {
@@ -48,15 +49,7 @@ pub fn command() -> Command {
         )
         .arg(flag("trace", "End with a table of the devices that the boot talked to, on stderr"))
         .arg(flag(NO_NAMES, "Boot the file as it is, without a table of names for backtraces"))
-        .arg(
-            Arg::new("qemu-arg")
-                .long("qemu-arg")
-                .value_name("ARG")
-                .action(ArgAction::Append)
-                .allow_hyphen_values(true)
-                .value_parser(value_parser!(OsString))
-                .help("One more argument for QEMU; may be repeated"),
-        )
+        .arg(qemu_arg())
         .arg(qemu())
         .arg(boot::xen_arg())
         .arg(check::no_check())
@@ -137,6 +130,17 @@ pub fn qemu() -> Arg {
         .value_name("PATH")
         .value_parser(value_parser!(PathBuf))
         .help("The QEMU to use [default: FREESTONE_QEMU, else qemu-system-x86_64]")
+}
+
+/// `--qemu-arg`, for verbs that boot in QEMU.
+pub fn qemu_arg() -> Arg {
+    Arg::new("qemu-arg")
+        .long("qemu-arg")
+        .value_name("ARG")
+        .action(ArgAction::Append)
+        .allow_hyphen_values(true)
+        .value_parser(value_parser!(OsString))
+        .help("One more argument for QEMU; may be repeated")
 }
 
 /// `--timeout`, for every verb that boots.
@@ -255,6 +259,7 @@ pub fn here() -> Result<PathBuf, Failure> {
     env::current_dir().map_err(|error| Failure::usage(format!("the current directory: {error}")))
 }
 
-fn joined<'a>(words: impl Iterator<Item = &'a OsString>) -> OsString {
+/// What follows `--` as the kernel gets it.
+pub fn joined<'a>(words: impl Iterator<Item = &'a OsString>) -> OsString {
     words.map(OsString::as_os_str).collect::<Vec<&OsStr>>().join(OsStr::new(" "))
 }

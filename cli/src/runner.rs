@@ -238,7 +238,7 @@ fn place_from_environment() -> Result<Place, Failure> {
     let program = install::qemu(None, false)?;
     Ok(match on {
         boot::XEN => Place::Xen(xen::Host { qemu: program, xen: xen::find(None)? }),
-        _ => Place::Qemu(qemu::Machine { program, name, icount: false, gdb: None, trace: false }),
+        _ => Place::Qemu(qemu::Machine::plain(program, name)),
     })
 }
 

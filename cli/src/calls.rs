@@ -1,0 +1,534 @@
+//! What a kernel spent its instructions on: QEMU's log of every instruction, counted by who called whom.
+//!
+//! The log (`-d exec,nochain`, one instruction to a block) has a line for each instruction:
+//!
+//! ```text
+//! Trace 0: 0x7ff7140604c0 [0000000000000000/0000000000102050/000000b0/ff020201]
+//!                                           where it is
+//! Stopped execution of TB chain before 0x7ff7140604c0 [0000000000102050]
+//!                                      the line before did not count: it will come again
+//! ```
+//!
+//! Calls are found by where functions begin, not by looking at instructions: who arrives at a function's
+//! beginning was called by (or jumped there from) the function before; who arrives in the middle of one returns
+//! to it if it has called, else has interrupted. So tail calls, interrupts and kernels in any language come out
+//! right. Of a function that calls itself, through others or not, the outermost call has it all.
+//!
+//! Counts are kept for each [`Part`] of the run in a tree of calls, as large as there are different ways to be
+//! called and no larger than [`MOST_NODES`]; the log itself is kept nowhere.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead};
+use std::ops::Range;
+
+/// More different ways to be called are counted as their callers.
+const MOST_NODES: usize = 1 << 18;
+/// Calls deeper than this are counted as their callers.
+const DEEPEST: usize = 4096;
+
+/// A child that has this share, in percent, of what it is a child of is no stage but has stages.
+const WHOLE: u64 = 90;
+
+/// The function that the run before, in and after `main` is told apart by, and every other.
+pub struct Functions {
+    /// Where each begins, and its name, in order. The last is where they end, and has none.
+    starts: Vec<(u64, String)>,
+    main: Option<usize>,
+    /// Code that runs at an address of its own before it is mapped at the linked one: from, and how far.
+    moved: Vec<(Range<u64>, u64)>,
+}
+
+impl Functions {
+    /// Of the image that has these; `main` begins at one of them. `moved` are ranges of physical addresses, and
+    /// what to add for the linked ones.
+    pub fn new(
+        functions: BTreeMap<u64, String>,
+        main: Option<u64>,
+        moved: Vec<(Range<u64>, u64)>,
+    ) -> Functions {
+        let starts: Vec<_> = functions.into_iter().collect();
+        let main = main.and_then(|main| starts.binary_search_by_key(&main, |(at, _)| *at).ok());
+        Functions { starts, main, moved }
+    }
+
+    /// What function number `number` is called.
+    pub fn name(&self, number: usize) -> &str {
+        match self.starts.get(number) {
+            Some((_, name)) if !name.is_empty() => name,
+            _ => "(no symbol)",
+        }
+    }
+
+    /// Where it begins.
+    pub fn address(&self, number: usize) -> u64 {
+        self.starts.get(number).map_or(0, |(at, _)| *at)
+    }
+
+    fn linked(&self, at: u64) -> u64 {
+        let moved = self.moved.iter().find(|(range, _)| range.contains(&at));
+        moved.map_or(at, |(_, add)| at.wrapping_add(*add))
+    }
+
+    /// The function at `at`: its number and its bytes. What is before the first has the number behind the last.
+    fn at(&self, at: u64) -> (usize, Range<u64>) {
+        let next = self.starts.partition_point(|(start, _)| *start <= at);
+        let end = self.starts.get(next).map_or(u64::MAX, |(start, _)| *start);
+        match next.checked_sub(1) {
+            Some(number) => (number, self.starts[number].0..end),
+            None => (self.starts.len(), 0..end),
+        }
+    }
+}
+
+/// The three parts of a run, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Boot,
+    Main,
+    After,
+}
+
+const PARTS: [Part; 3] = [Part::Boot, Part::Main, Part::After];
+
+struct Node {
+    function: usize,
+    parent: usize,
+    children: Vec<usize>,
+    own: u64,
+    calls: u64,
+    /// How many instructions had run when it was first called.
+    first: u64,
+}
+
+/// The calls of one part; node 0 is nobody's.
+struct Tree {
+    nodes: Vec<Node>,
+    /// The node that `main`, or what follows it, was called from or ended in.
+    spine: usize,
+}
+
+impl Tree {
+    fn new() -> Tree {
+        let nobody =
+            Node { function: usize::MAX, parent: 0, children: vec![], own: 0, calls: 0, first: 0 };
+        Tree { nodes: vec![nobody], spine: 0 }
+    }
+
+    fn child(&mut self, parent: usize, function: usize, first: u64) -> Option<usize> {
+        let found = self.nodes[parent].children.iter().copied();
+        let found = found.into_iter().find(|&child| self.nodes[child].function == function);
+        if found.is_some() || self.nodes.len() >= MOST_NODES {
+            return found;
+        }
+        let number = self.nodes.len();
+        self.nodes.push(Node { function, parent, children: vec![], own: 0, calls: 0, first });
+        self.nodes[parent].children.push(number);
+        Some(number)
+    }
+}
+
+/// Follows a log.
+pub struct Counter<'a> {
+    functions: &'a Functions,
+    trees: [Tree; 3],
+    part: usize,
+    /// Who called whom, up to where the processor is: function and node.
+    stack: Vec<(usize, usize)>,
+    /// Where the innermost is.
+    here: Range<u64>,
+    total: u64,
+    is_cut: bool,
+}
+
+impl<'a> Counter<'a> {
+    /// Nothing counted yet.
+    pub fn new(functions: &'a Functions) -> Counter<'a> {
+        let trees = [Tree::new(), Tree::new(), Tree::new()];
+        Counter { functions, trees, part: 0, stack: vec![], here: 0..0, total: 0, is_cut: false }
+    }
+
+    /// Counts all that comes. What is not a line of the log is passed over.
+    pub fn follow(&mut self, mut log: impl BufRead) -> io::Result<()> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if log.read_until(b'\n', &mut line)? == 0 {
+                return Ok(());
+            }
+            match address(&line) {
+                Some(at) => self.step(at),
+                None if line.starts_with(b"Stopped execution") => self.take_back(),
+                None => {}
+            }
+        }
+    }
+
+    /// One instruction.
+    fn step(&mut self, at: u64) {
+        let at = self.functions.linked(at);
+        if !self.here.contains(&at) || at == self.here.start {
+            self.arrive(at);
+        }
+        self.total += 1;
+        if let Some(&(_, node)) = self.stack.last() {
+            self.trees[self.part].nodes[node].own += 1;
+        }
+    }
+
+    fn take_back(&mut self) {
+        self.total = self.total.saturating_sub(1);
+        if let Some(&(_, node)) = self.stack.last() {
+            let own = &mut self.trees[self.part].nodes[node].own;
+            *own = own.saturating_sub(1);
+        }
+    }
+
+    /// The processor is in another function, or at the beginning of one.
+    fn arrive(&mut self, at: u64) {
+        let (function, range) = self.functions.at(at);
+        let is_start = at == range.start;
+        self.here = range;
+        if self.stack.last().is_some_and(|(innermost, _)| *innermost == function) {
+            return;
+        }
+        match self.stack.iter().rposition(|(known, _)| *known == function) {
+            Some(depth) => {
+                self.leave(depth + 1);
+                if let Some(&(_, node)) = self.stack.last() {
+                    self.trees[self.part].nodes[node].calls += u64::from(is_start);
+                }
+            }
+            None => self.enter(function),
+        }
+    }
+
+    fn enter(&mut self, function: usize) {
+        if self.part == 0 && self.functions.main == Some(function) {
+            self.begin(1);
+        }
+        let parent = self.stack.last().map_or(0, |(_, node)| *node);
+        let tree = &mut self.trees[self.part];
+        let node = match self.stack.len() < DEEPEST {
+            true => tree.child(parent, function, self.total),
+            false => None,
+        };
+        self.is_cut |= node.is_none();
+        let Some(node) = node else { return };
+        tree.nodes[node].calls += 1;
+        self.stack.push((function, node));
+        if self.part == 1 && self.functions.main == Some(function) {
+            tree.spine = node;
+        }
+    }
+
+    fn leave(&mut self, depth: usize) {
+        let left = self.stack.drain(depth..).any(|(known, _)| Some(known) == self.functions.main);
+        if left && self.part == 1 {
+            self.begin(2);
+        }
+    }
+
+    /// A new part: its tree begins with the calls that are going on.
+    fn begin(&mut self, part: usize) {
+        self.trees[self.part].spine = match self.part {
+            0 => self.stack.last().map_or(0, |(_, node)| *node),
+            _ => self.trees[self.part].spine,
+        };
+        self.part = part;
+        let mut parent = 0;
+        for (function, node) in &mut self.stack {
+            // The tree is empty and the stack is shallower than it may grow.
+            *node = self.trees[part].child(parent, *function, self.total).unwrap_or(parent);
+            parent = *node;
+        }
+        self.trees[part].spine = parent;
+    }
+
+    /// What was counted.
+    pub fn chart(mut self) -> Chart {
+        let mut parts = Vec::new();
+        for (number, part) in PARTS.into_iter().enumerate() {
+            let tree = &mut self.trees[number];
+            let sums = sums(tree);
+            if sums[0] == 0 {
+                continue;
+            }
+            // The way to `main` is known; elsewhere what nearly all was spent in has the stages.
+            if part != Part::Boot || self.part == 0 {
+                tree.spine = descend(tree, &sums);
+            }
+            parts.push((part, Section { instructions: sums[0], stages: stages(tree, &sums) }));
+        }
+        let main = self.functions.main.filter(|_| self.part > 0);
+        Chart { instructions: self.total, main, is_cut: self.is_cut, parts }
+    }
+}
+
+/// Where the instruction of a line is.
+fn address(line: &[u8]) -> Option<u64> {
+    let rest = line.strip_prefix(b"Trace ")?;
+    let open = rest.iter().position(|&byte| byte == b'[')?;
+    let mut fields = rest[open + 1..].split(|&byte| byte == b'/');
+    let digits = fields.nth(1)?;
+    // A line that was cut off where QEMU was stopped has no third field.
+    fields.next()?;
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// For each node, its own instructions and those of all it called.
+fn sums(tree: &Tree) -> Vec<u64> {
+    let mut sums: Vec<u64> = tree.nodes.iter().map(|node| node.own).collect();
+    // A child is younger than its parent.
+    for number in (1..sums.len()).rev() {
+        sums[tree.nodes[number].parent] += sums[number];
+    }
+    sums
+}
+
+/// Further along the spine, as long as one child has nearly all.
+fn descend(tree: &Tree, sums: &[u64]) -> usize {
+    let mut at = tree.spine;
+    loop {
+        let whole = |&&child: &&usize| sums[child] * 100 >= sums[0] * WHOLE;
+        match tree.nodes[at].children.iter().find(whole) {
+            Some(&child) if !tree.nodes[child].children.is_empty() => at = child,
+            _ => return at,
+        }
+    }
+}
+
+fn stages(tree: &Tree, sums: &[u64]) -> Vec<Stage> {
+    let mut spine = vec![tree.spine];
+    while let Some(&at) = spine.last().filter(|&&at| at != 0) {
+        spine.push(tree.nodes[at].parent);
+    }
+    let mut stages = Vec::new();
+    for &number in &spine {
+        let node = &tree.nodes[number];
+        if node.own > 0 {
+            let (function, first, calls) = (node.function, node.first, node.calls.max(1));
+            stages.push(Stage {
+                function,
+                calls,
+                first,
+                instructions: node.own,
+                functions: vec![],
+            });
+        }
+        let children = node.children.iter().filter(|child| !spine.contains(child));
+        stages.extend(children.filter(|&&child| sums[child] > 0).map(|&child| {
+            let Node { function, calls, first, .. } = tree.nodes[child];
+            let functions = own_counts(tree, child);
+            Stage { function, calls, first, instructions: sums[child], functions }
+        }));
+    }
+    stages.sort_by_key(|stage| stage.first);
+    stages
+}
+
+/// The instructions of each function below `top`, the busiest first.
+fn own_counts(tree: &Tree, top: usize) -> Vec<(usize, u64)> {
+    let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
+    let mut open = vec![top];
+    while let Some(number) = open.pop() {
+        let node = &tree.nodes[number];
+        *counts.entry(node.function).or_default() += node.own;
+        open.extend(&node.children);
+    }
+    let mut counts: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+    counts.sort_by_key(|&(function, count)| (std::cmp::Reverse(count), function));
+    counts
+}
+
+/// One step of a part: a function that the kernel's way to `main` leads through, its own instructions only; or
+/// one that is called on the way, with all that it calls.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stage {
+    pub function: usize,
+    pub calls: u64,
+    /// How many instructions had run when it began.
+    pub first: u64,
+    pub instructions: u64,
+    /// The functions in it, the busiest first; empty for a function of the way itself.
+    pub functions: Vec<(usize, u64)>,
+}
+
+/// The stages of one part.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Section {
+    pub instructions: u64,
+    pub stages: Vec<Stage>,
+}
+
+/// What a run was spent on.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Chart {
+    pub instructions: u64,
+    /// The function that `main` is, if it is known and was reached.
+    pub main: Option<usize>,
+    /// Whether some calls are counted as their callers, as there were too many.
+    pub is_cut: bool,
+    pub parts: Vec<(Part, Section)>,
+}
+
+impl Chart {
+    /// What a part is called.
+    pub fn title(&self, part: Part) -> &'static str {
+        match part {
+            _ if self.main.is_none() => "entry to end",
+            Part::Boot => "entry to main",
+            Part::Main => "main",
+            Part::After => "after main",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAIN: u64 = 0x300;
+
+    /// Functions 0x100 bytes long, from 0x100 on: entry, boot, main, helper, stubs, exit.
+    fn functions(main: Option<u64>) -> Functions {
+        let names = ["entry", "boot", "main", "helper", "stubs", "exit", ""];
+        let named = (1_u64..).map(|number| number * 0x100).zip(names.map(str::to_owned));
+        Functions::new(
+            named.collect(),
+            main,
+            vec![(0x9000..0xa000, 0x100_u64.wrapping_sub(0x9000))],
+        )
+    }
+
+    fn trace(addresses: &[u64]) -> String {
+        let line = |at: &u64| {
+            format!("Trace 0: 0x7ff7140604c0 [0000000000000000/{at:016x}/000000b0/ff020201] \n")
+        };
+        addresses.iter().map(line).collect()
+    }
+
+    fn count(functions: &Functions, log: &str) -> Chart {
+        let mut counter = Counter::new(functions);
+        counter.follow(log.as_bytes()).unwrap();
+        counter.chart()
+    }
+
+    /// Part, function, calls, instructions, how many functions.
+    fn shown(functions: &Functions, chart: &Chart) -> Vec<(Part, String, u64, u64, usize)> {
+        let stages = chart.parts.iter().flat_map(|(part, s)| s.stages.iter().map(|s| (*part, s)));
+        let row = |(part, stage): (Part, &Stage)| {
+            let name = functions.name(stage.function).to_owned();
+            (part, name, stage.calls, stage.instructions, stage.functions.len())
+        };
+        stages.map(row).collect()
+    }
+
+    #[test]
+    fn a_run_is_cut_at_main_and_told_by_stages() {
+        let functions = functions(Some(MAIN));
+        let log = trace(&[
+            0x100, 0x104, 0x100, // entry, with a loop to its first instruction
+            0x200, 0x204, // boot
+            0x400, 0x404, // helper
+            0x208, 0x400, 0x404, // back, helper again
+            0x550, 0x554, // interrupted: in the middle of stubs
+            0x408, 0x20c, // back in helper, back in boot
+            0x300, 0x304, // main
+            0x400, 0x600, // helper, which goes on in exit by a jump
+            0x308, 0x210, // back in main, back in boot
+            0x600, 0x604, 0x604,
+        ]);
+        let chart = count(&functions, &log);
+        assert!(chart.main == Some(2) && !chart.is_cut);
+        assert_eq!(chart.instructions, 23);
+        let (boot, main, after) = (Part::Boot, Part::Main, Part::After);
+        assert_eq!(
+            shown(&functions, &chart),
+            [
+                (boot, "entry".into(), 1, 3, 0),
+                (boot, "boot".into(), 1, 4, 0),
+                (boot, "helper".into(), 2, 7, 2),
+                (main, "main".into(), 1, 3, 0),
+                (main, "helper".into(), 1, 2, 2),
+                (after, "boot".into(), 1, 1, 0),
+                (after, "exit".into(), 1, 3, 1),
+            ]
+        );
+        let sums: u64 = chart.parts.iter().map(|(_, section)| section.instructions).sum();
+        assert_eq!(sums, chart.instructions);
+    }
+
+    #[test]
+    fn a_function_that_calls_itself_is_one() {
+        let functions = functions(Some(MAIN));
+        // main, helper, exit, helper, back in exit, back in helper, back in main.
+        let log = trace(&[0x300, 0x400, 0x600, 0x400, 0x604, 0x404, 0x304]);
+        let chart = count(&functions, &log);
+        let (main, names) = (Part::Main, ["main", "helper"].map(str::to_owned));
+        let [own, helper] = names;
+        assert_eq!(shown(&functions, &chart), [(main, own, 1, 2, 0), (main, helper, 2, 5, 2)]);
+    }
+
+    #[test]
+    fn what_did_not_run_is_taken_back_and_what_is_no_line_passed_over() {
+        let functions = functions(Some(MAIN));
+        let stopped = "Stopped execution of TB chain before 0x7ff7140604c0 [0000000000000300] \n";
+        let once = trace(&[0x100, MAIN]);
+        let log = format!("{once}{stopped}{}", trace(&[MAIN, 0x304]));
+        let broken = [
+            "",
+            "Trace",
+            "Trace 0: 0x7ff [",
+            "Trace 0: 0x7ff [0/",
+            "Trace 0: 0x7ff [0/zz/0/0]",
+            "Trace 0: 0x7ff [0000000000000000/00000000000003",
+            "cpu_exec: something",
+        ];
+        for line in broken {
+            let chart = count(&functions, &format!("{line}\n{log}{line}"));
+            assert_eq!(chart.instructions, 3, "{line}");
+            assert_eq!(chart.parts[1].1.instructions, 2, "{line}");
+        }
+        assert_eq!(count(&functions, stopped).instructions, 0);
+    }
+
+    #[test]
+    fn without_main_what_nearly_all_was_spent_in_has_the_stages() {
+        let functions = functions(None);
+        let mut addresses = vec![0x100, 0x200];
+        addresses.extend([0x400, 0x404, 0x600, 0x604, 0x408, 0x204].repeat(50));
+        let chart = count(&functions, &trace(&addresses));
+        assert!(chart.main.is_none());
+        let names: Vec<_> = shown(&functions, &chart).into_iter().map(|row| row.1).collect();
+        assert_eq!(names, ["entry", "boot", "helper"]);
+        assert_eq!(chart.parts[0].1.stages[2].functions.len(), 2);
+    }
+
+    #[test]
+    fn code_that_runs_elsewhere_before_it_is_mapped_has_its_name() {
+        let functions = functions(Some(MAIN));
+        let chart = count(&functions, &trace(&[0x9000, 0x9004, 0x200, 0x42]));
+        let rows = shown(&functions, &chart);
+        assert_eq!(rows[0], (Part::Boot, "entry".into(), 1, 2, 0));
+        assert_eq!((rows[1].1.as_str(), rows[1].4), ("boot", 2));
+        assert_eq!(functions.name(functions.at(0x42).0), "(no symbol)");
+    }
+
+    #[test]
+    fn no_log_makes_the_tree_larger_than_it_may_be() {
+        // 600 functions that call each other in turns never seen before.
+        let starts = (0..600_u64).map(|number| (0x1000 + number * 16, format!("f{number}")));
+        let functions = Functions::new(starts.collect(), None, vec![]);
+        let mut counter = Counter::new(&functions);
+        let mut at = 1_u64;
+        for _ in 0..2_000_000 {
+            at = at.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            counter.step(0x1000 + (at >> 33) % 600 * 16 + (at >> 60) % 4 * 4);
+        }
+        assert!(counter.trees[0].nodes.len() <= MOST_NODES && counter.stack.len() <= DEEPEST);
+        let chart = counter.chart();
+        assert_eq!(chart.instructions, 2_000_000);
+        assert_eq!(chart.parts[0].1.instructions, 2_000_000);
+        assert!(chart.is_cut);
+    }
+}

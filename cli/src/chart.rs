@@ -1,0 +1,318 @@
+//! `cargo freestone chart`: boots a kernel and shows what it spent its instructions on, from its entry to `main`,
+//! in `main`, and after it.
+//!
+//! QEMU logs every instruction of the image ([`calls`](crate::calls) counts them as they come, through a pipe).
+//! Under `-icount` a run is the same each time, so the numbers are exact and can be compared. The image is the one
+//! that `run` boots: nothing is added to it, and any kernel with symbols will do.
+
+use std::fs;
+use std::io::{self, BufReader, PipeReader, PipeWriter, Write};
+use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use object::read::elf::FileHeader;
+use object::{LittleEndian, elf};
+use serde_json::{Value, json};
+
+use crate::boot::{Boot, Place};
+use crate::calls::{Chart, Counter, Functions, Part, Section, Stage};
+use crate::chart_svg;
+use crate::names::{self, Booted};
+use crate::qemu::Machine;
+use crate::run::{self, flag};
+use crate::status::{Failure, Status};
+use crate::supervise::Output;
+use crate::{check, install, say};
+
+/// Half a million instructions are logged in a second, on a good day.
+const DEFAULT_SECONDS: u32 = 600;
+
+/// How many functions are named in a stage, and what share of it, in percent, one must have for that.
+pub const HOT: usize = 3;
+pub const HOT_SHARE: u64 = 5;
+
+/// What the verb takes.
+pub fn command() -> Command {
+    Command::new("chart")
+        .about(
+            "Boot a kernel and show what it spends its instructions on, before, in and after main",
+        )
+        .override_usage(
+            "cargo freestone chart [OPTIONS] [ELF | -p PACKAGE] [-- KERNEL COMMAND LINE]",
+        )
+        .args(run::which())
+        .arg(
+            Arg::new("main")
+                .long("main")
+                .value_name("FUNCTION")
+                .help("The function that the chart is cut at, if it is not called main"),
+        )
+        .arg(
+            Arg::new("svg")
+                .long("svg")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Write the chart as a picture, too"),
+        )
+        .arg(run::machine())
+        .arg(run::memory())
+        .arg(run::timeout("600"))
+        .arg(flag(run::NO_NAMES, "Boot the file as it is, without a table of names for backtraces"))
+        .arg(run::qemu_arg())
+        .arg(run::qemu())
+        .arg(check::no_check())
+        .arg(flag("yes", "Install QEMU without asking if it is missing (as root, by apt-get)"))
+        .arg(flag("json", "Print JSON, with every function of every stage"))
+        .arg(run::verbose())
+        .arg(run::command_line())
+}
+
+/// Runs the verb.
+pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
+    let image = run::built(matches)?;
+    let svg = matches.get_one::<PathBuf>("svg");
+    let path = |id| matches.get_one::<PathBuf>(id).map(PathBuf::as_path);
+    let code = Code::read(&image, matches.get_one::<String>("main").map(String::as_str))?;
+    let mut machine = Machine::new(install::qemu(path("qemu"), matches.get_flag("yes"))?, matches);
+    machine.icount = true;
+    let about = format!("{} on {}", file_name(&image), machine.name);
+
+    let (log, theirs) = io::pipe().map_err(|error| Failure::tool(format!("no pipe: {error}")))?;
+    let mut extra = log_arguments(&mut machine, &code, &theirs);
+    extra.extend(matches.get_many("qemu-arg").unwrap_or_default().cloned());
+    let memory_mib = *matches.get_one("memory").expect("has a default");
+    let booted = Booted::new(&image, !matches.get_flag(run::NO_NAMES), memory_mib);
+    let boot = Boot {
+        place: &Place::Qemu(machine),
+        image: &image,
+        booted: booted.path(),
+        command_line: &run::joined(matches.get_many("command-line").unwrap_or_default()),
+        memory_mib,
+        extra: &extra,
+        limit: run::limit(matches, Some(DEFAULT_SECONDS)),
+        verbose: matches.get_flag("verbose"),
+    };
+    let (verdict, chart) = thread::scope(|scope| {
+        let counting = scope.spawn(|| count(&code.functions, log));
+        let verdict = boot.run(Output::Pass(io::stderr().as_fd()));
+        // QEMU has ended, and with our copy the last end of the pipe that writes.
+        drop(theirs);
+        (verdict, counting.join().expect("it does not panic"))
+    });
+    let verdict = verdict?;
+    let chart = chart.map_err(|error| Failure::tool(format!("the log cannot be read: {error}")))?;
+    if chart.instructions == 0 && verdict.status != Status::Tool {
+        say!(
+            "no instruction of the image was seen: QEMU's log has another form, or the boot ended before"
+        );
+    } else {
+        let title = format!("{about}: {} instructions", grouped(chart.instructions));
+        let text = match matches.get_flag("json") {
+            true => json(&image, &boot, verdict.status, &chart, &code.functions).to_string(),
+            false => text(&title, &chart, &code),
+        };
+        let _ = writeln!(io::stdout(), "{text}");
+        if let Some(svg) = svg {
+            let picture = chart_svg::picture(&title, &chart, &code.functions);
+            fs::write(svg, picture)
+                .map_err(|error| Failure::usage(format!("{}: {error}", svg.display())))?;
+        }
+    }
+    match verdict.status {
+        Status::Success => Ok(verdict.status),
+        status => Err(Failure::new(status, verdict.message)),
+    }
+}
+
+fn count(functions: &Functions, log: PipeReader) -> io::Result<Chart> {
+    let mut counter = Counter::new(functions);
+    counter.follow(BufReader::with_capacity(1 << 16, log))?;
+    Ok(counter.chart())
+}
+
+/// Has QEMU log each instruction of the code, to the pipe.
+fn log_arguments(machine: &mut Machine, code: &Code, pipe: &PipeWriter) -> Vec<std::ffi::OsString> {
+    let number = pipe.as_raw_fd();
+    // SAFETY: two integers for a file descriptor that `pipe` holds open; only the flag that closes it in children
+    // is cleared.
+    unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
+    let ranges: Vec<_> = code
+        .logged
+        .iter()
+        .map(|range| format!("{:#x}+{:#x}", range.start, range.end - range.start))
+        .collect();
+    let mut arguments = vec!["-d".into(), "exec,nochain".into()];
+    arguments.extend(["-dfilter".into(), ranges.join(",").into()]);
+    arguments.extend(["-D".into(), format!("/dev/fd/{number}").into()]);
+    arguments.extend(machine.step_by_step().map(Into::into));
+    arguments
+}
+
+/// An image's code.
+struct Code {
+    functions: Functions,
+    main: Option<String>,
+    /// Where it runs.
+    logged: Vec<Range<u64>>,
+}
+
+impl Code {
+    fn read(image: &Path, main: Option<&str>) -> Result<Code, Failure> {
+        let refuse =
+            |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", image.display()));
+        let bytes = fs::read(image).map_err(|error| refuse(&error))?;
+        let functions = names::functions(&bytes).map_err(|why| refuse(&why))?;
+        let start = match main {
+            Some(name) => Some(names::find(&functions, name).ok_or_else(|| {
+                refuse(&format!("it has no function {name}; `nm -C` lists those it has"))
+            })?),
+            None => names::main_of(image, &functions),
+        };
+        let main = start.and_then(|start| functions.get(&start).cloned());
+        let segments = executable(&bytes).map_err(|why| refuse(&why))?;
+        let mut logged = Vec::new();
+        let mut moved = Vec::new();
+        for (linked, physical) in segments {
+            let len = linked.end - linked.start;
+            logged.push(linked.clone());
+            // Until it has set up page tables, a kernel runs where it was loaded.
+            if physical != linked.start {
+                let loaded = physical..physical.saturating_add(len);
+                logged.push(loaded.clone());
+                moved.push((loaded, linked.start.wrapping_sub(physical)));
+            }
+        }
+        Ok(Code { functions: Functions::new(functions, start, moved), main, logged })
+    }
+}
+
+/// The addresses that executable segments are linked to, and the physical ones that they are loaded to.
+fn executable(image: &[u8]) -> Result<Vec<(Range<u64>, u64)>, names::NoNames> {
+    let broken = |_| names::NoNames::NotElf;
+    let header = elf::FileHeader64::<LittleEndian>::parse(image).map_err(broken)?;
+    let segments = header.program_headers(LittleEndian, image).map_err(broken)?;
+    let is_code = |s: &&elf::ProgramHeader64<LittleEndian>| {
+        let flags = s.p_flags.get(LittleEndian);
+        s.p_type.get(LittleEndian) == elf::PT_LOAD && flags.0 & elf::PF_X.0 != 0
+    };
+    let code = segments.iter().filter(is_code).map(|s| {
+        let start = s.p_vaddr.get(LittleEndian);
+        let end = start.saturating_add(s.p_memsz.get(LittleEndian));
+        (start..end, s.p_paddr.get(LittleEndian))
+    });
+    Ok(code.filter(|(range, _)| !range.is_empty()).collect())
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The busiest functions of a stage, as far as they have a share worth a line.
+pub fn hot(stage: &Stage) -> impl Iterator<Item = (usize, u64)> + '_ {
+    let is_hot = |&(_, count): &(usize, u64)| count * 100 >= stage.instructions * HOT_SHARE;
+    // A stage that is one function says so by its name.
+    let is_told = stage.functions.len() > 1;
+    stage.functions.iter().copied().filter(move |all| is_told && is_hot(all)).take(HOT)
+}
+
+fn text(title: &str, chart: &Chart, code: &Code) -> String {
+    const BAR: u64 = 20;
+    let mut lines = vec![title.to_owned()];
+    for (part, Section { instructions, stages }) in &chart.parts {
+        let title = match (part, &code.main) {
+            (Part::Main, Some(main)) => format!("main ({main})"),
+            _ => chart.title(*part).into(),
+        };
+        lines.push(format!("\n{title}: {} instructions", grouped(*instructions)));
+        for stage in stages {
+            let tenths = stage.instructions * 1000 / instructions;
+            let bar = "#".repeat((stage.instructions * BAR).div_ceil(*instructions) as usize);
+            let name = code.functions.name(stage.function);
+            let times = if stage.calls > 1 { format!(" ×{}", stage.calls) } else { String::new() };
+            lines.push(format!(
+                "{:>12} {:>3}.{} %  {bar:<20}  {name}{times}",
+                grouped(stage.instructions),
+                tenths / 10,
+                tenths % 10
+            ));
+            for (function, count) in hot(stage) {
+                let name = code.functions.name(function);
+                lines.push(format!("{:>12} {:>31} {name}", grouped(count), "·"));
+            }
+        }
+    }
+    lines.push(
+        "\nleft out: the firmware, and code outside the image; what was compiled into a function is that function's"
+            .into(),
+    );
+    if chart.is_cut {
+        lines.push("too many different calls: some are counted as their callers'".into());
+    }
+    match &code.main {
+        Some(main) if chart.main.is_none() => lines.push(format!("{main} was not reached")),
+        None => lines.push(
+            "no function is called main: name one with --main to see the boot by itself".into(),
+        ),
+        _ => {}
+    }
+    lines.join("\n")
+}
+
+fn json(image: &Path, boot: &Boot, status: Status, chart: &Chart, functions: &Functions) -> Value {
+    let stage = |stage: &Stage| {
+        let own = |(function, count): &(usize, u64)| json!({"function": functions.name(*function), "instructions": count});
+        json!({
+            "function": functions.name(stage.function),
+            "address": functions.address(stage.function),
+            "calls": stage.calls,
+            "first": stage.first,
+            "instructions": stage.instructions,
+            "functions": stage.functions.iter().map(own).collect::<Vec<_>>(),
+        })
+    };
+    let part = |(part, section): &(Part, Section)| {
+        json!({
+            "part": chart.title(*part),
+            "instructions": section.instructions,
+            "stages": section.stages.iter().map(stage).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "image": image.to_string_lossy(),
+        "machine": boot.place.name(),
+        "verdict": status.word(),
+        "status": status.code(),
+        "main": chart.main.map(|main| functions.name(main)),
+        "instructions": chart.instructions,
+        "complete": !chart.is_cut,
+        "parts": chart.parts.iter().map(part).collect::<Vec<_>>(),
+    })
+}
+
+/// A number with a comma before every three digits.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_three() {
+        let numbers = [0, 7, 999, 1000, 123_456, 1_234_567];
+        let shown = numbers.map(grouped);
+        assert_eq!(shown, ["0", "7", "999", "1,000", "123,456", "1,234,567"]);
+    }
+}
