@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use freestone_tests::sysroot::sysroot;
-use freestone_tests::{Ended, Scratch, long, run, status, target, tool};
+use freestone_tests::{Ended, Scratch, long, root, run, status, target, tool};
 
 fn can_build_core() -> bool {
     sysroot("x86_64-unknown-none").is_some()
@@ -113,7 +113,11 @@ fn what_cannot_build_is_named_with_its_cure() {
         run(&mut command)
     };
     let old = pretender(&scratch, "1.80.0");
-    refused(sysroot(&old), status::USAGE, "1.80.0 is older than 1.95");
+    refused(
+        sysroot(&old),
+        status::USAGE,
+        "1.80.0 is older than 1.95, the oldest that works; get a newer one",
+    );
     let bare = pretender(&scratch, "1.96.0");
     refused(sysroot(&bare), status::TOOL, "no source of the standard library");
     // Two packages of one distribution, of which one was upgraded.
@@ -154,4 +158,112 @@ fn a_cache_that_cannot_be_written_is_named() {
     let mut command = tool();
     command.args(["sysroot", "--target", "no-such-target", "--toolchain", "/usr/bin/rustc"]);
     refused(run(&mut command), status::USAGE, "does not know the target no-such-target");
+}
+
+/// Found out after cargo has failed, as its own words are about something else.
+#[test]
+fn a_compiler_that_is_too_old_is_named() {
+    let scratch = Scratch::new("old");
+    new(&scratch, &["old"]).expect(status::SUCCESS, &[]);
+    let rustc = pretender(&scratch, "1.80.0");
+    let mut command = tool();
+    command.current_dir(scratch.path().join("old")).arg("run").env("RUSTC", rustc);
+    refused(
+        run(&mut command),
+        101,
+        "1.80.0 is older than 1.95, the oldest that works; get a newer one",
+    );
+}
+
+#[test]
+fn a_sysroot_in_the_users_flags_is_refused_with_a_reason() {
+    let with = |flags: &str, mode: &str| {
+        let mut command = tool();
+        command
+            .args(["run", "-p", "kernel-hello", "--mode", mode])
+            .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        run(command.env("RUSTFLAGS", flags))
+    };
+    let absolute = root().join("some/where");
+    let cure = format!(
+        "a relative path: crates from a registry are compiled in other folders and would find no core; \
+                        write --sysroot={}",
+        absolute.display()
+    );
+    refused(with("-g --sysroot=some/where", "host"), status::USAGE, &cure);
+    refused(
+        with("--sysroot some/where", "none"),
+        status::USAGE,
+        "finds core by itself: take it out",
+    );
+    refused(with("--sysroot=/nowhere", "host"), status::USAGE, "take it out of RUSTFLAGS");
+
+    // Another compiler's core: this one's, with other words in it.
+    let scratch = Scratch::new("mixed");
+    let libraries = "lib/rustlib/x86_64-unknown-linux-gnu/lib";
+    scratch
+        .write(&format!("{libraries}/libcore-0.rlib"), "..rust\0\0\0\n12345678\u{c}rustc 1.90.0");
+    let mixed = with(&format!("--sysroot={}", scratch.path().display()), "host");
+    refused(mixed, status::USAGE, "two toolchains are mixed: RUSTFLAGS has --sysroot=");
+}
+
+#[test]
+fn a_target_file_of_another_release_is_refused_with_its_cure() {
+    if !can_build_core() {
+        return;
+    }
+    let scratch = Scratch::new("target-file");
+    let ours =
+        fs::read_to_string(root().join("targets/x86_64-freestone.json")).expect("it is there");
+    let riscv =
+        fs::read_to_string(root().join("targets/riscv64-freestone.json")).expect("it is there");
+    let without = |text: &str, key: &str| {
+        text.lines().filter(|line| !line.contains(key)).collect::<Vec<_>>().join("\n")
+    };
+    for (text, cure) in [
+        (
+            ours.replace("width\": 64", "width\": \"64\""),
+            "write the width as a number, without quotes",
+        ),
+        (without(&ours, "rustc-abi"), "add \"rustc-abi\": \"softfloat\""),
+        (without(&ours, "\"arch\""), "add the key as the built-in targets have it"),
+        (
+            ours.replace("\"arch\"", "\"is-builtin\": true, \"arch\""),
+            "take the key out, this release does not know it",
+        ),
+        (
+            without(&riscv, "llvm-abiname"),
+            "name the calling convention, as \"llvm-abiname\": \"lp64d\"",
+        ),
+        (ours[..40].to_owned(), "the file is cut off"),
+        ("kernel".to_owned(), "this is no JSON"),
+        (ours.replace("gnu-lld", "gnu-llld"), "compare it with a built-in target"),
+    ] {
+        scratch.write("x86_64-freestone.json", &text);
+        let path = scratch.path().join("x86_64-freestone.json").display().to_string();
+        let ended = run(tool().args(["run", "-p", "kernel-hello", "--target", &path]));
+        refused(ended, status::USAGE, cure);
+    }
+}
+
+/// A distribution's build of a release does not take what the release's own compiler made, and the other way round.
+#[test]
+fn a_private_sysroot_belongs_to_one_compiler() {
+    let scratch = Scratch::new("two-of-one-release");
+    for version in ["1.96.0 (ac68faa20 2026-05-25)", "1.96.0"] {
+        let name = version.split(' ').next().unwrap_or_default();
+        let rustc = pretender(&scratch, name);
+        let told = fs::read_to_string(&rustc)
+            .expect("it was just written")
+            .replace(&format!("rustc {name}'"), &format!("rustc {version}'"));
+        fs::write(&rustc, told).expect("it is ours");
+        // A core that one of the two made.
+        let libraries = "cache/freestone/sysroot-1.96.0/lib/rustlib/x86_64-unknown-none/lib";
+        scratch.write(&format!("{libraries}/libcore-0.rlib"), "");
+        let mut command = tool();
+        command.args(["sysroot", "--target", "x86_64-unknown-none", "--toolchain", &rustc]);
+        let ended = run(command.env("XDG_CACHE_HOME", scratch.path().join("cache")));
+        let wanted = if version == name { status::SUCCESS } else { status::TOOL };
+        assert_eq!(ended.status, Some(wanted), "{version}: {ended}");
+    }
 }

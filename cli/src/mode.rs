@@ -13,8 +13,7 @@
 //! what runs. In the others the compiler, the flags and the target are put on cargo's command line and
 //! in its environment; `--verbose` shows them.
 
-use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +23,7 @@ use clap::{Arg, ArgMatches};
 
 use crate::status::Failure;
 use crate::toolchains::{Linker, Toolchain};
-use crate::{say, sysroot};
+use crate::{flags, say, sysroot, target_file};
 
 /// The target of host mode.
 pub const HOST: &str = "x86_64-unknown-linux-gnu";
@@ -34,9 +33,6 @@ const NONE: &str = "x86_64-unknown-none";
 
 /// What `--mode` takes.
 pub const MODES: [&str; 3] = ["host", "none", "json"];
-
-/// Separates flags in CARGO_ENCODED_RUSTFLAGS.
-const UNIT: &str = "\x1f";
 
 /// `--mode`, `--target` and `--toolchain`, for every verb that builds kernels.
 pub fn arguments() -> [Arg; 3] {
@@ -101,6 +97,7 @@ impl Mode {
             (None, None) if cfg!(all(target_arch = "x86_64", target_os = "linux")) => "host",
             (None, None) => "none",
         };
+        flags::must_work(name, HOST, named.as_ref())?;
         match name {
             "host" => Self::host(named, wish.or(target).is_some()),
             "none" => Self::none(named, target.unwrap_or(NONE), matches.get_flag("verbose")),
@@ -147,7 +144,8 @@ impl Mode {
             say!("mode: none, core for {target} was built from the source of {name} ({release})");
             (toolchain, Some(folder))
         } else {
-            return Err(nothing_can(&candidates, target));
+            let cure = |t: &Toolchain| format!("get core for it with: {}", t.cure(target));
+            return Err(nothing_can(&candidates, target, cure));
         };
         let mut flags = Vec::new();
         if let Some(folder) = sysroot {
@@ -180,10 +178,7 @@ impl Mode {
         };
         let target_name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let candidates = named.map_or_else(Toolchain::all, |toolchain| vec![toolchain]);
-        let usable = |t: &&Toolchain| t.is_new_enough().is_ok() && t.source().is_ok();
-        let Some(toolchain) = candidates.iter().find(usable) else {
-            return Err(nothing_can(&candidates, &path.display().to_string()));
-        };
+        let toolchain = accepting(&candidates, &path)?;
         let name = &toolchain.name;
         say!("mode: json, {} with core built beside it by {name}", path.display());
         Ok(Self {
@@ -218,7 +213,7 @@ impl Mode {
         }
         let ours: Vec<_> = self.flags.iter().chain(extra).map(OsString::as_os_str).collect();
         if !ours.is_empty() {
-            command.env("CARGO_ENCODED_RUSTFLAGS", with_users_flags(&ours));
+            command.env("CARGO_ENCODED_RUSTFLAGS", flags::with(&ours));
         }
     }
 }
@@ -243,33 +238,40 @@ fn own_target_file(target_directory: &Path) -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
+/// The first toolchain that has the library's source and takes this target file; or what each has against it.
+fn accepting<'a>(candidates: &'a [Toolchain], path: &Path) -> Result<&'a Toolchain, Failure> {
+    let shown = path.display();
+    let usable = candidates.iter().filter(|t| t.is_new_enough().is_ok() && t.source().is_ok());
+    let mut refusals = String::new();
+    for toolchain in usable {
+        match target_file::accepted(toolchain, path) {
+            Ok(()) => return Ok(toolchain),
+            Err(why) => {
+                let (name, release) = (&toolchain.name, &toolchain.release);
+                refusals.push_str(&format!("\n  {name} ({release}): {why}"));
+            }
+        }
+    }
+    if !refusals.is_empty() {
+        return Err(Failure::usage(format!("{shown} is not for the toolchains here:{refusals}")));
+    }
+    let cure = |t: &Toolchain| format!("get the library's source with: {}", t.source_cure());
+    Err(nothing_can(candidates, &shown.to_string(), cure))
+}
+
 /// Every toolchain with its reason and its cure.
-fn nothing_can(candidates: &[Toolchain], target: &str) -> Failure {
+fn nothing_can(
+    candidates: &[Toolchain],
+    target: &str,
+    cure: impl Fn(&Toolchain) -> String,
+) -> Failure {
     let mut message = format!("no toolchain here can build for {target}:");
     for toolchain in candidates {
-        let line = match toolchain.is_new_enough() {
-            Err(why) => why,
-            Ok(()) => format!("get core for it with: {}", toolchain.cure(target)),
-        };
+        let line = toolchain.is_new_enough().err().unwrap_or_else(|| cure(toolchain));
         message.push_str(&format!("\n  {}: {line}", toolchain.name));
     }
     if candidates.is_empty() {
         return sysroot::no_rust();
     }
     Failure::tool(message)
-}
-
-/// The user's flags and ours, as CARGO_ENCODED_RUSTFLAGS wants them: it replaces all others.
-fn with_users_flags(ours: &[&OsStr]) -> OsString {
-    let mut all = env::var_os("CARGO_ENCODED_RUSTFLAGS").unwrap_or_else(|| {
-        let plain = env::var("RUSTFLAGS").unwrap_or_default();
-        plain.split_ascii_whitespace().collect::<Vec<_>>().join(UNIT).into()
-    });
-    for flag in ours {
-        if !all.is_empty() {
-            all.push(UNIT);
-        }
-        all.push(flag);
-    }
-    all
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! $XDG_CACHE_HOME/freestone/   (or ~/.cache/freestone/)
-//!   sysroot-1.96.0/            one for each compiler: its release, and its commit where it says one
+//!   sysroot-1.96.0-ac68…/      one for each compiler: all that `rustc --version` says
 //!     lib/rustlib/TARGET/lib/  libcore-*.rlib, liballoc-*.rlib, libcompiler_builtins-*.rlib
 //!   .building-PID/             while one is built; renamed into place when it is whole
 //! ```
@@ -171,8 +171,16 @@ pub fn ensure(toolchain: &Toolchain, target: &str, verbose: bool) -> Result<Path
 fn folder(toolchain: &Toolchain) -> Result<PathBuf, Failure> {
     let none = "no place for a sysroot: set XDG_CACHE_HOME or HOME to an absolute path";
     let cache = install::cache().ok_or_else(|| Failure::tool(none))?;
-    let commit = if toolchain.commit.is_empty() { "" } else { "-" };
-    Ok(cache.join(format!("sysroot-{}{commit}{}", toolchain.release, toolchain.commit)))
+    Ok(cache.join(folder_name(&toolchain.version)))
+}
+
+/// rustc compares the whole text: a distribution's build of a release does not take what the release's own made.
+fn folder_name(version: &str) -> String {
+    let words = version
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '.')
+        .filter(|word| !word.is_empty());
+    let words: Vec<_> = words.filter(|word| *word != "rustc").collect();
+    format!("sysroot-{}", words.join("-"))
 }
 
 /// Waits until no other process builds one; what is returned keeps others waiting.
@@ -312,5 +320,23 @@ fn install(scratch: &Path, target: &str, folder: &Path) -> Result<(), Failure> {
             fs::rename(&stage, &place).map_err(|error| fail(&place, error))
         }
         other => other.map_err(|error| fail(&place, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_compiler_has_a_folder_of_its_own() {
+        assert_eq!(
+            folder_name("rustc 1.95.0 (59807616e 2026-04-14)"),
+            "sysroot-1.95.0-59807616e-2026-04-14"
+        );
+        assert_eq!(
+            folder_name("rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)"),
+            "sysroot-1.96.0-ac68faa20-2026-05-25-built-from-a-source-tarball"
+        );
+        assert_eq!(folder_name("rustc 1.63.0"), "sysroot-1.63.0");
     }
 }

@@ -253,7 +253,10 @@ fn no_metadata(stderr: &str) -> Failure {
     if here.ancestors().any(|folder| folder.join("Cargo.toml").exists()) {
         return Failure::new(
             Status::Build,
-            format!("cargo cannot read this workspace:\n{}", stderr.trim_end()),
+            match toolchains::too_old() {
+                Some(why) => format!("cargo cannot read this workspace: {why}"),
+                None => format!("cargo cannot read this workspace:\n{}", stderr.trim_end()),
+            },
         );
     }
     Failure::usage("no Cargo.toml here or above; name an ELF file, or go to a kernel's folder")
@@ -350,7 +353,11 @@ pub fn build(
     };
     let outcome = run_cargo(&mut command, &watch, verbose)?;
     if !outcome.is_success() {
-        return Err(Failure::new(Status::Build, format!("could not build {}", kernel.package)));
+        let why = toolchains::too_old().map_or_else(String::new, |why| format!(": {why}"));
+        return Err(Failure::new(
+            Status::Build,
+            format!("could not build {}{why}", kernel.package),
+        ));
     }
     executable(&outcome.stdout, &kernel.bin)
         .ok_or_else(|| Failure::tool("cargo built the kernel but does not say where"))

@@ -31,8 +31,8 @@ pub struct Toolchain {
     pub rustc: PathBuf,
     /// `1.95.0`, `1.97.0-nightly`
     pub release: String,
-    /// The first part of the commit, empty if the compiler does not say: tells nightlies apart.
-    pub commit: String,
+    /// What it says of itself, as `rustc 1.95.0 (59807616e 2026-04-14)`. It takes libraries from no other.
+    pub version: String,
     pub host: String,
     pub sysroot: PathBuf,
 }
@@ -52,13 +52,11 @@ impl Toolchain {
         let text = answer(rustc, &["-vV"])?;
         let field = |key| text.lines().find_map(|line| line.strip_prefix(key)).map(str::to_owned);
         let unknown = || format!("{}: rustc -vV answers in an unknown form", rustc.display());
-        let commit =
-            field("commit-hash: ").filter(|hash| hash.bytes().all(|b| b.is_ascii_hexdigit()));
         Ok(Self {
             name: name.into(),
             rustc: rustc.into(),
             release: field("release: ").ok_or_else(unknown)?,
-            commit: commit.unwrap_or_default().chars().take(9).collect(),
+            version: text.lines().next().unwrap_or_default().into(),
             host: field("host: ").ok_or_else(unknown)?,
             sysroot: answer(rustc, &["--print", "sysroot"])?.trim_end().into(),
         })
@@ -97,9 +95,18 @@ impl Toolchain {
         match parse_version(&self.release) {
             Some(found) if found >= OLDEST => Ok(()),
             _ => Err(format!(
-                "{} is older than {major}.{minor}, the oldest that works",
-                self.release
+                "{} is older than {major}.{minor}, the oldest that works; {}",
+                self.release,
+                self.update()
             )),
+        }
+    }
+
+    /// How to get a newer one.
+    fn update(&self) -> String {
+        match self.is_rustups() {
+            true => format!("get a newer one with: rustup update {}", self.name),
+            false => "get a newer one from https://rustup.rs".into(),
         }
     }
 
@@ -213,13 +220,45 @@ pub fn rustc() -> OsString {
 
 /// Whether this sysroot holds `core` for a target.
 pub fn has_core(sysroot: &Path, target: &str) -> bool {
-    let Ok(files) = fs::read_dir(sysroot.join("lib/rustlib").join(target).join("lib")) else {
-        return false;
-    };
-    files.flatten().any(|file| {
-        let name = file.file_name();
-        let name = name.to_string_lossy();
+    core_in(sysroot, target).is_some()
+}
+
+fn core_in(sysroot: &Path, target: &str) -> Option<PathBuf> {
+    let files = fs::read_dir(sysroot.join("lib/rustlib").join(target).join("lib")).ok()?;
+    files.flatten().map(|file| file.path()).find(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("libcore-") && name.ends_with(".rlib")
+    })
+}
+
+/// Which compiler made the `core` in this sysroot, as it says of itself.
+pub fn maker_of_core(sysroot: &Path, target: &str) -> Option<String> {
+    maker(&fs::read(core_in(sysroot, target)?).ok()?)
+}
+
+/// Metadata of rustc, as it has been since long before 1.95: `rust`, three zeroes, the format's number; eight bytes;
+/// the length of a text, and the text.
+fn maker(rlib: &[u8]) -> Option<String> {
+    const MAGIC: &[u8] = b"rust\0\0\0";
+    let at = rlib.windows(MAGIC.len()).position(|window| window == MAGIC)?;
+    let (len, rest) = rlib.get(at + MAGIC.len() + 1 + 8..)?.split_first()?;
+    let text = str::from_utf8(rest.get(..usize::from(*len))?).ok()?;
+    text.starts_with("rustc ").then(|| text.into())
+}
+
+/// Why a build with cargo's own choice of tools cannot have worked, if it is for their age.
+pub fn too_old() -> Option<String> {
+    let compiler = Toolchain::in_use().ok().and_then(|found| {
+        found.is_new_enough().err().map(|why| format!("{}: {why}", found.rustc.display()))
+    });
+    compiler.or_else(|| {
+        let said = answer(super::toolchain::cargo().get_program(), &["--version"]).ok()?;
+        let version = said.split_whitespace().nth(1)?;
+        let (major, minor) = OLDEST;
+        let is_old = parse_version(version).is_some_and(|found| found < OLDEST);
+        is_old.then(|| {
+            format!("cargo {version} is older than {major}.{minor}, the oldest that works; get a newer one from https://rustup.rs")
+        })
     })
 }
 
@@ -274,7 +313,7 @@ mod tests {
             name: "some".into(),
             rustc: sysroot.join("bin/rustc"),
             release: "1.96.0".into(),
-            commit: String::new(),
+            version: "rustc 1.96.0".into(),
             host: "x86_64-unknown-linux-gnu".into(),
             sysroot: sysroot.into(),
         }
@@ -300,6 +339,16 @@ mod tests {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
+    }
+
+    #[test]
+    fn the_compiler_that_made_core_is_read_from_it() {
+        let in_use = Toolchain::in_use().expect("it builds this test");
+        assert_eq!(maker_of_core(&in_use.sysroot, &in_use.host), Some(in_use.version));
+        assert_eq!(maker(b""), None);
+        assert_eq!(maker(b"..rust\0\0\0\x0a12345678\x0crustc 1.95.0"), Some("rustc 1.95.0".into()));
+        assert_eq!(maker(b"..rust\0\0\0\x0a12345678\x0drustc 1.95.0"), None);
+        assert_eq!(maker(b"rust\0\0\0\x0a1234"), None);
     }
 
     #[test]
