@@ -32,6 +32,7 @@ mod console;
 mod error;
 mod hypercall;
 mod memory;
+mod pvclock;
 mod sched;
 mod version;
 
@@ -50,9 +51,10 @@ use x86_64 as machine;
 #[cfg(test)]
 mod tests;
 
-pub use clock::{ClockError, CpuTime, Page, SharedInfo};
+pub use clock::{Page, SharedInfo};
 pub use error::Error;
 pub use memory::{E820Entry, E820Kind};
+pub use pvclock::{ClockError, CpuTime, TimeInfo, WallClock};
 pub use sched::{Reason, Resumed};
 pub use version::{ExtraVersion, Features, Version};
 

@@ -7,13 +7,14 @@ use std::boxed::Box;
 use std::format;
 use std::vec::Vec;
 
-use crate::clock::{AddToPhysmap, ClockError, CpuTime, Page, SharedInfo, nanoseconds_in};
+use crate::clock::{AddToPhysmap, Page, SharedInfo};
 use crate::cpuid::{self, Extension, Found};
 use crate::hypercall::{Hypercall, check};
 use crate::memory::MemoryMap;
+use crate::pvclock::nanoseconds_in;
 use crate::sched::{Resumed, Shutdown};
 use crate::version::FeatureInfo;
-use crate::{E820Entry, E820Kind, Error, Features, Reason, Version, Xen};
+use crate::{ClockError, CpuTime, E820Entry, E820Kind, Error, Features, Reason, Version, Xen};
 use crate::{clock, console, memory, sched, version};
 
 /// Answers every hypercall by a function.
@@ -413,8 +414,9 @@ fn shared_page() -> (SharedInfo, impl Fn(usize, u32) + Copy) {
 fn a_clock_that_changes_while_it_is_read_is_read_again() {
     const TIME_OF_CPU_1: usize = 64 + 32;
     let (shared, write) = shared_page();
-    assert_eq!(shared.cpu_time(1, || 0), Err(ClockError::Unset));
-    assert_eq!(shared.cpu_time(32, || 0), Err(ClockError::NoSuchCpu));
+    let read = |cpu, counter: &dyn Fn() -> u64| shared.time_info(cpu)?.read(counter);
+    assert_eq!(read(1, &|| 0), Err(ClockError::Unset));
+    assert_eq!(read(32, &|| 0), Err(ClockError::NoSuchCpu));
     write(TIME_OF_CPU_1, 4);
     write(TIME_OF_CPU_1 + 8, 10);
     write(TIME_OF_CPU_1 + 16, 500);
@@ -431,12 +433,12 @@ fn a_clock_that_changes_while_it_is_read_is_read_again() {
         }
         25
     };
-    let (time, counter) = shared.cpu_time(1, counter).expect("settles in the end");
+    let (time, counter) = read(1, &counter).expect("settles in the end");
     assert_eq!((looks.get(), counter), (4, 25));
     assert_eq!((time.tsc_timestamp, time.system_time, time.tsc_shift), (10, 700, 1));
     assert_eq!(time.nanoseconds_at(counter), 715);
     write(TIME_OF_CPU_1, 7);
-    assert_eq!(shared.cpu_time(1, || 0), Err(ClockError::Unsettled));
+    assert_eq!(read(1, &|| 0), Err(ClockError::Unsettled));
 }
 
 #[test]
