@@ -85,7 +85,7 @@ fn the_tour_succeeds_and_names_xen() {
                 "\"oneshot a,b=1 c d\"",
                 "in Xen's own map",
                 "by Xen's shared clock",
-                "since 1970 began",
+                "Z, the time of day",
                 "was caught",
                 "VERDICT: success",
             ],

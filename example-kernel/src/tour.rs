@@ -11,9 +11,10 @@ use foldhash::fast::FixedState;
 use freestone::math::Float as _;
 use freestone::memory::Kind;
 use freestone::platform::x86_64;
+use freestone::time::{self, DateTime};
 use freestone::traps::{self, Frame, Outcome};
 use freestone::xen::{E820Entry, E820Kind, Xen};
-use freestone::{BootInfo, println, time};
+use freestone::{BootInfo, println};
 use hashbrown::HashMap;
 
 /// What a stop found wrong, in a few words.
@@ -233,9 +234,10 @@ fn clock(_boot: &'static BootInfo) -> Result<(), Finding> {
     let mut latest = time::now();
     println!("{latest:?} since the first instruction");
     if let Some(wall) = time::wall() {
-        println!("{} s since 1970 began, which is in {}", wall.as_secs(), year(wall.as_secs()));
-        // Written in 2026. A hypervisor may be wrong about the time, but not by a lifetime.
-        ensure((2026..2100).contains(&year(wall.as_secs())), "the time of day is of another age")?;
+        let date = DateTime::of(wall);
+        println!("{date}, the time of day");
+        // Written in 2026. Who tells it may be wrong, but not by a lifetime.
+        ensure((2026..2100).contains(&date.year), "the time of day is of another age")?;
     }
     for _ in 0..1000 {
         let now = time::now();
@@ -244,11 +246,6 @@ fn clock(_boot: &'static BootInfo) -> Result<(), Finding> {
     }
     println!("1000 readings later: {latest:?}");
     ensure(!latest.is_zero(), "time stands still")
-}
-
-/// The year of a time of day, by the mean length of one: a day off at either end, for the eye only.
-fn year(seconds_since_1970: u64) -> u64 {
-    1970 + seconds_since_1970 / 31_556_952
 }
 
 /// An exception, caught, looked at and survived.

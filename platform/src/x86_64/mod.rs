@@ -6,23 +6,28 @@
 
 pub mod apic;
 mod audit;
+mod calibration;
 pub mod clock;
 pub mod cpu;
 pub mod descriptors;
 pub mod entropy;
 pub mod entry;
+mod hpet;
 pub mod image;
 pub mod interrupts;
+mod kvm_clock;
 pub mod live;
 pub mod paging;
+mod pit;
 pub mod power;
 pub mod pvh;
 mod report;
+mod rtc;
+mod shared_clock;
 pub mod stacks;
 pub mod table;
 pub mod traps;
 pub mod tree;
-mod xen_clock;
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;

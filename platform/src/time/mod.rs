@@ -1,10 +1,12 @@
 //! Monotonic time since boot, and the time of day where somebody tells it.
 //!
-//! The clock is the cycle counter times a factor. Xen tells both the factor and when to change it, in a
-//! page that it shares. Elsewhere the counter's frequency is asked of the hypervisor or the processor,
+//! The clock is the cycle counter times a factor. Xen and KVM tell both the factor and when to change it, in
+//! memory that they share. Elsewhere the counter's frequency is asked of the hypervisor or the processor,
 //! if they tell it; otherwise it is measured once, against a timer of known rate, for at most a
 //! millisecond. All of that happens when somebody first asks for the time: a kernel that never does never
 //! waits, and has none of it in its image.
+
+mod date;
 
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -12,17 +14,24 @@ use core::time::Duration;
 
 use crate::arch::clock;
 
+pub use date::DateTime;
+
 /// How the cycle counter's frequency became known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Source {
     /// Xen's shared clock, which also corrects it as time goes on.
     XenClock,
+    /// KVM's shared clock, the same.
+    KvmClock,
     /// The hypervisor told it.
     Hypervisor,
     /// The processor told it (CPUID 0x15).
     Processor,
+    /// Measured against the HPET.
+    Hpet,
     /// Measured against the PIT.
-    Measured,
+    Pit,
     /// Neither told nor measurable: 1 GHz is assumed, so times are in proportion but not right.
     Assumed,
 }
@@ -31,9 +40,11 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Source::XenClock => "by Xen's shared clock",
+            Source::KvmClock => "by KVM's shared clock",
             Source::Hypervisor => "told by the hypervisor",
             Source::Processor => "told by the processor",
-            Source::Measured => "measured against the PIT",
+            Source::Hpet => "measured against the HPET",
+            Source::Pit => "measured against the PIT",
             Source::Assumed => "assumed",
         })
     }
@@ -57,10 +68,10 @@ pub fn now() -> Duration {
     Duration::from_nanos(nanoseconds.max(latest))
 }
 
-/// The time of day: since 1970 began, UTC without leap seconds. So far only Xen tells it.
+/// The time of day: since 1970 began, UTC without leap seconds. [`DateTime::of`] makes a date of it.
 ///
-/// It is what the hypervisor believes, may be set to another time while the kernel runs, and so may go
-/// back: use [`now`] to measure.
+/// A hypervisor's time may be set to another one while the kernel runs, and so may go back: use [`now`] to
+/// measure. Where no hypervisor tells it, the machine's battery-backed clock is read once, to the second.
 pub fn wall() -> Option<Duration> {
     clock::wall()
 }
