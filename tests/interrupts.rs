@@ -113,6 +113,11 @@ fn an_nmi_may_come_in_an_exception_and_an_exception_in_that() {
 }
 
 #[test]
+fn nmis_may_come_in_handlers_of_nmis_once_an_exception_has_returned() {
+    check("nested_nmi", status::SUCCESS, &["[300, 300, 3]"]);
+}
+
+#[test]
 fn a_breakpoint_in_a_panic_report_is_survived() {
     check("breakpoint_in_panic", status::CRASH, &["KERNEL PANIC", "broke and went on"]);
 }

@@ -2,17 +2,16 @@
 //!
 //! Every vector has an interrupt stack (IST), so nothing is ever pushed below the stack pointer of
 //! interrupted code: its red zone, which host-mode code uses, stays whole. One stack for all would
-//! not do: re-entry on the same IST would overwrite the live frame. #DF, NMI and #MC, which can come
-//! at the worst moment, have a stack each. The other exceptions have a few: while a handler runs, the
-//! IST pointer names the next one (`Level`), so a fault inside the handler gets a stack of its own. When
-//! there is no next one, the push hits a guard page and becomes a double fault, which is reported from
-//! its own stack. Interrupts leave theirs before they can be interrupted (`traps`).
+//! not do: re-entry on the same IST would overwrite the live frame. #DF and #MC, which can come
+//! at the worst moment, have a stack each. NMIs and the other exceptions have a few: while a handler runs, the
+//! IST pointers name free ones (`nesting`), so a fault inside the handler gets a stack of its own.
+//! When there is none, the push hits a guard page and becomes a double fault, which is reported from
+//! its own stack. Interrupts leave theirs before they can be interrupted (`interrupts`).
 //!
 //! Sources: Intel SDM volume 3, 3.5 (segments), 7.14 (64-bit IDT and IST), 8.7 (64-bit TSS).
 
 use core::arch::asm;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{stacks, traps};
 
@@ -23,7 +22,7 @@ const TSS_SELECTOR: u16 = 0x18;
 
 /// Which of the seven IST slots, counted from 1 as the gates do.
 #[derive(Clone, Copy)]
-enum Ist {
+pub(super) enum Ist {
     DoubleFault = 1,
     Nmi = 2,
     MachineCheck = 3,
@@ -35,7 +34,7 @@ enum Ist {
 #[repr(C, align(16))]
 struct Hardware<T>(UnsafeCell<T>);
 
-// SAFETY: written by `load` before anything can interrupt, and by `Level` on this processor only
+// SAFETY: written by `load` before anything can interrupt, and by `set_stack` on this processor only
 // (there is one); the processor's own reads need no lock.
 unsafe impl<T> Sync for Hardware<T> {}
 
@@ -111,10 +110,10 @@ pub unsafe fn load() {
     let gdt = [0, CODE_SEGMENT, DATA_SEGMENT, tss_low, tss_high];
     let mut interrupt_stacks = [0; 7];
     for (ist, top) in [
-        (Ist::DoubleFault, stacks::DOUBLE_FAULT.top()),
-        (Ist::Nmi, stacks::NMI.top()),
-        (Ist::MachineCheck, stacks::MACHINE_CHECK.top()),
-        (Ist::Exception, level_top(0)),
+        (Ist::DoubleFault, stacks::TRAPS[stacks::DOUBLE_FAULT].top()),
+        (Ist::Nmi, stacks::TRAPS[stacks::NMIS.start].top()),
+        (Ist::MachineCheck, stacks::TRAPS[stacks::MACHINE_CHECK].top()),
+        (Ist::Exception, stacks::TRAPS[stacks::EXCEPTIONS.start].top()),
         (Ist::Interrupt, stacks::INTERRUPT_ENTRY.top()),
     ] {
         interrupt_stacks[ist as usize - 1] = top;
@@ -168,43 +167,22 @@ pub(super) fn add_interrupt_gates(mut stub: u64) {
     }
 }
 
-/// Which exception stack the next exception gets.
-static NEXT_LEVEL: AtomicUsize = AtomicUsize::new(0);
-
-/// The IST pointer for a level; past the last one, the top of a guard page.
-fn level_top(level: usize) -> u64 {
-    let last = &stacks::EXCEPTION[stacks::EXCEPTION_LEVELS - 1];
-    stacks::EXCEPTION.get(level).map_or_else(|| last.bottom(), |stack| stack.top())
-}
-
-/// One level of exception nesting, held while a handler runs: see the head of this file.
-pub(super) struct Level(());
-
-impl Level {
-    /// Takes the next exception stack if that is what `vector` came in on.
-    pub(super) fn enter(vector: u8) -> Option<Level> {
-        // SAFETY: the table is filled, and nobody writes it any more.
-        let [low, _] = unsafe { (*IDT.0.get())[usize::from(vector)] };
-        (low >> 32 & 7 == Ist::Exception as u64).then(|| {
-            Level::move_to(NEXT_LEVEL.load(Ordering::Relaxed) + 1);
-            Level(())
-        })
-    }
-
-    fn move_to(level: usize) {
-        NEXT_LEVEL.store(level, Ordering::Relaxed);
-        // SAFETY: the field is in the static TSS; `write_unaligned` because that is packed. Only this
-        // processor reads it, when the next exception comes.
-        unsafe {
-            let stack = &raw mut (*TSS.0.get()).interrupt_stacks[Ist::Exception as usize - 1];
-            stack.write_unaligned(level_top(level));
-        }
+/// Where the next exception of these, or NMI, enters.
+pub(super) fn stack(ist: Ist) -> u64 {
+    // SAFETY: as in `set_stack`; read as it is written.
+    unsafe {
+        let stack = &raw const (*TSS.0.get()).interrupt_stacks[ist as usize - 1];
+        stack.read_unaligned()
     }
 }
 
-impl Drop for Level {
-    fn drop(&mut self) {
-        Level::move_to(NEXT_LEVEL.load(Ordering::Relaxed) - 1);
+/// Has the next exception of these, or NMI, enter at `top`.
+pub(super) fn set_stack(ist: Ist, top: u64) {
+    // SAFETY: the field is in the static TSS; `write_unaligned` because that is packed. Only this
+    // processor reads it, when the next exception comes.
+    unsafe {
+        let stack = &raw mut (*TSS.0.get()).interrupt_stacks[ist as usize - 1];
+        stack.write_unaligned(top);
     }
 }
 

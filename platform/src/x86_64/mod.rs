@@ -17,6 +17,7 @@ pub mod image;
 pub mod interrupts;
 mod kvm_clock;
 pub mod live;
+mod nesting;
 pub mod paging;
 mod pit;
 pub mod power;

@@ -49,25 +49,35 @@ pub const BOOT_BYTES: usize = 64 * 1024;
 pub const HANDLER_BYTES: usize = 16 * 1024;
 /// Interrupts stay on the stack they enter on for a dozen instructions.
 const ENTRY_BYTES: usize = 4 * 1024;
-/// How deep exceptions may nest before the next one is a double fault.
-pub const EXCEPTION_LEVELS: usize = 3;
+/// How deep exceptions may nest, and NMIs, before the next one is a double fault.
+pub const LEVELS: usize = 3;
 
 /// See [`BOOT_BYTES`]. The entry code switches to it first of all.
 pub static BOOT: Stack<BOOT_BYTES> = Stack::new();
-/// Exceptions other than the three below: one stack per level of nesting.
-pub static EXCEPTION: [Stack<HANDLER_BYTES>; EXCEPTION_LEVELS] =
-    [const { Stack::new() }; EXCEPTION_LEVELS];
+/// Where exceptions and NMIs enter: see [`EXCEPTIONS`] and what follows it. One array, so that the stack that
+/// holds an address is found by a division.
+pub static TRAPS: [Stack<HANDLER_BYTES>; 2 * LEVELS + 2] = [const { Stack::new() }; 2 * LEVELS + 2];
+/// Of [`TRAPS`]: exceptions other than those below, one stack per level of nesting.
+pub const EXCEPTIONS: Range<usize> = 0..LEVELS;
+/// NMI, which comes at any time, and in the handler of another one if that has taken an exception.
+pub const NMIS: Range<usize> = LEVELS..2 * LEVELS;
+/// #DF, which comes when a stack is unusable.
+pub const DOUBLE_FAULT: usize = 2 * LEVELS;
+/// #MC, which comes at any time.
+pub const MACHINE_CHECK: usize = 2 * LEVELS + 1;
+
+/// The one of [`TRAPS`] that holds `address`.
+pub fn trap_stack(address: u64) -> Option<usize> {
+    let offset = address.checked_sub(TRAPS.as_ptr() as u64)?;
+    let size = size_of::<Stack<HANDLER_BYTES>>() as u64;
+    let is_held = offset < size_of_val(&TRAPS) as u64 && offset % size >= PAGE_SIZE;
+    is_held.then_some((offset / size) as usize)
+}
+
 /// Where interrupts enter, and what they leave at once.
 pub static INTERRUPT_ENTRY: Stack<ENTRY_BYTES> = Stack::new();
 /// Interrupt handlers, one below the other if they nest.
 pub static INTERRUPT: Stack<HANDLER_BYTES> = Stack::new();
-/// #DF, which comes when a stack is unusable.
-pub static DOUBLE_FAULT: Stack<HANDLER_BYTES> = Stack::new();
-/// NMI, which comes at any time.
-pub static NMI: Stack<HANDLER_BYTES> = Stack::new();
-/// #MC, which comes at any time.
-pub static MACHINE_CHECK: Stack<HANDLER_BYTES> = Stack::new();
-
 /// A stack as reports speak of it.
 pub struct Named {
     /// What runs on it.
@@ -99,16 +109,18 @@ pub fn all() -> &'static [Named] {
     core::hint::black_box(&ALL)
 }
 
-static ALL: [Named; 9] = [
+static ALL: [Named; 11] = [
     BOOT.named("boot"),
-    EXCEPTION[0].named("exception"),
-    EXCEPTION[1].named("nested exception"),
-    EXCEPTION[2].named("twice nested exception"),
+    TRAPS[0].named("exception"),
+    TRAPS[1].named("nested exception"),
+    TRAPS[2].named("twice nested exception"),
+    TRAPS[3].named("NMI"),
+    TRAPS[4].named("nested NMI"),
+    TRAPS[5].named("twice nested NMI"),
+    TRAPS[DOUBLE_FAULT].named("double fault"),
+    TRAPS[MACHINE_CHECK].named("machine check"),
     INTERRUPT_ENTRY.named("interrupt entry"),
     INTERRUPT.named("interrupt"),
-    DOUBLE_FAULT.named("double fault"),
-    NMI.named("NMI"),
-    MACHINE_CHECK.named("machine check"),
 ];
 
 /// The first guard page at or behind `at`; the end of the address space if there is none.
@@ -141,6 +153,21 @@ pub fn containing(address: usize) -> Option<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_stack_of_an_address_is_found() {
+        for (number, stack) in TRAPS.iter().enumerate() {
+            for inside in [stack.bottom(), stack.top() - 1] {
+                assert_eq!(trap_stack(inside), Some(number));
+            }
+            assert_eq!(trap_stack(stack.bottom() - 1), None);
+        }
+        let end = TRAPS[MACHINE_CHECK].top();
+        assert_eq!(
+            [0, TRAPS[0].bottom() - PAGE_SIZE - 1, end, u64::MAX].map(trap_stack),
+            [None; 4]
+        );
+    }
 
     #[test]
     fn every_stack_has_its_guard_and_no_two_overlap() {

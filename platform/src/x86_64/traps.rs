@@ -3,8 +3,8 @@
 //! Stable Rust has no interrupt calling convention, so each vector enters through a stub, a single
 //! `call` of a common body: the return address tells which stub, and so which vector, it was. The body
 //! completes the [`Frame`], saves the vector state with FXSAVE (handlers are ordinary code and may use
-//! SSE), and calls the dispatcher. An exception stays on the IST stack that it enters on; `descriptors` has
-//! one for each level of nesting.
+//! SSE), and calls the dispatcher. An exception stays on the IST stack that it enters on; `nesting` finds a
+//! free one for each.
 //!
 //! A handler is registered per vector ([`handle`]). What no handler takes ends the kernel with a report.
 //!
@@ -14,7 +14,7 @@ use core::arch::naked_asm;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-use super::descriptors::Level;
+use super::nesting::Level;
 use super::report;
 
 /// How many vectors there are, exceptions and interrupts.
@@ -137,7 +137,7 @@ pub(super) fn handler(slot: &AtomicPtr<()>) -> Option<Handler> {
 
 extern "C" fn dispatch(frame: &mut Frame) {
     let vector = frame.vector();
-    let _level = Level::enter(vector);
+    let _level = Level::enter(frame);
     let handler = HANDLERS.get(usize::from(vector)).and_then(handler);
     let outcome = handler.map_or(Outcome::Unhandled, |handler| handler(frame));
     if outcome != Outcome::Handled {
