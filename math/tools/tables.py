@@ -161,6 +161,10 @@ def powers():
     yield polynomial(
         "EXP10", "(10^r - 1) / r", lambda x: mp.expm1(x * LN10) / x, -r, r, 5, lambda x, e: e * x
     )
+    yield polynomial(
+        "QUICK_POWER", "(2^(r/128) - 1) / r", lambda x: mp.expm1(x * LN2 / STEPS) / x,
+        -slack / 2, slack / 2, 3, lambda x, e: e * x,
+    )
     yield constant("STEPS_PER_E", "128 / ln 2", STEPS / LN2)
     yield parts("E_PER_STEP", "ln 2 / 128", LN2 / STEPS, 42)
     yield constant("STEPS_PER_10", "128 · log2 10", STEPS * LOG2_10)
@@ -198,14 +202,14 @@ def logarithms():
     for inverse in cells:
         value = -mp.log(inverse)
         high = grid(value, 42)
-        rows.append((inverse, high, value - high))
+        rows.append((inverse, high, value - high, value))
     yield "/// Bits of the smallest m; x = 2^k m with m from there to twice that.\n" + (
         f"pub const START: u64 = {START:#x};"
     )
     yield table(
         "LOGS",
-        "1/c as a multiple of 2^-12, -ln(1/c) as a multiple of 2^-42, and the rest",
-        "(f64, f64, f64)",
+        "1/c as a multiple of 2^-12, -ln(1/c) as a multiple of 2^-42, the rest, and both rounded",
+        "(f64, f64, f64, f64)",
         tuples(rows),
     )
     rows = []
@@ -226,7 +230,15 @@ def logarithms():
     )
     yield polynomial(
         "LOG2", "(log2(1 + r) - r / ln 2) / r²", lambda x: (mp.log(1 + x, 2) - x / LN2) / x**2,
-        *ends, 7, lambda x, e: e * x * LN2,
+        *ends, 6, lambda x, e: e * x * LN2,
+    )
+    yield polynomial(
+        "QUICK_LN", "(ln(1 + r) - r) / r²", lambda x: (mp.log1p(x) - x) / x**2, *ends, 3,
+        lambda x, e: e * x,
+    )
+    yield polynomial(
+        "QUICK_LOG2", "log2(1 + r) / r", lambda x: mp.log(1 + x, 2) / x, *ends, 5,
+        lambda x, e: e * LN2,
     )
     yield parts("LN_2", "ln 2", LN2, 42)
     yield parts("LOG2_E", "1 / ln 2", 1 / LN2, 22)
@@ -256,6 +268,18 @@ def circles():
         lambda z, e: e * z**2 / mp.cos(mp.sqrt(z)),
     )
 
+    def from_one(z):
+        return (mp.cos(mp.sqrt(z)) - 1) / z
+
+    both = [
+        fit(sine, 0, quarter, 6, lambda z, e: e * z**1.5 / mp.sin(mp.sqrt(z))),
+        fit(from_one, 0, quarter, 6, lambda z, e: e * z / mp.cos(mp.sqrt(z))),
+    ]
+    yield table(
+        "CURVES", "(sin x - x) / x³ and (cos x - 1) / x² in z = x²", "[f64; 6]",
+        ["[" + ", ".join(literal(c) for c in row) + "]" for row in both],
+    )
+
     def arcsine(z):
         x = mp.sqrt(z)
         return (mp.asin(x) - x) / (x * z)
@@ -271,6 +295,27 @@ def circles():
     yield polynomial(
         "ATAN", "(atan x - x) / x³ in z = x²", arctangent, 0, mpf("0.0635") ** 2, 6,
         lambda z, e: e * z,
+    )
+    # An f32's exponent and two bits of its fraction, from 1/16 to 16.
+    reach, rows = mpf(0), [(mpf(1), mpf(0), mpf(0), mpf(0))]
+    for i in range(32):
+        low = mp.ldexp(4 + i % 4, i // 4 - 6)
+        high = mp.ldexp(5 + i % 4, i // 4 - 6)
+        c = mp.tan((mp.atan(low) + mp.atan(high)) / 2)
+        c = grid(c, 6 - i // 4 + 4)
+        reach = max(reach, *(abs((x - c) / (1 + x * c)) for x in (low, high)))
+        value = mp.atan(c)
+        rows.append((mpf(1), c, double(value), value - double(value)))
+    value = mp.pi / 2
+    rows.append((mpf(0), mpf(1), double(value), value - double(value)))
+    assert reach < mpf("0.0635")
+    yield "/// Bits 21 and up of 1/16, less 1.\n" + f"pub const ATAN_START: u32 = {(123 << 2) - 1};"
+    yield table(
+        "ATAN_CELLS",
+        "1, c, atan c rounded, and the rest, with a c for each fourth of an octave from 1/16 to 16; 0 below; 0, 1 and "
+        "π/2 above",
+        "(f64, f64, f64, f64)",
+        tuples(rows),
     )
     rows = []
     for i in range(9):
@@ -329,7 +374,7 @@ def gamma():
     )
     yield pair("HALF_LN_TAU", "ln(2π) / 2", mp.log(2 * mp.pi) / 2)
     yield pair("LN_PI", "ln π", mp.log(mp.pi))
-    zeros = []
+    zeros, exact_zeros = [], []
     log_gamma = lambda x: mp.log(abs(mp.gamma(x)))
     for n in range(2, 18):
         # |Γ| is infinite at -n and -n - 1 with a single valley between; a zero on either slope.
@@ -348,6 +393,7 @@ def gamma():
                     outer = middle
             zero = near + sign * outer
             slope = mp.cot(mp.pi * zero)
+            exact_zeros.append(zero)
             zeros.append((double(zero), zero - double(zero), double(slope), slope - double(slope)))
     yield table(
         "GAMMA_ZEROS",
@@ -355,6 +401,33 @@ def gamma():
         "the rest; cot πx, and the rest",
         "(f64, f64, f64, f64)",
         tuples(zeros),
+    )
+
+
+    # Between -2 and -3 the two zeros lie far from the poles, and the valley between them is shallow.
+    lines = []
+    for low, high in ((mpf("-2.8"), mpf("-2.68")), (mpf("-2.68"), mpf("-2.55")), (mpf("-2.55"), mpf("-2.4"))):
+        zero = [z for z in exact_zeros if low < z < high]
+        center = zero[0] if zero else double((low + high) / 2)
+        value = mpf(0) if zero else double(log_gamma(center))
+        function = lambda d: (log_gamma(center + d) - value) / d
+        weight = lambda d, e: e * d / log_gamma(center + d)
+        coefficients = fit(function, low - center, high - center, 17, weight)
+        worst = mpf(0)
+        for i in range(200):
+            d = low - center + (high - low) * (i + mpf(1) / 3) / 200
+            error = mp.polyval(coefficients[::-1], d) - function(d)
+            worst = max(worst, abs(weight(d, error)))
+        assert worst < mpf(2) ** -54, worst
+        lines.append(
+            f"    ({literal(high)}, {literal(center)}, {literal(center - double(center))}, {literal(value)}, [\n"
+            + "".join(f"        {literal(c)},\n" for c in coefficients)
+            + "    ]),\n"
+        )
+    yield (
+        "/// From -2.8 to a number, ln |Γ| near c as `value` + d p(d), with d = x - c: the number, c, the rest of c, `value`, and p;\n"
+        "/// relative error of the function below 2^-54, which is that of p(0).\n"
+        "pub static GAMMA_VALLEY: [(f64, f64, f64, f64, [f64; 17]); 3] = [\n" + "".join(lines) + "];"
     )
 
 

@@ -6,11 +6,12 @@
 //! function, ACM TOMS 15, 1989; in the arrangement with a correcting factor, as also in Arm's optimized
 //! routines (MIT).
 
+use super::convert::{alone, wide};
 use super::double::entry;
-use super::narrow::{Exceptions, narrow};
+use super::narrow::{Exceptions, is_settled, narrow};
 use super::tables::{
-    E_PER_STEP_HIGH, E_PER_STEP_LOW, EXP, EXP2, EXP10, POWERS, STEPS_PER_10, STEPS_PER_E,
-    TEN_PER_STEP_HIGH, TEN_PER_STEP_LOW,
+    E_PER_STEP_HIGH, E_PER_STEP_LOW, EXP, EXP2, EXP10, POWERS, QUICK_POWER, STEPS_PER_10,
+    STEPS_PER_E, TEN_PER_STEP_HIGH, TEN_PER_STEP_LOW,
 };
 
 /// Adding it rounds a small number to an integer, in the low bits of the sum.
@@ -30,14 +31,14 @@ pub fn nearest(x: f64) -> (i64, f64) {
     (sum.to_bits().wrapping_sub(ROUNDER.to_bits()) as i64, sum - ROUNDER)
 }
 
-/// e^(`x` + `low`), for a tiny `low`.
+/// e^(`x` + `low`), for a `low` so small that it does not matter for the number of steps: up to 2.5e-5.
 #[inline(always)]
 pub fn power_of_e(x: f64, low: f64) -> Power {
     let (steps, k) = nearest(x * STEPS_PER_E);
     let r = (x - k * E_PER_STEP_HIGH) - (k * E_PER_STEP_LOW - low);
     let [a, b, c, d] = EXP;
     let square = r * r;
-    Power { steps, rest: r + square * ((a + b * r) + square * (c + d * r)) }
+    Power { steps, rest: r + square * ((a + alone(b * r)) + square * (c + d * r)) }
 }
 
 #[inline(always)]
@@ -136,7 +137,7 @@ pub fn half_power(x: f64) -> f64 {
     Power { steps: steps.wrapping_sub(128), rest }.extreme()
 }
 
-/// e^(`x` + `low`) for any `x`, with a `low` that is tiny beside it.
+/// e^(`x` + `low`) for any `x`, with a `low` up to 2^-25 of it.
 #[inline(always)]
 pub fn exp_of_sum(x: f64, low: f64) -> f64 {
     if x.abs() < 702.0 {
@@ -170,25 +171,51 @@ double! { exp, |x| power_of_e(x, 0.0), 702.0, 746.0 }
 double! { exp2, power_of_2, 1013.0, 1076.0 }
 double! { exp10, power_of_10, 304.0, 324.0 }
 
-/// Stamps out an `f32` function from the way to a power and the bound beyond which it is 0 or infinite.
-macro_rules! single {
-    ($name:ident, $power:expr, $bound:literal, $exceptions:ident: $list:expr) => {
-        const $exceptions: &Exceptions = &$list;
+/// 2^(`steps`/128), with an error below 2^-40.
+#[inline(always)]
+pub fn quick_power(steps: f64) -> f64 {
+    let (whole, k) = nearest(steps);
+    let r = steps - k;
+    let [a, b, c] = QUICK_POWER;
+    let (large, _) = Power { steps: whole, rest: 0.0 }.parts();
+    large + large * (r * (a + r * (b + r * c)))
+}
 
+/// 2^-40, in units of the last place.
+const DOUBT: u64 = 1 << 13;
+
+/// Stamps out an `f32` function from the steps to a power, the bound within which it is normal, the way to the power
+/// that does for all arguments, and the bound beyond which it is 0 or infinite.
+macro_rules! single {
+    ($name:ident, $steps:expr, $normal:literal;
+        $every:ident, $power:expr, $bound:literal, $exceptions:expr) => {
         #[doc = concat!("C's `", stringify!($name), "`, correctly rounded.")]
         #[inline]
         pub fn $name(x: f32) -> f32 {
+            if x.abs() < $normal {
+                let y = quick_power(wide(x) * $steps);
+                if is_settled(y, DOUBT) {
+                    return y as f32;
+                }
+            }
+            $every(x)
+        }
+
+        #[cold]
+        #[inline(never)]
+        fn $every(x: f32) -> f32 {
             if x.abs() < $bound {
-                return narrow($power(f64::from(x)).value(), x, $exceptions);
+                return narrow($power(f64::from(x)).value(), x, &$exceptions);
             }
             beyond(x.into(), 0.0) as f32
         }
     };
 }
 
-single! { expf, |x| power_of_e(x, 0.0), 105.0, EXPF: [] }
-single! { exp2f, power_of_2, 151.0, EXP2F: [(0x3b429d37, 0x3f804385), (0xbcf3a937, 0x3f7ac6b1)] }
-single! { exp10f, power_of_10, 46.0, EXP10F: [] }
+single! { expf, STEPS_PER_E, 87.0; every_expf, |x| power_of_e(x, 0.0), 105.0, [] }
+single! { exp2f, 128.0, 126.0; every_exp2f, power_of_2, 151.0,
+[(0x3b429d37, 0x3f804385), (0xbcf3a937, 0x3f7ac6b1)] }
+single! { exp10f, STEPS_PER_10, 37.0; every_exp10f, power_of_10, 46.0, [] }
 
 const EXPM1F: &Exceptions = &[];
 
@@ -196,7 +223,7 @@ const EXPM1F: &Exceptions = &[];
 #[inline]
 pub fn expm1f(x: f32) -> f32 {
     if x.abs() < 105.0 {
-        let y = power_of_e(x.into(), 0.0).less_1();
+        let y = power_of_e(wide(x), 0.0).less_1();
         return narrow(y, x, EXPM1F).copysign(x);
     }
     beyond(x.into(), -1.0) as f32

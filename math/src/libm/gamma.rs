@@ -5,14 +5,16 @@
 //! - ln |Γ(x)| on the positive side is `libm`'s. Between -2 and -18 lie 32 of its zeros, where reflection would
 //!   cancel; there it is had as ln |Γ(x) / Γ(z)| for a zero z near x, each part of which is computed from x - z and
 //!   so vanishes with it. The way is that of glibc's `lgamma_neg` (LGPL), from its published description; the code
-//!   is not. Further down no `f64` is near enough to a zero.
+//!   is not. The first two are far from poles, so that a polynomial does for each and the shallow valley between them.
+//!   Further down no `f64` is near enough to a zero.
 
+use super::convert::wide;
 use super::double::{fast_sum, product, sum};
 use super::exp::{exp_of_sum, two_to};
 use super::log::{ln_1_plus, ln_of_sum, log, scaled};
 use super::tables::{
-    GAMMA_ZEROS, HALF_LN_TAU, HALF_LN_TAU_TAIL, LN_2_HIGH, LN_2_LOW, LN_PI, LN_PI_TAIL, PI,
-    PI_TAIL, STIRLING,
+    GAMMA_VALLEY, GAMMA_ZEROS, HALF_LN_TAU, HALF_LN_TAU_TAIL, LN_2_HIGH, LN_2_LOW, LN_PI,
+    LN_PI_TAIL, PI, PI_TAIL, STIRLING,
 };
 use super::trig::{cosine, sine, sine_curve};
 
@@ -135,6 +137,9 @@ pub fn lgamma_r(x: f64) -> (f64, i32) {
         // Γ(x) = Γ(x + 2) / (x (x + 1)), and no zero is near.
         return (::libm::lgamma(2.0 - size) - log(size * (1.0 - size).abs()), sign);
     }
+    if x > -2.8 && x < -2.4 {
+        return (in_the_valley(x), sign);
+    }
     if whole < 18 {
         return (beside_zeros(size, whole), sign);
     }
@@ -145,13 +150,28 @@ pub fn lgamma_r(x: f64) -> (f64, i32) {
     (result + (rest + (lost + (LN_PI_TAIL - low))), sign)
 }
 
+/// ln |Γ(`x`)| from -2.8 to -2.4.
+fn in_the_valley(x: f64) -> f64 {
+    let [left, bottom, right] = &GAMMA_VALLEY;
+    let (_, c, c_low, value, p) = match x {
+        _ if x < left.0 => left,
+        _ if x < bottom.0 => bottom,
+        _ => right,
+    };
+    let d = (x - c) - c_low;
+    let mut sum = 0.0;
+    for coefficient in p.iter().rev() {
+        sum = sum * d + coefficient;
+    }
+    value + d * sum
+}
+
 /// ln |Γ(-`size`)| between -`whole` and the integer below.
 ///
 /// With z the zero on this side of the valley, d = x - z, a = -z and b = -x:
 /// ln |Γ(x) / Γ(z)| = -ln (sin πx / sin πz) + ln Γ(1 + a) - ln Γ(1 + b).
 fn beside_zeros(size: f64, whole: i64) -> f64 {
-    // The nearer one: between -2 and -3 the valley lies further down than elsewhere.
-    let right = size - whole as f64 <= if whole == 2 { 0.6 } else { 0.5 };
+    let right = size - whole as f64 <= 0.5;
     let row = whole.wrapping_sub(2).wrapping_mul(2).wrapping_add(i64::from(!right));
     let (z, z_low, cot, cot_low) = GAMMA_ZEROS.get(row as usize).copied().unwrap_or_default();
     let d = (-size - z) - z_low;
@@ -215,7 +235,7 @@ pub fn lgamma(x: f64) -> f64 {
 /// GNU's `lgammaf_r`.
 #[inline]
 pub fn lgammaf_r(x: f32) -> (f32, i32) {
-    let (value, sign) = lgamma_r(x.into());
+    let (value, sign) = lgamma_r(wide(x));
     (value as f32, sign)
 }
 
@@ -228,5 +248,5 @@ pub fn lgammaf(x: f32) -> f32 {
 /// C's `tgammaf`.
 #[inline]
 pub fn tgammaf(x: f32) -> f32 {
-    tgamma(x.into()) as f32
+    tgamma(wide(x)) as f32
 }

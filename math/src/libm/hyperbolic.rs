@@ -1,5 +1,6 @@
 //! Hyperbolic sine, cosine and tangent, from powers of e; sine and tangent near 0 from polynomials.
 
+use super::convert::wide;
 use super::double::{fast_sum, product, sum};
 use super::exp::{half_power, power_and_less_1, power_of_e};
 use super::narrow::{Exceptions, narrow, narrow_odd};
@@ -72,7 +73,7 @@ const TANHF: &Exceptions = &[];
 /// C's `sinhf`, correctly rounded: ½ (e^x - e^-x).
 #[inline]
 pub fn sinhf(x: f32) -> f32 {
-    let a = f64::from(x).abs();
+    let a = wide(x).abs();
     if !(a < 90.0) {
         return x * f32::INFINITY;
     }
@@ -83,7 +84,7 @@ pub fn sinhf(x: f32) -> f32 {
 /// C's `coshf`, correctly rounded: ½ (e^x + e^-x).
 #[inline]
 pub fn coshf(x: f32) -> f32 {
-    let a = f64::from(x).abs();
+    let a = wide(x).abs();
     if !(a < 90.0) {
         return x.abs() * f32::INFINITY;
     }
@@ -94,7 +95,7 @@ pub fn coshf(x: f32) -> f32 {
 /// C's `tanhf`, correctly rounded: (e^2x - 1) / (e^2x + 1).
 #[inline]
 pub fn tanhf(x: f32) -> f32 {
-    let a = f64::from(x).abs();
+    let a = wide(x).abs();
     if !(a < 10.0) {
         return if x.is_nan() { x + x } else { 1.0_f32.copysign(x) };
     }

@@ -4,10 +4,15 @@
 //! atan(i/8) + atan((y - x i/8) / (x + y i/8)) with the nearest i, the first from a table; above 1 as π/2 less
 //! that of the reciprocal.
 
-use super::double::{fast_sum, product, split};
+use core::hint::select_unpredictable;
+
+use super::convert::{alone, wide};
+use super::double::{entry, fast_sum, product, split};
 use super::exp::nearest;
 use super::narrow::{Exceptions, narrow, narrow_odd};
-use super::tables::{ASIN, ATAN, ATANS, HALF_PI, HALF_PI_TAIL, PI, PI_TAIL};
+use super::tables::{
+    ASIN, ATAN, ATAN_CELLS, ATAN_START, ATANS, HALF_PI, HALF_PI_TAIL, PI, PI_TAIL,
+};
 
 /// asin(x) - x for 0 ≤ x ≤ 1/2, with z = x².
 #[inline(always)]
@@ -21,45 +26,60 @@ fn asin_curve(x: f64, z: f64) -> f64 {
     x * z * (first + z4 * (second + z4 * (third + z4 * m)))
 }
 
-/// asin √z for 0 ≤ z ≤ 1/4.
-#[inline(always)]
-fn asin_of_root(z: f64) -> f64 {
-    let x = super::sqrt(z);
-    x + asin_curve(x, z)
-}
-
 const ASINF: &Exceptions = &[];
 const ACOSF: &Exceptions = &[(0x328885a3, 0x3fc90fdb), (0x39826222, 0x3fc907b5)];
 const ATANF: &Exceptions = &[(0x3d8d6b23, 0x3d8d31c3)];
 
+/// `offset` + `factor` · asin `a` for `a` up to 1/2, and beyond with asin √((1 - `a`)/2) instead, from tables whose second
+/// entries are for that; no branch, as nothing foretells it.
+#[inline(always)]
+fn arc<const N: usize>(a: f64, table: &'static [(f64, f64, f64); N], row: usize) -> f64 {
+    let large = a > 0.5;
+    // The root of a square of 24 bits is exact.
+    let z = select_unpredictable(large, 0.5 - 0.5 * a, a * a);
+    let root = super::sqrt(z);
+    let (factor, offset, tail) = entry(table, row | usize::from(large));
+    offset + (factor * root + (factor * asin_curve(root, z) + tail))
+}
+
+/// Factor, offset, and what rounding took from that: for |x| up to 1/2 and above.
+static ASIN_ARCS: [(f64, f64, f64); 2] = [(1.0, 0.0, 0.0), (-2.0, HALF_PI, HALF_PI_TAIL)];
+/// The same, for positive and for negative x.
+static ACOS_ARCS: [(f64, f64, f64); 4] = [
+    (-1.0, HALF_PI, HALF_PI_TAIL),
+    (2.0, 0.0, 0.0),
+    (1.0, HALF_PI, HALF_PI_TAIL),
+    (-2.0, PI, PI_TAIL),
+];
+
 /// C's `asinf`, correctly rounded.
 #[inline]
 pub fn asinf(x: f32) -> f32 {
-    let a = f64::from(x).abs();
-    if a <= 0.5 {
-        return narrow_odd(a + asin_curve(a, a * a), x, ASINF);
-    }
+    let a = wide(x).abs();
     if !(a <= 1.0) {
         return f32::NAN;
     }
-    let y = HALF_PI - 2.0 * asin_of_root(0.5 - 0.5 * a);
-    narrow_odd(y, x, ASINF)
+    narrow_odd(arc(a, &ASIN_ARCS, 0), x, ASINF)
 }
 
 /// C's `acosf`, correctly rounded.
 #[inline]
 pub fn acosf(x: f32) -> f32 {
-    let a = f64::from(x).abs();
-    if a <= 0.5 {
-        let x_wide = f64::from(x);
-        let y = HALF_PI - (x_wide + (asin_curve(x_wide, a * a) - HALF_PI_TAIL));
-        return narrow(y, x, ACOSF);
-    }
+    let a = wide(x).abs();
     if !(a <= 1.0) {
         return f32::NAN;
     }
-    let small = 2.0 * asin_of_root(0.5 - 0.5 * a);
-    narrow(if x > 0.0 { small } else { PI - small }, x, ACOSF)
+    let row = x.to_bits() >> 31 << 1;
+    narrow(arc(a, &ACOS_ARCS, row as usize), x, ACOSF)
+}
+
+/// atan(t) - t for a small t.
+#[inline(always)]
+fn atan_curve(t: f64) -> f64 {
+    let [a, b, c, d, e, f] = ATAN;
+    let z = t * t;
+    let square = z * z;
+    t * z * ((a + b * z) + square * ((c + d * z) + square * (e + f * z)))
 }
 
 /// atan(`y` / `x`) for 0 ≤ `y` ≤ `x`, both `f32`.
@@ -69,25 +89,24 @@ fn atan_of_ratio(y: f64, x: f64) -> f64 {
     let c = c * 0.125;
     let t = (y - c * x) / (x + c * y);
     let (atan, tail) = ATANS.get(eighths as usize).copied().unwrap_or_default();
-    let [a, b, c, d, e, f] = ATAN;
-    let z = t * t;
-    let square = z * z;
-    let curve = t * z * ((a + b * z) + square * ((c + d * z) + square * (e + f * z)));
-    atan + (t + (curve + tail))
+    atan + (t + (atan_curve(t) + tail))
 }
 
 /// C's `atanf`, correctly rounded.
+///
+/// The argument's exponent and the two bits behind it choose a number c near it: atan x = atan c + atan t with
+/// t = (x - c) / (1 + c x), or with -1/x where c is infinite.
 #[inline]
 pub fn atanf(x: f32) -> f32 {
-    let a = f64::from(x).abs();
-    if a <= 1.0 {
-        return narrow_odd(atan_of_ratio(a, 1.0), x, ATANF);
+    let size = x.abs();
+    if !(size < f32::INFINITY) {
+        return if x.is_nan() { x + x } else { (HALF_PI as f32).copysign(x) };
     }
-    if x.is_nan() {
-        return x + x;
-    }
-    let y = if a.is_infinite() { 0.0 } else { atan_of_ratio(1.0, a) };
-    narrow_odd(HALF_PI - (y - HALF_PI_TAIL), x, ATANF)
+    let cell = (size.to_bits() >> 21).saturating_sub(ATAN_START).min(ATAN_CELLS.len() as u32 - 1);
+    let (p, q, atan, tail) = ATAN_CELLS.get(cell as usize).copied().unwrap_or_default();
+    let a = wide(size);
+    let t = (alone(a * p) - q) / (a * q + p);
+    narrow_odd(atan + (t + (atan_curve(t) + tail)), x, ATANF)
 }
 
 /// atan(`y` / `x`) in two parts, for 0 < `y` ≤ `x` < 2^1000, neither far below 1.
@@ -105,12 +124,8 @@ fn atan_of_long_ratio(y: f64, x: f64) -> (f64, f64) {
     let t_low = (((n - back) - back_low) + (n_low - t * d_low)) * inverse;
 
     let (atan, tail) = ATANS.get(eighths as usize).copied().unwrap_or_default();
-    let [a, b, c, d, e, f] = ATAN;
-    let z = t * t;
-    let square = z * z;
-    let curve = t * z * ((a + b * z) + square * ((c + d * z) + square * (e + f * z)));
     let (sum, rest) = fast_sum(atan, t);
-    fast_sum(sum, rest + (curve + (tail + t_low)))
+    fast_sum(sum, rest + (atan_curve(t) + (tail + t_low)))
 }
 
 /// C's `atan2`.
@@ -164,7 +179,7 @@ pub fn atan2f(y: f32, x: f32) -> f32 {
     if x.is_nan() || y.is_nan() {
         return x + y;
     }
-    let (a, b) = (f64::from(y.abs()), f64::from(x.abs()));
+    let (a, b) = (wide(y).abs(), wide(x).abs());
     let below_diagonal = if a == b {
         // Also both 0, both infinite.
         if a == 0.0 { 0.0 } else { super::tables::HALF_PI * 0.5 }

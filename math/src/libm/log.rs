@@ -7,18 +7,19 @@
 //! Source: Tang, Table-driven implementation of the logarithm function, ACM TOMS 16, 1990; the cell around 1 as
 //! in Arm's optimized routines (MIT).
 
+use super::convert::{alone, float, wide};
 use super::double::{entry, fast_sum, product, split, sum};
 use super::exp::two_to;
-use super::narrow::{Exceptions, narrow, narrow_odd};
+use super::narrow::{Exceptions, is_settled, narrow, narrow_odd};
 use super::tables::{
     LN, LN_2_HIGH, LN_2_LOW, LN_LONG, LOG2, LOG2_E_HIGH, LOG2_E_LOW, LOG10_E, LOG10_E_TAIL, LOGS,
-    LOGS2, START,
+    LOGS2, QUICK_LN, QUICK_LOG2, START,
 };
 
 /// A positive number as 2^`k` · m, with m in the cell `cell`.
 #[derive(Clone, Copy)]
 pub struct Scaled {
-    k: i64,
+    k: i32,
     m: f64,
     cell: usize,
 }
@@ -27,10 +28,10 @@ pub struct Scaled {
 #[inline(always)]
 pub fn scaled(x: f64) -> Scaled {
     let from_start = x.to_bits().wrapping_sub(START);
-    let k = (from_start as i64) >> 52;
+    let k = (from_start as i64 >> 52) as i32;
     Scaled {
         k,
-        m: f64::from_bits(x.to_bits().wrapping_sub((k as u64) << 52)),
+        m: f64::from_bits(x.to_bits().wrapping_sub(from_start & 0xfff << 52)),
         cell: (from_start >> 45) as usize & 127,
     }
 }
@@ -40,6 +41,13 @@ pub fn scaled(x: f64) -> Scaled {
 pub fn is_positive_normal(x: f64) -> bool {
     const LEAST: u64 = f64::MIN_POSITIVE.to_bits();
     x.to_bits().wrapping_sub(LEAST) < f64::INFINITY.to_bits().wrapping_sub(LEAST)
+}
+
+/// The same of an `f32`.
+#[inline(always)]
+pub fn is_positive_normal_single(x: f32) -> bool {
+    const LEAST: u32 = f32::MIN_POSITIVE.to_bits();
+    x.to_bits().wrapping_sub(LEAST) < f32::INFINITY.to_bits().wrapping_sub(LEAST)
 }
 
 /// Of a positive subnormal number.
@@ -68,31 +76,39 @@ impl Scaled {
     /// The natural logarithm in two parts, the second with all that the first had to leave: good to 2^-60.
     #[inline(always)]
     fn ln(self) -> (f64, f64) {
-        let (inverse, high, tail) = entry(&LOGS, self.cell);
+        let (inverse, high, tail, _) = entry(&LOGS, self.cell);
         let (r, lost) = ratio(self.m, inverse);
-        let k = self.k as f64;
+        let k = float(self.k);
         let (sum, rest) = fast_sum(k * LN_2_HIGH + high, r);
         (sum, ln_curve(r) + ((k * LN_2_LOW + tail) + (rest + lost)))
     }
 
     /// The same, good to 2^-68.
+    #[inline(always)]
+    pub fn ln_long(self) -> (f64, f64) {
+        let (sum, rest) = self.ln_terms();
+        fast_sum(sum, rest)
+    }
+
+    /// The same again, as two terms, the second smaller by 2^-15.
     ///
     /// r² / 2 is too large to be rounded here: the first 26 bits of r have an exact square.
     #[inline(always)]
-    pub fn ln_long(self) -> (f64, f64) {
-        let (inverse, high, tail) = entry(&LOGS, self.cell);
+    pub fn ln_terms(self) -> (f64, f64) {
+        let (inverse, high, tail, _) = entry(&LOGS, self.cell);
         let (r, lost) = ratio(self.m, inverse);
-        let k = self.k as f64;
+        let k = float(self.k);
         let (first, second) = split(r);
         let second = second + lost;
         let (sum, rest_1) = fast_sum(k * LN_2_HIGH + high, first);
         let (sum, rest_2) = fast_sum(sum, -0.5 * first * first);
         let [a, b, c, d, e, f] = LN_LONG;
         let square = r * r;
-        let curve = square * r * ((a + b * r) + square * ((c + d * r) + square * (e + f * r)));
+        let curve =
+            square * r * ((a + b * r) + square * ((c + d * r) + square * (e + alone(f * r))));
         let rest =
             (k * LN_2_LOW + tail) + (rest_1 + rest_2) + (second - (first + 0.5 * second) * second);
-        fast_sum(sum, rest + curve)
+        (sum, rest + curve)
     }
 
     #[inline(always)]
@@ -101,7 +117,7 @@ impl Scaled {
         let (r, lost) = ratio(self.m, entry(&LOGS, self.cell).0);
         let (first, second) = split(r);
         let line = first * LOG2_E_LOW + (second + lost) * (LOG2_E_HIGH + LOG2_E_LOW);
-        let (sum, rest) = fast_sum(self.k as f64 + high, first * LOG2_E_HIGH);
+        let (sum, rest) = fast_sum(float(self.k) + high, first * LOG2_E_HIGH);
         sum + (log2_curve(r) + (line + (rest + tail)))
     }
 }
@@ -117,17 +133,17 @@ fn ln_curve(r: f64) -> f64 {
 /// log2(1 + r) - r / ln 2
 #[inline(always)]
 pub fn log2_curve(r: f64) -> f64 {
-    let [a, b, c, d, e, f, g] = LOG2;
+    let [a, b, c, d, e, f] = LOG2;
     let square = r * r;
-    square * ((a + b * r) + square * ((c + d * r) + square * ((e + f * r) + square * g)))
+    square * ((a + b * r) + square * ((c + d * r) + square * (e + f * r)))
 }
 
 /// ln of a positive number with no more than 24 significant bits, that is of any `f32`.
 #[inline(always)]
 pub fn ln_short(x: f64) -> f64 {
     let Scaled { k, m, cell } = scaled(x);
-    let (inverse, high, low) = entry(&LOGS, cell);
-    let (k, r) = (k as f64, m * inverse - 1.0);
+    let (inverse, high, low, _) = entry(&LOGS, cell);
+    let (k, r) = (float(k), m * inverse - 1.0);
     (k * LN_2_HIGH + high) + (r + (ln_curve(r) + (k * LN_2_LOW + low)))
 }
 
@@ -135,11 +151,11 @@ pub fn ln_short(x: f64) -> f64 {
 #[inline(always)]
 pub fn ln_of_sum(x: f64, low: f64) -> f64 {
     let Scaled { k, m, cell } = scaled(x);
-    let (inverse, high, tail) = entry(&LOGS, cell);
+    let (inverse, high, tail, _) = entry(&LOGS, cell);
     // In this order m - 1 is exact where c is 1, and `low` added to it last.
     let (r, lost) = ratio(m, inverse);
-    let r = r + (lost + low * two_to(k.wrapping_neg()) * inverse);
-    let k = k as f64;
+    let r = r + (lost + low * two_to(i64::from(k.wrapping_neg())) * inverse);
+    let k = float(k);
     (k * LN_2_HIGH + high) + (r + (ln_curve(r) + (k * LN_2_LOW + tail)))
 }
 
@@ -200,33 +216,81 @@ pub fn outside(x: f64) -> f64 {
     }
 }
 
-/// Stamps out an `f32` function.
-macro_rules! single {
-    ($name:ident, $exceptions:ident: $list:expr, $x:ident => $value:expr) => {
-        const $exceptions: &Exceptions = &$list;
+/// Of a positive normal `f32`, as a [`scaled`] one.
+#[inline(always)]
+fn scaled_single(x: f32) -> Scaled {
+    const START_SINGLE: u32 = (f64::from_bits(START) as f32).to_bits();
+    let from_start = x.to_bits().wrapping_sub(START_SINGLE);
+    let m = f32::from_bits(x.to_bits().wrapping_sub(from_start & 0x1ff << 23));
+    Scaled { k: from_start as i32 >> 23, m: wide(m), cell: (from_start >> 16) as usize & 127 }
+}
 
+/// k and ln m of a positive normal `f32` 2^k m, with an error below 2^-36.
+#[inline(always)]
+fn quick_ln(x: f32) -> (f64, f64) {
+    let Scaled { k, m, cell } = scaled_single(x);
+    let (inverse, _, _, ln) = entry(&LOGS, cell);
+    let r = m * inverse - 1.0;
+    let [a, b, c] = QUICK_LN;
+    (float(k), ln + (r + r * r * (a + r * (b + r * c))))
+}
+
+/// log2 of a positive normal `f32`, with an error below 2^-46.
+#[inline(always)]
+pub fn quick_log2(x: f32) -> f64 {
+    let Scaled { k, m, cell } = scaled_single(x);
+    let r = m * entry(&LOGS, cell).0 - 1.0;
+    let (high, tail) = entry(&LOGS2, cell);
+    let [a, b, c, d, e] = QUICK_LOG2;
+    let square = r * r;
+    (alone(float(k)) + high)
+        + ((r * a + tail) + square * ((b + alone(c * r)) + square * (d + e * r)))
+}
+
+/// Stamps out an `f32` function: what becomes of k and ln m on the quick way, and the value of the way for all
+/// arguments.
+macro_rules! single {
+    ($name:ident, $k:ident, $ln:ident => $quick:expr;
+        $every:ident, $x:ident => $value:expr, $exceptions:expr) => {
         #[doc = concat!("C's `", stringify!($name), "`, correctly rounded.")]
         #[inline]
-        pub fn $name(argument: f32) -> f32 {
-            // Above 0 and below infinity; as integers, that is one comparison.
-            if argument.to_bits().wrapping_sub(1) < f32::INFINITY.to_bits().wrapping_sub(1) {
+        pub fn $name(x: f32) -> f32 {
+            if is_positive_normal_single(x) {
+                let ($k, $ln) = quick_ln(x);
+                let y = $quick;
+                if is_settled(y, DOUBT) {
+                    return y as f32;
+                }
+            }
+            $every(x)
+        }
+
+        #[cold]
+        #[inline(never)]
+        fn $every(argument: f32) -> f32 {
+            if argument > 0.0 && argument < f32::INFINITY {
                 let $x = f64::from(argument);
-                return narrow($value, argument, $exceptions);
+                return narrow($value, argument, &$exceptions);
             }
             outside(argument.into()) as f32
         }
     };
 }
 
-single! { logf, LOGF: [(0x3c413d3a, 0xc08e158f), (0x41178feb, 0x400fe5e7), (0x4c5d65a5, 0x418f034b), (0x65d890d3, 0x4254d1f9), (0x6f31a8ec, 0x42845a89)], x => ln_short(x) }
-single! { log10f, LOG10F: [(0x0a4d4ce8, 0xc2000527), (0x0efeee7a, 0xc1e99d23), (0x2f149212, 0xc11de885)], x => ln_short(x) * LOG10_E }
-single! { log2f, LOG2F: [], x => {
+/// 2^-36, in units of the last place.
+const DOUBT: u64 = 1 << 17;
+
+single! { logf, k, ln => alone(k * (LN_2_HIGH + LN_2_LOW)) + ln; every_logf, x => ln_short(x),
+[(0x3c413d3a, 0xc08e158f), (0x41178feb, 0x400fe5e7), (0x4c5d65a5, 0x418f034b), (0x65d890d3, 0x4254d1f9), (0x6f31a8ec, 0x42845a89)] }
+single! { log10f, k, ln => (alone(k * (LN_2_HIGH + LN_2_LOW)) + ln) * LOG10_E; every_log10f, x => ln_short(x) * LOG10_E,
+[(0x0a4d4ce8, 0xc2000527), (0x0efeee7a, 0xc1e99d23), (0x2f149212, 0xc11de885)] }
+single! { log2f, k, ln => k + ln * (LOG2_E_HIGH + LOG2_E_LOW); every_log2f, x => {
     let Scaled { k, m, cell } = scaled(x);
     let r = m * entry(&LOGS, cell).0 - 1.0;
     let (high, low) = entry(&LOGS2, cell);
     let line = r * (LOG2_E_HIGH + LOG2_E_LOW);
-    (k as f64 + high) + (line + (log2_curve(r) + low))
-} }
+    (float(k) + high) + (line + (log2_curve(r) + low))
+}, [] }
 
 const LOG1PF: &Exceptions = &[
     (0x3540_0003, 0x353f_ffff),
@@ -244,7 +308,7 @@ const LOG1PF: &Exceptions = &[
 #[inline]
 pub fn log1pf(x: f32) -> f32 {
     if x > -1.0 && x < f32::INFINITY {
-        return narrow(ln_1_plus(x.into()), x, LOG1PF).copysign(x);
+        return narrow(ln_1_plus(wide(x)), x, LOG1PF).copysign(x);
     }
     outside(f64::from(x) + 1.0) as f32
 }
@@ -260,7 +324,7 @@ pub fn asinhf(x: f32) -> f32 {
     if !(x.abs() < f32::INFINITY) {
         return x + x;
     }
-    let a = f64::from(x).abs();
+    let a = wide(x).abs();
     let square = a * a;
     let y = ln_1_plus(a + square / (1.0 + super::sqrt(1.0 + square)));
     narrow_odd(y, x, ASINHF)
@@ -273,14 +337,14 @@ pub fn acoshf(x: f32) -> f32 {
     if x.to_bits().wrapping_sub(ONE) >= f32::INFINITY.to_bits().wrapping_sub(ONE) {
         return if x == f32::INFINITY { x } else { f32::NAN };
     }
-    let t = f64::from(x) - 1.0;
+    let t = wide(x) - 1.0;
     narrow(ln_1_plus(t + super::sqrt(t * (t + 2.0))), x, ACOSHF)
 }
 
 /// C's `atanhf`, correctly rounded: ½ ln((1 + x) / (1 - x)).
 #[inline]
 pub fn atanhf(x: f32) -> f32 {
-    let a = f64::from(x).abs();
+    let a = wide(x).abs();
     if !(a < 1.0) {
         return if a == 1.0 { f32::INFINITY.copysign(x) } else { f32::NAN };
     }

@@ -10,6 +10,7 @@
 // `!(x < limit)` is meant: NaN goes the way of what is too large.
 #![allow(clippy::neg_cmp_op_on_partial_ord, clippy::manual_range_contains)]
 
+mod convert;
 mod double;
 mod exp;
 mod gamma;

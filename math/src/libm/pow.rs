@@ -3,9 +3,12 @@
 //! y ln x is up to 745, and an error in it is a relative one of the result; so ln x is had to 2^-68, and the product in
 //! two parts as well. For `f32` an `f64` has bits enough for all of that.
 
-use super::double::product;
-use super::exp::{exp_of_sum, power_of_e};
-use super::log::{Scaled, is_positive_normal, ln_short, scaled, scaled_subnormal};
+use super::convert::wide;
+use super::double::split;
+use super::exp::{exp_of_sum, quick_power};
+use super::log::{
+    Scaled, is_positive_normal, is_positive_normal_single, quick_log2, scaled, scaled_subnormal,
+};
 
 /// C's `pow`.
 #[inline]
@@ -18,9 +21,12 @@ pub fn pow(x: f64, y: f64) -> f64 {
 
 #[inline(always)]
 fn power(x: Scaled, y: f64) -> f64 {
-    let (ln, rest) = x.ln_long();
-    let (exponent, lost) = product(y, ln);
-    exp_of_sum(exponent, lost + y * rest)
+    let (sum, rest) = x.ln_terms();
+    let (ln, _) = split(sum + rest);
+    let ln_low = (sum - ln) + rest;
+    let (y_high, y_low) = split(y);
+    // Of 26 bits each, so that the product is exact; what is left is below 2^-25 of it.
+    exp_of_sum(y_high * ln, y_low * ln + y * ln_low)
 }
 
 /// What ISO C11 F.10.4.4 lists, negative and subnormal bases.
@@ -79,16 +85,15 @@ fn parity(y: f64) -> Parity {
     }
 }
 
-/// C's `powf`.
+/// C's `powf`: 2^(y log2 x), in steps of 1/128.
 #[inline]
 pub fn powf(x: f32, y: f32) -> f32 {
-    let positive = x.to_bits().wrapping_sub(1) < f32::INFINITY.to_bits().wrapping_sub(1);
-    if positive && y.abs() < f32::INFINITY {
-        let exponent = f64::from(y) * ln_short(x.into());
-        if exponent.abs() < 110.0 {
-            return power_of_e(exponent, 0.0).value() as f32;
+    if is_positive_normal_single(x) && y.abs() < f32::INFINITY {
+        let steps = wide(y) * 128.0 * quick_log2(x);
+        if steps.abs() < 160.0 * 128.0 {
+            return quick_power(steps) as f32;
         }
-        return if exponent > 0.0 { f32::INFINITY } else { 0.0 };
+        return if steps > 0.0 { f32::INFINITY } else { 0.0 };
     }
     edge(x.into(), y.into()) as f32
 }

@@ -4,10 +4,12 @@
 //! reduced in `f64`, with π/2 in two parts; large ones in integers of 128 bits, with as many bits of 2/π as
 //! matter (Payne and Hanek, Radian reduction for trigonometric functions, SIGNUM 18, 1983).
 
+use super::convert::wide;
+use super::double::entry;
 use super::exp::two_to;
 use super::narrow::{Exceptions, narrow, narrow_odd};
 use super::tables::{
-    COS, HALF_PI, QUARTER_HIGH, QUARTER_LOW, QUARTERS_PER_RADIAN, SIN, TWO_OVER_PI,
+    COS, CURVES, HALF_PI, QUARTER_HIGH, QUARTER_LOW, QUARTERS_PER_RADIAN, SIN, TWO_OVER_PI,
 };
 use crate::word::Word as _;
 
@@ -26,7 +28,7 @@ const SMALL: f32 = 512.0;
 fn angle(x: f32) -> Angle {
     if x < SMALL {
         const ROUNDER: f64 = 6_755_399_441_055_744.0; // 1.5 · 2^52
-        let x = f64::from(x);
+        let x = wide(x);
         let sum = x * QUARTERS_PER_RADIAN + ROUNDER;
         let k = sum - ROUNDER;
         return Angle { quarters: sum.to_bits(), rest: (x - k * QUARTER_HIGH) - k * QUARTER_LOW };
@@ -93,8 +95,16 @@ pub fn cosine(x: f64) -> f64 {
 impl Angle {
     #[inline(always)]
     fn sine(self) -> f64 {
-        let size = if self.quarters & 1 == 0 { sine(self.rest) } else { cosine(self.rest) };
-        if self.quarters & 2 == 0 { size } else { -size }
+        // One curve for both, by a table and not by a branch: nothing foretells which it will be.
+        let odd = self.quarters & 1;
+        let base = [self.rest.to_bits(), 1.0_f64.to_bits()];
+        let base = f64::from_bits(if odd == 0 { base[0] } else { base[1] });
+        let [a, b, c, d, e, f] = entry(&CURVES, odd as usize);
+        let z = self.rest * self.rest;
+        let square = z * z;
+        let curve = (a + b * z) + square * ((c + d * z) + square * (e + f * z));
+        let size = base + base * (z * curve);
+        f64::from_bits(size.to_bits() ^ (self.quarters & 2) << 62)
     }
 
     #[inline(always)]
@@ -110,8 +120,12 @@ impl Angle {
 }
 
 const SINF: &Exceptions = &[(0x46199998, 0xbeb1fa5d)];
-const COSF: &Exceptions =
-    &[(0x5922aa80, 0x3f08aebf), (0x5f18b878, 0x3f7f14bb), (0x6115cb11, 0x3f78142f)];
+const COSF: &Exceptions = &[
+    (0x5922aa80, 0x3f08aebf),
+    (0x5f18b878, 0x3f7f14bb),
+    (0x6115cb11, 0x3f78142f),
+    (0x7908cd73, 0x3f798bb5),
+];
 const TANF: &Exceptions = &[];
 
 /// C's `sinf`, correctly rounded.
