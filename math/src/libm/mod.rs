@@ -21,6 +21,7 @@ mod log;
 mod narrow;
 mod own_float;
 mod pow;
+mod remainder;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -30,10 +31,9 @@ pub use ::libm::{
     acos, asin, asinh, atan, atanh, cbrt, cbrtf, ceil, ceilf, copysign, copysignf, cos, erf, erfc,
     erfcf, erff, expm1, fabs, fabsf, fdim, fdimf, floor, floorf, fmax, fmaxf, fmaximum,
     fmaximum_num, fmaximum_numf, fmaximumf, fmin, fminf, fminimum, fminimum_num, fminimum_numf,
-    fminimumf, fmod, fmodf, frexp, frexpf, hypot, hypotf, ilogb, ilogbf, j0, j0f, j1, j1f, jn, jnf,
-    ldexp, ldexpf, log1p, modf, modff, nextafter, nextafterf, remainder, remainderf, remquo,
-    remquof, rint, rintf, round, roundeven, roundevenf, roundf, scalbn, scalbnf, sin, sincos, tan,
-    trunc, truncf, y0, y0f, y1, y1f, yn, ynf,
+    fminimumf, frexp, frexpf, hypot, hypotf, ilogb, ilogbf, j0, j0f, j1, j1f, jn, jnf, ldexp,
+    ldexpf, log1p, modf, modff, nextafter, nextafterf, rint, rintf, round, roundeven, roundevenf,
+    roundf, scalbn, scalbnf, sin, sincos, tan, trunc, truncf, y0, y0f, y1, y1f, yn, ynf,
 };
 pub use exp::{exp, exp2, exp2f, exp10, exp10f, expf, expm1f};
 pub use gamma::{lgamma, lgamma_r, lgammaf, lgammaf_r, tgamma, tgammaf};
@@ -46,6 +46,7 @@ pub use inverse::{acosf, asinf, atan2, atan2f, atanf};
 pub use log::{acoshf, asinhf, atanhf, log, log1pf, log2, log2f, log10, log10f, logf};
 pub use own_float::{fma, fmaf, sqrt, sqrtf};
 pub use pow::{pow, powf};
+pub use remainder::{fmod, fmodf, remainder, remainderf, remquo, remquof};
 pub use trig::{cosf, sincosf, sinf, tanf};
 
 /// `libm` 0.2.16 gives a number instead of NaN for most arguments below -1.

@@ -136,3 +136,67 @@ fn sine_and_cosine_come_together() {
         assert_eq!(sincosf(x), (sinf(x), cosf(x)));
     }
 }
+
+#[test]
+fn remainders_are_those_of_a_loop_of_subtractions() {
+    use proptest::prelude::*;
+
+    // Any two numbers, and two of neighbouring magnitudes, where quotients are small and ties happen.
+    let bits = any::<u64>();
+    let near = (0_u64..1 << 52, 997_u64..1060, 1_u64..64, 0_u32..52).prop_map(
+        |(fraction, exponent, few, at)| {
+            (exponent << 52 | fraction >> at << at, 1000 << 52 | few << 46)
+        },
+    );
+    proptest!(ProptestConfig::with_cases(20_000), |(any in (bits, bits), near in near)| {
+        for (x, y) in [any, near] {
+            let (a, b) = (f64::from_bits(x), f64::from_bits(y));
+            prop_assert!(same(fmod(a, b), ::libm::fmod(a, b)), "{a:e} {b:e}");
+            let (rest, quotient) = remquo(a, b);
+            let (want, wanted) = ::libm::remquo(a, b);
+            prop_assert!(same(rest, want) && (rest.is_nan() || quotient == wanted),
+                "{a:e} {b:e}: {rest:e} {quotient}, want {want:e} {wanted}");
+            let (a, b) = (f32::from_bits(x as u32), f32::from_bits(y as u32));
+            prop_assert!(same(fmodf(a, b).into(), ::libm::fmodf(a, b).into()), "{a:e} {b:e}");
+            let (rest, quotient) = remquof(a, b);
+            let (want, wanted) = ::libm::remquof(a, b);
+            prop_assert!(same(rest.into(), want.into()) && (rest.is_nan() || quotient == wanted),
+                "{a:e} {b:e}: {rest:e} {quotient}, want {want:e} {wanted}");
+        }
+    });
+}
+
+#[test]
+fn fmod_f_10_7_1() {
+    let list =
+        [(0.0, 2.0, 0.0), (-0.0, 2.0, -0.0), (3.0, INF, 3.0), (-4.0, 2.0, -0.0), (-5.5, 2.0, -1.5)];
+    for (x, y, want) in list {
+        for y in [y, -y] {
+            assert!(same(fmod(x, y), want), "{x} {y}: {:?}", fmod(x, y));
+            assert!(same(fmodf(x as f32, y as f32).into(), want));
+        }
+    }
+    for (x, y) in [(INF, 1.0), (1.0, 0.0), (0.0, 0.0), (NAN, 1.0), (1.0, NAN), (INF, INF)] {
+        let all = [fmod(x, y), remainder(x, y), remquo(x, y).0, fmodf(x as f32, y as f32).into()];
+        assert!(all.iter().all(|it| it.is_nan()), "{x} {y}: {all:?}");
+    }
+}
+
+#[test]
+fn remainder_f_10_7_2() {
+    // Ties to the even quotient; a zero has the dividend's sign.
+    let list =
+        [(5.0, 2.0, 1.0), (7.0, 2.0, -1.0), (-5.0, 2.0, -1.0), (-6.0, 2.0, -0.0), (1.0, INF, 1.0)];
+    let list = list.into_iter().chain([
+        (3.0, 4.0, -1.0),
+        (2.0, 4.0, 2.0),
+        (1.0, 4.0, 1.0),
+        (6.0, 4.0, -2.0),
+    ]);
+    for (x, y, want) in list {
+        for y in [y, -y] {
+            assert!(same(remainder(x, y), want), "{x} {y}: {:?}", remainder(x, y));
+            assert!(same(remainderf(x as f32, y as f32).into(), want), "{x} {y}");
+        }
+    }
+}
