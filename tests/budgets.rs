@@ -33,7 +33,7 @@ fn booting_and_the_first_line_stay_within_budget() {
 fn a_stripped_hello_stays_small() {
     let scratch = Scratch::new("stripped");
     let mut command = cargo(root());
-    command.args(["build", "--quiet", "--release", "-p", "kernel-hello"]);
+    command.args(["build", "--quiet", "--release", "-p", "kernel-hello", "--features=bare"]);
     command.args(["--config", "profile.release.strip=true", "--target-dir"]).arg(scratch.path());
     let built = run(&mut command);
     assert_eq!(built.status, Some(0), "{built}");

@@ -200,3 +200,36 @@ fn frame_pointers_make_the_trace_complete() {
     // core's panic function, main, what entry! put around it, boot, the entry code.
     assert!(frames >= 5, "only {frames} frames: {ended}");
 }
+
+#[test]
+fn a_bad_page_table_is_seen_at_the_end() {
+    const FOUND: &str = "AUDIT AT EXIT: the page at 0x";
+    for profile in [Profile::Dev, Profile::Release] {
+        let image = kernel("kernel-faults", "bad_table", profile);
+        boot(&image, &[])
+            .expect(status::FAILURE, &["is executable", FOUND, "writable and executable"]);
+        boot(&image, &["--", "crash"]).expect(status::CRASH, &["KERNEL PANIC", FOUND]);
+    }
+}
+
+#[test]
+fn every_kernel_of_entry_here_looks_at_its_page_tables_at_the_end() {
+    let mut folders = vec![root().join("tests/kernels"), root().join("example-kernel/src")];
+    let mut kernels = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.to_string_lossy();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(".rs") {
+                let text = std::fs::read_to_string(&path).expect("text");
+                let is_kernel = text.contains("freestone::entry!(");
+                let looks = text.contains("audit: exit");
+                assert!(!is_kernel || looks, "{name}: entry! without `audit: exit`");
+                kernels += usize::from(is_kernel);
+            }
+        }
+    }
+    assert!(kernels > 30, "{kernels}");
+}

@@ -219,7 +219,7 @@ fn every_way_to_fail_is_reported() {
 fn a_page_that_is_writable_and_executable_fails_its_test() {
     let project = project("open", OPEN);
     let ended = test(&project, &["--timeout", "10"]);
-    let ended = ended.expect(1, &["running 3 tests", "1 passed; 2 failed"]);
+    let ended = ended.expect(1, &["running 3 tests", "AUDIT AT EXIT: ", "1 passed; 2 failed"]);
     for text in ["is writable and executable", "test c_nothing_is_opened ... ok"] {
         assert!(ended.stdout.contains(text), "{text}\n{ended}");
     }

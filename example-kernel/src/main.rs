@@ -21,7 +21,7 @@ mod tour;
 use freestone::{BootInfo, Exit, println};
 use log::LevelFilter;
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 /// By now the machine is up: memory is mapped, faults are caught, the heap is filled.
 fn main(boot: &'static BootInfo) -> Exit {

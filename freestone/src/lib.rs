@@ -64,6 +64,10 @@ pub use heap::{give_free_memory, report_exhaustion};
 /// | `rust_eh_personality`, `_Unwind_Resume`, `__stack_chk_*` | `shims: none` |
 /// | `#[global_allocator]`: seven eighths of the free memory, through [`heap::Heap`] | `allocator: none` |
 ///
+/// One thing is added only if it is asked for: `audit: exit` looks at the page tables when the kernel ends, and makes a
+/// success a failure if anything is writable and executable, or a guard page mapped ([`memory::audit`]). For tests; it
+/// takes some 2 KiB of the image.
+///
 /// Refuse what you define yourself: `entry!(main, allocator: none, panic: none)`. Refused shims must be
 /// defined: every kernel links `rust_eh_personality`, and one that uses `alloc` links `_Unwind_Resume` too.
 /// The kernel crate may `#![forbid(unsafe_code)]`.
@@ -84,17 +88,20 @@ macro_rules! entry {
         #[cfg(any(panic = "abort", doc))]
         $crate::entry!(@shims $($option)*);
         #[cfg(any(panic = "abort", doc))]
-        $crate::entry!(@allocator $main, $($option)*);
+        $crate::entry!(@allocator $($option)*);
+        #[cfg(any(panic = "abort", doc))]
+        $crate::entry!(@main $main, $($option)*);
     };
 
     (@check) => {};
     (@check panic none $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
     (@check shims none $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
     (@check allocator none $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
+    (@check audit exit $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
     (@check $option:ident $value:ident $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
             "entry! has no option `", ::core::stringify!($option), ": ", ::core::stringify!($value),
-            "`; it knows `panic: none`, `shims: none` and `allocator: none`"
+            "`; it knows `panic: none`, `shims: none`, `allocator: none` and `audit: exit`"
         ));
     };
 
@@ -106,17 +113,27 @@ macro_rules! entry {
     (@shims $option:ident $($rest:ident)*) => { $crate::entry!(@shims $($rest)*); };
     (@shims) => { $crate::rt::shims!(); };
 
-    (@allocator $main:path, allocator $($rest:ident)*) => { $crate::platform::boot!($main); };
-    (@allocator $main:path, $option:ident $($rest:ident)*) => {
-        $crate::entry!(@allocator $main, $($rest)*);
-    };
-    (@allocator $main:path,) => {
+    (@allocator allocator $($rest:ident)*) => {};
+    (@allocator $option:ident $($rest:ident)*) => { $crate::entry!(@allocator $($rest)*); };
+    (@allocator) => {
         #[global_allocator]
         static FREESTONE_HEAP: $crate::heap::Heap = $crate::heap::Heap::new();
+    };
 
+    // What comes before `main`, in `freestone_main`.
+    (@memory allocator $($rest:ident)*) => {};
+    (@memory $option:ident $($rest:ident)*) => { $crate::entry!(@memory $($rest)*); };
+    (@memory) => { $crate::give_free_memory(&FREESTONE_HEAP); };
+
+    (@audit audit $($rest:ident)*) => { $crate::memory::audit_at_exit(); };
+    (@audit $option:ident $($rest:ident)*) => { $crate::entry!(@audit $($rest)*); };
+    (@audit) => {};
+
+    (@main $main:path, $($option:ident)*) => {
         #[doc(hidden)]
         fn freestone_main(boot: &'static $crate::BootInfo) -> $crate::Exit {
-            $crate::give_free_memory(&FREESTONE_HEAP);
+            $crate::entry!(@audit $($option)*);
+            $crate::entry!(@memory $($option)*);
             let main: fn(&'static $crate::BootInfo) -> $crate::Exit = $main;
             main(boot)
         }

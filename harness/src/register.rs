@@ -4,7 +4,7 @@
 #[macro_export]
 macro_rules! harness {
     () => {
-        $crate::freestone::entry!(freestone_harness_main, panic: none);
+        $crate::freestone::entry!(freestone_harness_main, panic: none, audit: exit);
 
         #[panic_handler]
         fn freestone_harness_panic(info: &::core::panic::PanicInfo<'_>) -> ! {

@@ -7,7 +7,7 @@ mod map;
 mod mapping;
 pub(crate) mod stack;
 
-pub use crate::arch::{Audit, Violation, audit};
+pub use crate::arch::{Audit, Violation, audit, audit_at_exit};
 pub use address::{PhysAddr, VirtAddr};
 pub use buddy::{FrameStats, FreeError, Zone};
 pub use frames::{Frames, OutOfFrames, heap_share, stats};

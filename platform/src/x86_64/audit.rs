@@ -2,12 +2,16 @@
 //!
 //! Nothing is writable and executable, under one address or under two; page 0 and the guard page of every
 //! stack are unmapped; the processor obeys the bits (CR0.WP, EFER.NXE). The harness asks at the end of every
-//! test, so whatever a kernel does to its map in between is seen.
+//! test, and kernels that are tested when they end ([`audit_at_exit`]), so whatever a kernel does to its map in between
+//! is seen.
 
-use core::fmt;
+use core::fmt::{self, Write as _};
+
+use freestone_rt::console;
 
 use super::table::{Flags, Page, child, visit};
 use super::{cpu, stacks};
+use crate::exit::{self, Exit};
 use crate::memory::VirtAddr;
 
 /// What was looked at.
@@ -72,6 +76,19 @@ pub fn audit() -> Result<Audit, Violation> {
     unsafe { walk(root, &|page| guard_in(page)) }
 }
 
+/// Has [`audit`] asked when the kernel ends, however it does. A violation is printed, and a success is none then. What
+/// `entry!(main, audit: exit)` calls.
+pub fn audit_at_exit() {
+    exit::before_exit(|verdict| match (audit(), verdict) {
+        (Ok(_), verdict) => verdict,
+        (Err(violation), verdict) => {
+            // Not by `println!`: where the kernel crashed, somebody may hold its turn.
+            let _ = writeln!(console::emergency(), "\nAUDIT AT EXIT: {violation}");
+            if verdict == Exit::Success { Exit::Failure } else { verdict }
+        }
+    });
+}
+
 /// What of `page` is a guard page.
 fn guard_in(page: &Page) -> Option<&'static str> {
     stacks::guarded(page.at..page.at + page.len)
@@ -86,7 +103,15 @@ unsafe fn walk(
 ) -> Result<Audit, Violation> {
     let mut sums = Audit::default();
     let mut wrong = None;
-    let address = |page: &Page| VirtAddr::try_new(page.at).unwrap_or(VirtAddr::new(0));
+    let address = |at: u64| VirtAddr::try_new(at).unwrap_or(VirtAddr::new(0));
+    let alias = |code: Page| {
+        // SAFETY: the caller's promise.
+        let other = unsafe { writable_alias(root, code) }?;
+        let at = code.at + other.to.saturating_sub(code.to);
+        Some(Violation::WritableAlias(address(other.at), address(at)))
+    };
+    // Pages of code one behind the other, to be looked for once: that takes a walk of its own.
+    let mut code: Option<Page> = None;
     let mut look = |page: Page| {
         let executable = !page.flags.contains(Flags::NO_EXECUTE);
         let writable = page.flags.contains(Flags::WRITABLE);
@@ -94,22 +119,25 @@ unsafe fn walk(
         sums.executable_bytes += if executable { page.len } else { 0 };
         sums.writable_bytes += if writable { page.len } else { 0 };
         wrong = if executable && writable {
-            Some(Violation::WritableCode(address(&page)))
+            Some(Violation::WritableCode(address(page.at)))
         } else if page.at == 0 {
             Some(Violation::NullPage)
-        } else if executable {
-            // SAFETY: the caller's promise.
-            let alias = unsafe { writable_alias(root, page) };
-            alias.map(|other| Violation::WritableAlias(address(&other), address(&page)))
         } else {
-            None
+            guard_in(&page).map(Violation::GuardPage)
         };
-        wrong = wrong.or_else(|| guard_in(&page).map(Violation::GuardPage));
+        if executable {
+            match &mut code {
+                Some(code) if code.at + code.len == page.at && code.to + code.len == page.to => {
+                    code.len += page.len;
+                }
+                code => wrong = wrong.or_else(|| alias(code.replace(page)?)),
+            }
+        }
         wrong.is_none()
     };
     // SAFETY: the caller's promise.
     unsafe { visit(root, EVERYTHING, &mut look) };
-    wrong.map_or(Ok(sums), Err)
+    wrong.or_else(|| alias(code?)).map_or(Ok(sums), Err)
 }
 
 /// A page through which the memory of `code` can be written.
@@ -174,6 +202,19 @@ mod tests {
         let alias = (1 << 46, 2 * MIB, PAGE_SIZE, VARIABLES);
         let found = Err(Violation::WritableAlias(at(1 << 46), at(2 * MIB)));
         assert_eq!(audited(&[code, data, alias]), found);
+        // In the middle of more code, in front of and behind other code, and through a large page.
+        let long = (16 * MIB, 32 * MIB, 5 * PAGE_SIZE, CODE);
+        let other = (16 * MIB + 5 * PAGE_SIZE, 48 * MIB, PAGE_SIZE, CODE);
+        assert_eq!(
+            audited(&[code, long, other]).map(|sums| sums.executable_bytes),
+            Ok(7 * PAGE_SIZE)
+        );
+        let alias = (1 << 46, 32 * MIB + 3 * PAGE_SIZE, PAGE_SIZE, VARIABLES);
+        let found = Violation::WritableAlias(at(1 << 46), at(16 * MIB + 3 * PAGE_SIZE));
+        assert_eq!(audited(&[code, long, other, alias]), Err(found));
+        let alias = (1 << 46, 48 * MIB, 2 * MIB, VARIABLES);
+        let found = Violation::WritableAlias(at(1 << 46), at(16 * MIB + 5 * PAGE_SIZE));
+        assert_eq!(audited(&[code, long, other, alias]), Err(found));
         assert_eq!(audited(&[(0, 0, PAGE_SIZE, CONSTANTS)]), Err(Violation::NullPage));
         let guard = (7 * MIB, 7 * MIB, PAGE_SIZE, VARIABLES);
         assert_eq!(audited(&[code, guard]), Err(Violation::GuardPage("seventh")));

@@ -56,7 +56,7 @@ static XEN: Once<Option<Xen>> = Once(UnsafeCell::new(None));
 static IMAGE: Once<Image> = Once(UnsafeCell::new(Image::NONE));
 static TEXTS: Once<[u8; pvh::TEXT_BYTES]> = Once(UnsafeCell::new([0; pvh::TEXT_BYTES]));
 
-pub use audit::{Audit, Violation, audit};
+pub use audit::{Audit, Violation, audit, audit_at_exit};
 
 /// What the loader told, from the moment on when `main` is called.
 pub fn boot_info() -> Option<&'static BootInfo> {

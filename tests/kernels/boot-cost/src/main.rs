@@ -5,7 +5,7 @@
 
 use freestone::platform::x86_64::cpu::ticks;
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 fn main(boot: &'static freestone::BootInfo) -> freestone::Exit {
     freestone::println!("Hello, world");

@@ -10,7 +10,7 @@ use core::time::Duration;
 use freestone::time::{self, DateTime};
 use freestone::{BootInfo, Exit, interrupts, println, timer};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 /// The latest reading that a handler has had, in nanoseconds, and how many it has had.
 static LATEST: AtomicU64 = AtomicU64::new(0);

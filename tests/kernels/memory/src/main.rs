@@ -13,7 +13,7 @@ use checks::Memory;
 use freestone::{Exit, println};
 use freestone_mem::Strings;
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 static mut MEMORIES: Memory = Memory::new();
 

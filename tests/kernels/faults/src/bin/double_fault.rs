@@ -4,7 +4,7 @@
 
 use freestone::{BootInfo, Exit};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 fn main(_boot: &'static BootInfo) -> Exit {
     // The double fault has a gate of its own, so only the breakpoint's is broken: its descriptor's

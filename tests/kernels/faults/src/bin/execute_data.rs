@@ -4,7 +4,7 @@
 
 use freestone::{BootInfo, Exit};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 static RETURN: [u8; 1] = [0xc3];
 static mut CODE: [u8; 1] = [0];

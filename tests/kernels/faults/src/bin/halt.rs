@@ -4,7 +4,7 @@
 
 use freestone::{BootInfo, Exit};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 fn main(_boot: &'static BootInfo) -> Exit {
     freestone::print!("half a line");

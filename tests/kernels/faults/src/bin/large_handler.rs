@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use freestone::traps::{self, Frame, Outcome};
 use freestone::{BootInfo, Exit};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 static DEPTH: AtomicU64 = AtomicU64::new(0);
 

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use freestone::{BootInfo, Exit};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 /// A kernel's own variables come before those of the libraries, the stacks among them.
 static BEFORE: [AtomicU8; 3 << 20] = [const { AtomicU8::new(0) }; 3 << 20];

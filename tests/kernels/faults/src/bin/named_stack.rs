@@ -7,7 +7,7 @@ use core::arch::asm;
 use freestone::memory::KernelStack;
 use freestone::{BootInfo, Exit};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 #[inline(never)]
 fn deeper(depth: u64) -> u64 {

@@ -4,7 +4,7 @@
 
 use freestone::{BootInfo, Exit};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 fn main(boot: &'static BootInfo) -> Exit {
     // Not a constant, so that the compiler does not see what this is.

@@ -4,7 +4,7 @@
 
 use freestone::{BootInfo, Exit};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 fn main(_boot: &'static BootInfo) -> Exit {
     let nowhere = 0x0000_4567_89ab_cd00 as *const u64;

@@ -4,7 +4,7 @@
 
 use freestone::{BootInfo, Exit};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 struct Bomb;
 

@@ -4,7 +4,7 @@
 
 use freestone::{BootInfo, Exit};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 #[inline(never)]
 fn deeper(depth: u64) -> u64 {

@@ -7,7 +7,7 @@ use core::fmt;
 use freestone::traps::{self, Frame, Outcome};
 use freestone::{BootInfo, Exit};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 struct Breaks;
 

@@ -8,7 +8,7 @@ use freestone::interrupts::{self, Frame, Outcome};
 use freestone::platform::x86_64::cpu::ticks;
 use freestone::{BootInfo, Exit, println};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 const VECTOR: u8 = 0x40;
 

@@ -7,7 +7,7 @@ use core::arch::asm;
 use freestone::interrupts::{self, Frame, Outcome};
 use freestone::{BootInfo, Exit};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 fn handler(_frame: &mut Frame) -> Outcome {
     // SAFETY: raises the interrupt that this handler is for; that is what is tested.

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use freestone::{BootInfo, Exit, interrupts, timer};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 fn fault(_: usize) {
     let nowhere = 0x0000_4567_89ab_cd00 as *const u64;

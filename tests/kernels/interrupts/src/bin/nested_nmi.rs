@@ -9,7 +9,7 @@ use freestone::platform::x86_64::apic;
 use freestone::traps::{self, Frame, Outcome};
 use freestone::{BootInfo, Exit, println};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 const NMI: u8 = 2;
 const ROUNDS: u64 = 100;

@@ -10,7 +10,7 @@ use freestone::interrupts::{self, Frame, Outcome};
 use freestone::platform::x86_64::apic;
 use freestone::{BootInfo, Exit, println};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 static DEEPEST: AtomicU64 = AtomicU64::new(0);
 

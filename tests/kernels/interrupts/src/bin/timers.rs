@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use freestone::{BootInfo, Exit, interrupts, println, time, timer};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 static ORDER: AtomicUsize = AtomicUsize::new(0);
 

@@ -6,7 +6,7 @@ use core::arch::asm;
 
 use freestone::{BootInfo, Exit, interrupts, println};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 fn main(_boot: &'static BootInfo) -> Exit {
     interrupts::enable();
