@@ -1,23 +1,37 @@
-//! The portable memory routines on the machines they are for: built by Rust for aarch64 and riscv64, run by
-//! QEMU's user mode.
+//! The library crates on other machines: built by Rust for aarch64 and riscv64, with and without hardware floats, and
+//! run by QEMU's user mode.
 //!
 //! Skipped, and said so, where there is no way to build for a machine (see `sysroot`), no linker for it
 //! or no `qemu-aarch64`, `qemu-riscv64` (Debian's package `qemu-user`).
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 
-use freestone_tests::sysroot::sysroot;
-use freestone_tests::{Scratch, run};
+use freestone_tests::sysroot::{Sysroot, sysroot};
+use freestone_tests::{Ended, Scratch, long, run};
 
 /// 58 lengths at eleven places, the source at every place in a word, five checks.
-const CHECKS: u64 = 58 * 11 * 8 * 5;
+const MEMORY_CHECKS: u64 = 58 * 11 * 8 * 5;
+
+/// What does not ask for a machine of its own.
+const LIBRARIES: [&str; 5] =
+    ["freestone-mem", "freestone-math", "freestone-rt", "freestone-alloc", "freestone-xen"];
+
+/// A way to build for a machine and to run what was built.
+struct Machine {
+    target: &'static str,
+    sysroot: Sysroot,
+    linker: OsString,
+    emulator: &'static str,
+    scratch: Scratch,
+}
 
 /// `rust-lld` of the compiler that cargo uses, else Debian's.
 fn linker() -> Option<OsString> {
     let host = Command::new("rustc").args(["--print", "target-libdir"]).output().ok()?;
     let libraries = String::from_utf8_lossy(&host.stdout).trim().to_owned();
-    let beside = std::path::Path::new(&libraries).with_file_name("bin").join("rust-lld");
+    let beside = Path::new(&libraries).with_file_name("bin").join("rust-lld");
     let others = ["ld.lld-22", "ld.lld"].map(OsString::from);
     let runs = |linker: &OsString| {
         Command::new(linker).args(["-flavor", "gnu", "--version"]).output().is_ok()
@@ -25,37 +39,110 @@ fn linker() -> Option<OsString> {
     std::iter::once(beside.into_os_string()).chain(others).find(runs)
 }
 
-fn the_routines_are_right_on(target: &str, emulator: &str) {
-    let Some(sysroot) = sysroot(target) else { return };
-    let Some(linker) = linker() else {
-        println!("SKIPPED: no lld for {target}. On Debian: apt-get install lld-22");
-        return;
-    };
-    if Command::new(emulator).arg("-version").output().is_err() {
-        println!("SKIPPED: no {emulator}. On Debian: apt-get install qemu-user");
-        return;
+impl Machine {
+    fn new(target: &'static str, emulator: &'static str) -> Option<Machine> {
+        let sysroot = sysroot(target)?;
+        let Some(linker) = linker() else {
+            println!("SKIPPED: no lld for {target}. On Debian: apt-get install lld-22");
+            return None;
+        };
+        if Command::new(emulator).arg("-version").output().is_err() {
+            println!("SKIPPED: no {emulator}. On Debian: apt-get install qemu-user");
+            return None;
+        }
+        let scratch = Scratch::new(&format!("machines-{target}"));
+        Some(Machine { target, sysroot, linker, emulator, scratch })
     }
-    let scratch = Scratch::new(&format!("machines-{target}"));
-    // Unoptimised, a routine may call itself where an optimised one does not, and end in a full stack.
-    for level in ["0", "s", "3"] {
-        let flags = format!("-C linker={} -C opt-level={level} -D warnings", linker.display());
-        let mut command = sysroot.cargo(&flags);
+
+    /// Builds all programs of `machines/` at a level.
+    fn build(&self, level: &str) {
+        let flags = format!("-C linker={} -C opt-level={level} -D warnings", self.linker.display());
+        let mut command = self.sysroot.cargo(&flags);
         command.args(["build", "--quiet", "--release", "--manifest-path"]);
-        command.args(["tests/machines/Cargo.toml", "--target-dir"]).arg(scratch.path());
+        command.args(["tests/machines/Cargo.toml", "--target-dir"]).arg(self.scratch.path());
         let built = run(&mut command);
-        assert_eq!(built.status, Some(0), "{built}");
-        let program = scratch.path().join(target).join("release/memory");
-        let ended = run(Command::new(emulator).arg(&program)).expect(0, &["portable:"]);
-        assert_eq!(ended.number("portable:"), CHECKS, "{target}, level {level}");
+        assert_eq!(built.status, Some(0), "{}, level {level}: {built}", self.target);
+    }
+
+    fn run(&self, program: &str) -> Ended {
+        let path = self.scratch.path().join(self.target).join("release").join(program);
+        run(Command::new(self.emulator).arg(path))
+    }
+}
+
+fn the_libraries_are_right_on(target: &'static str, emulator: &'static str, floats: &str) {
+    let Some(machine) = Machine::new(target, emulator) else { return };
+    // Unoptimised, a routine may call itself where an optimised one does not, and end in a full stack.
+    for level in if long() { &["0", "s", "3"][..] } else { &["0", "3"] } {
+        machine.build(level);
+        let memory = machine.run("memory").expect(0, &["portable:"]);
+        assert_eq!(memory.number("portable:"), MEMORY_CHECKS, "{target}, level {level}");
+        let right = ["operators: right", "functions: right", "methods: right"];
+        let math = machine.run("math").expect(0, &[floats]).expect(0, &right);
+        assert!(!math.stdout.contains("WRONG"), "{target}, level {level}: {math}");
+        machine.run("kit").expect(
+            4,
+            &[
+                "715 names, sum 1786785, 65536 numbers, 3.143",
+                "KERNEL PANIC at src/kit.rs:",
+                "and it panics with rt's handler",
+            ],
+        );
     }
 }
 
 #[test]
-fn the_routines_are_right_on_aarch64() {
-    the_routines_are_right_on("aarch64-unknown-none", "qemu-aarch64");
+fn the_libraries_are_right_on_aarch64() {
+    the_libraries_are_right_on("aarch64-unknown-none", "qemu-aarch64", "floats by hardware");
 }
 
 #[test]
-fn the_routines_are_right_on_riscv64() {
-    the_routines_are_right_on("riscv64gc-unknown-none-elf", "qemu-riscv64");
+fn long_the_libraries_are_right_on_aarch64_without_floats() {
+    if long() {
+        let target = "aarch64-unknown-none-softfloat";
+        the_libraries_are_right_on(target, "qemu-aarch64", "floats by software");
+    }
+}
+
+#[test]
+fn the_libraries_are_right_on_riscv64() {
+    the_libraries_are_right_on("riscv64gc-unknown-none-elf", "qemu-riscv64", "floats by hardware");
+}
+
+/// With every feature, and without a warning.
+fn all_libraries_build_for(target: &str) {
+    let Some(sysroot) = sysroot(target) else { return };
+    let scratch = Scratch::new(&format!("libraries-{target}"));
+    let build = |arguments: &[&str]| {
+        let mut command = sysroot.cargo("-D warnings");
+        command.args(["build", "--quiet", "--target-dir"]).arg(scratch.path());
+        run(command.args(arguments))
+    };
+    let packages = LIBRARIES.map(|library| ["-p", library]);
+    let built = build(&[&["--all-features"], packages.as_flattened()].concat());
+    assert_eq!(built.status, Some(0), "{target}: {built}");
+
+    // The machine under a kernel is one that platform knows, and it is what says so first, or the façade.
+    let built = build(&["-p", "freestone"]);
+    assert_eq!(built.status, Some(101), "{built}");
+    let says =
+        ["freestone-platform knows x86_64 only so far", "freestone builds kernels for x86_64"];
+    assert!(says.iter().any(|said| built.stderr.contains(said)), "{target}: {built}");
+}
+
+#[test]
+fn all_libraries_build_for_aarch64() {
+    all_libraries_build_for("aarch64-unknown-none");
+}
+
+#[test]
+fn long_all_libraries_build_for_aarch64_without_floats() {
+    if long() {
+        all_libraries_build_for("aarch64-unknown-none-softfloat");
+    }
+}
+
+#[test]
+fn all_libraries_build_for_riscv64() {
+    all_libraries_build_for("riscv64gc-unknown-none-elf");
 }

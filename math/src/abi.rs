@@ -66,11 +66,7 @@ impl<F: Carried> Carried for Complex<F> {
 }
 
 /// Floats in vector or floating-point registers.
-#[cfg(any(
-    all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"),
-    all(target_arch = "aarch64", target_feature = "neon"),
-    all(any(target_arch = "riscv32", target_arch = "riscv64"), target_feature = "d"),
-))]
+#[cfg(hardware_floats)]
 mod floats {
     use super::*;
 
@@ -88,11 +84,7 @@ mod floats {
 }
 
 /// Floats in general registers.
-#[cfg(not(any(
-    all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"),
-    all(target_arch = "aarch64", target_feature = "neon"),
-    all(any(target_arch = "riscv32", target_arch = "riscv64"), target_feature = "d"),
-)))]
+#[cfg(not(hardware_floats))]
 mod floats {
     use super::*;
 

@@ -3,13 +3,13 @@
 
 pub use imp::{fma, fmaf, sqrt, sqrtf};
 
-#[cfg(any(target_feature = "sse2", target_feature = "neon", target_feature = "d"))]
+#[cfg(hardware_floats)]
 mod imp {
     pub use ::libm::{fma, fmaf, sqrt, sqrtf};
 }
 
 /// What `libm` has for these is also soft float, by way of the compiler's calls for each operation.
-#[cfg(not(any(target_feature = "sse2", target_feature = "neon", target_feature = "d")))]
+#[cfg(not(hardware_floats))]
 mod imp {
     use crate::soft::{self, F32, F64};
 

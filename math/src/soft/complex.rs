@@ -53,10 +53,10 @@ macro_rules! soft {
 
 soft! { F128 }
 
-#[cfg(not(any(target_feature = "sse2", target_feature = "neon", target_feature = "d")))]
+#[cfg(not(hardware_floats))]
 soft! { F32 F64 }
 
-#[cfg(any(target_feature = "sse2", target_feature = "neon", target_feature = "d"))]
+#[cfg(hardware_floats)]
 mod hard {
     use super::{Arithmetic, F32, F64};
 

@@ -186,7 +186,7 @@ shims! { CONVERSIONS_AND_OTHERS;
 }
 
 /// In a build with the hardware's floats, those are faster.
-#[cfg(any(target_feature = "sse2", target_feature = "neon", target_feature = "d"))]
+#[cfg(hardware_floats)]
 mod powers {
     use super::{F32, F64};
     use crate::Float;
@@ -200,7 +200,7 @@ mod powers {
     }
 }
 
-#[cfg(not(any(target_feature = "sse2", target_feature = "neon", target_feature = "d")))]
+#[cfg(not(hardware_floats))]
 mod powers {
     pub use crate::soft::powi as single;
     pub use crate::soft::powi as double;
