@@ -27,13 +27,15 @@
 #[cfg(test)]
 extern crate std;
 
-mod clock;
 mod console;
 mod error;
+mod event;
 mod hypercall;
 mod memory;
 mod pvclock;
 mod sched;
+mod shared;
+mod vcpu;
 mod version;
 
 #[cfg(any(target_arch = "x86_64", test))]
@@ -51,8 +53,9 @@ use x86_64 as machine;
 #[cfg(test)]
 mod tests;
 
-pub use clock::{Page, SharedInfo};
+pub use shared::{Page, SharedInfo};
 pub use error::Error;
+pub use event::{Domain, MOST_PORTS, Port, Virq};
 pub use memory::{E820Entry, E820Kind};
 pub use pvclock::{ClockError, CpuTime, TimeInfo, WallClock};
 pub use sched::{Reason, Resumed};

@@ -7,7 +7,7 @@ use std::boxed::Box;
 use std::format;
 use std::vec::Vec;
 
-use crate::clock::{AddToPhysmap, Page, SharedInfo};
+use crate::shared::{AddToPhysmap, Page, SharedInfo};
 use crate::cpuid::{self, Extension, Found};
 use crate::hypercall::{Hypercall, check};
 use crate::memory::MemoryMap;
@@ -15,7 +15,9 @@ use crate::pvclock::nanoseconds_in;
 use crate::sched::{Resumed, Shutdown};
 use crate::version::FeatureInfo;
 use crate::{ClockError, CpuTime, E820Entry, E820Kind, Error, Features, Reason, Version, Xen};
-use crate::{clock, console, memory, sched, version};
+use crate::{console, memory, sched, shared, version};
+
+mod events;
 
 /// Answers every hypercall by a function.
 struct Fake<F>(F);
@@ -464,6 +466,6 @@ fn the_shared_page_is_asked_for_by_frame() {
         assert_eq!((arg.domid, arg.size, arg.space, arg.idx, arg.gpfn), (0x7ff0, 0, 0, 0, 0x123));
         0
     });
-    assert_eq!(clock::map_shared_info(&xen, 0x123), Ok(()));
-    assert_eq!(clock::map_shared_info(&refusing(22), 0x123), Err(Error::EINVAL));
+    assert_eq!(shared::map_shared_info(&xen, 0x123), Ok(()));
+    assert_eq!(shared::map_shared_info(&refusing(22), 0x123), Err(Error::EINVAL));
 }

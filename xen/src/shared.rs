@@ -1,6 +1,6 @@
-//! The page that Xen shares with the guest, for the clocks in it: since Xen's start, and of day.
+//! The page that Xen shares with the guest: its clocks, since Xen's start and of day, and its event channels.
 //!
-//! How such a clock is read is in `pvclock.rs`.
+//! How such a clock is read is in `pvclock.rs`; what the bits of the channels mean, in `event.rs`.
 //!
 //! Source: `public/xen.h`, `struct shared_info`; `public/memory.h`, `XENMEM_add_to_physmap`.
 
@@ -18,7 +18,7 @@ const ADD_TO_PHYSMAP: u64 = 7;
 /// `XENMAPSPACE_shared_info`.
 const SPACE_SHARED_INFO: u32 = 0;
 /// `DOMID_SELF`.
-const SELF: u16 = 0x7ff0;
+pub(crate) const SELF: u16 = 0x7ff0;
 
 /// `struct xen_add_to_physmap`.
 #[repr(C)]
@@ -55,10 +55,10 @@ impl Default for Page {
 /// `struct vcpu_info` on x86_64.
 #[repr(C)]
 #[derive(Debug)]
-struct RawVcpu {
-    evtchn_upcall_pending: AtomicU8,
+pub(crate) struct RawVcpu {
+    pub evtchn_upcall_pending: AtomicU8,
     evtchn_upcall_mask: AtomicU8,
-    evtchn_pending_sel: AtomicU64,
+    pub evtchn_pending_sel: AtomicU64,
     arch: [AtomicU64; 2],
     time: TimeInfo,
 }
@@ -66,22 +66,24 @@ struct RawVcpu {
 /// The beginning of `struct shared_info` on x86_64: atomics, as Xen writes to it at any time.
 #[repr(C)]
 #[derive(Debug)]
-struct RawShared {
-    vcpu_info: [RawVcpu; 32],
-    evtchn_pending: [AtomicU64; 64],
-    evtchn_mask: [AtomicU64; 64],
+pub(crate) struct RawShared {
+    pub vcpu_info: [RawVcpu; 32],
+    pub evtchn_pending: [AtomicU64; 64],
+    pub evtchn_mask: [AtomicU64; 64],
     /// `wc_version`, `wc_sec`, `wc_nsec`.
     wall: WallClock,
     wc_sec_hi: AtomicU32,
 }
 
 const _: () = assert!(size_of::<RawVcpu>() == 64 && offset_of!(RawVcpu, time) == 32);
+const _: () = assert!(offset_of!(RawVcpu, evtchn_pending_sel) == 8);
+const _: () = assert!(offset_of!(RawShared, evtchn_pending) == 2048);
 const _: () = assert!(offset_of!(RawShared, wall) == 3072);
 const _: () = assert!(size_of::<RawShared>() <= size_of::<Page>());
 
 /// The page that Xen shares with the guest. `Copy`: make it once and keep it.
 #[derive(Clone, Copy, Debug)]
-pub struct SharedInfo(&'static RawShared);
+pub struct SharedInfo(pub(crate) &'static RawShared);
 
 impl Xen {
     /// Has Xen put the page it shares in the place of `page`.
