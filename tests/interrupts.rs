@@ -54,6 +54,18 @@ fn a_storm_on_xen_corrupts_nothing() {
     ended.expect(status::SUCCESS, &["x2APIC: true", "corrupted: [0, 0, 0, 0]"]);
 }
 
+#[test]
+fn event_channels_come_from_xen() {
+    for profile in [Profile::Dev, Profile::Release] {
+        let image = image("events", profile);
+        let mut command = tool();
+        command.args(["run", "--on", "xen", "--timeout", "60"]).arg(&image);
+        let ended = run(&mut command).expect(status::SUCCESS, &["cycles late: ", "events: "]);
+        assert_eq!(ended.stdout.matches("unexpected interrupt").count(), 1, "{ended}");
+        boot(&image, &[]).expect(status::FAILURE, &["no event channels: this is not Xen"]);
+    }
+}
+
 /// The storm sees what it is there to see: each half of the protection is switched off in turn.
 #[test]
 fn without_protection_the_storm_corrupts() {

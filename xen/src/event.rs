@@ -198,11 +198,7 @@ impl Xen {
     }
 }
 
-pub(crate) fn set_upcall_vector(
-    via: &impl Hypercall,
-    vcpu: u32,
-    vector: u8,
-) -> Result<(), Error> {
+pub(crate) fn set_upcall_vector(via: &impl Hypercall, vcpu: u32, vector: u8) -> Result<(), Error> {
     let arg = UpcallVector { vcpu, vector };
     let args = [SET_UPCALL_VECTOR, address(&raw const arg), 0, 0, 0];
     // SAFETY: Xen reads `arg`. Interrupts that come by this vector meet whatever gate the guest has for it.

@@ -53,12 +53,12 @@ use x86_64 as machine;
 #[cfg(test)]
 mod tests;
 
-pub use shared::{Page, SharedInfo};
 pub use error::Error;
 pub use event::{Domain, MOST_PORTS, Port, Virq};
 pub use memory::{E820Entry, E820Kind};
 pub use pvclock::{ClockError, CpuTime, TimeInfo, WallClock};
 pub use sched::{Reason, Resumed};
+pub use shared::{Page, SharedInfo};
 pub use version::{ExtraVersion, Features, Version};
 
 /// Proof that this is a Xen guest which can make hypercalls, and the way to make them.

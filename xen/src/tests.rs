@@ -7,12 +7,12 @@ use std::boxed::Box;
 use std::format;
 use std::vec::Vec;
 
-use crate::shared::{AddToPhysmap, Page, SharedInfo};
 use crate::cpuid::{self, Extension, Found};
 use crate::hypercall::{Hypercall, check};
 use crate::memory::MemoryMap;
 use crate::pvclock::nanoseconds_in;
 use crate::sched::{Resumed, Shutdown};
+use crate::shared::{AddToPhysmap, Page, SharedInfo};
 use crate::version::FeatureInfo;
 use crate::{ClockError, CpuTime, E820Entry, E820Kind, Error, Features, Reason, Version, Xen};
 use crate::{console, memory, sched, shared, version};

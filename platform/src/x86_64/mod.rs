@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod descriptors;
 pub mod entropy;
 pub mod entry;
+pub mod events;
 mod hpet;
 pub mod image;
 pub mod interrupts;

@@ -69,6 +69,14 @@ pub(super) fn wall() -> Option<Duration> {
     Some(at_start.ok()? + Duration::from_nanos(since))
 }
 
+/// The page that Xen shares, for who wants more of it than the clock.
+pub(super) fn xen_page() -> Option<SharedInfo> {
+    match shared()? {
+        Shared::Xen(page) => Some(page),
+        Shared::Kvm(_) => None,
+    }
+}
+
 fn read(shared: Shared) -> Option<(u64, CpuTime)> {
     match shared {
         Shared::Xen(page) => page.system_time(BOOT_CPU).ok(),
