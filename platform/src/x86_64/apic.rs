@@ -266,13 +266,18 @@ fn measure() -> Option<u64> {
 pub fn fire_in(nanoseconds: u64) {
     let hertz = COUNT_HERTZ.load(Ordering::Relaxed);
     if hertz == 0 {
-        let ticks = to_ticks(nanoseconds.max(1), time::rate().hertz);
-        // SAFETY: `start_timer` has found that the MSR exists. 0 would mean never.
-        unsafe { cpu::write_msr(TSC_DEADLINE, cpu::ticks().saturating_add(ticks).max(1)) };
+        let deadline = deadline(cpu::ticks(), nanoseconds, time::rate().hertz);
+        // SAFETY: `start_timer` has found that the MSR exists.
+        unsafe { cpu::write_msr(TSC_DEADLINE, deadline) };
         return;
     }
     let count = to_ticks(nanoseconds, hertz).clamp(1, u32::MAX.into());
     write(Register::InitialCount, count as u32);
+}
+
+/// The reading of the counter that is `nanoseconds` after `now`: a later one always, as 0 would mean never.
+fn deadline(now: u64, nanoseconds: u64, hertz: u64) -> u64 {
+    now.saturating_add(to_ticks(nanoseconds, hertz).max(1))
 }
 
 /// Ticks in `nanoseconds`, at least, and at most an hour's.
@@ -304,6 +309,27 @@ mod tests {
         assert_eq!(message(0xdf, 0xab), Some((0xfeea_b000, 0xdf)));
         assert_eq!(message(0x41, 256), None);
         assert_eq!(message(31, 0), None);
+    }
+
+    #[test]
+    fn a_deadline_is_later_than_now_and_never_never() {
+        assert_eq!(deadline(0, 0, 2_600_000_000), 1);
+        assert_eq!(deadline(500, 1_000, 2_600_000_000), 3_100);
+        assert_eq!(deadline(500, 1, 1_000_000), 501);
+        assert_eq!(deadline(7, u64::MAX, 2_600_000_000), 7 + 3600 * 2_600_000_000);
+        assert_eq!(deadline(u64::MAX - 3, 1_000_000, 2_600_000_000), u64::MAX);
+        for now in [0, 1, 1 << 40, u64::MAX - 1] {
+            for nanoseconds in [0, 1, 999, 1 << 32, 1 << 50, u64::MAX] {
+                for hertz in [1, 1_000, 1_000_000_000, 5_000_000_000] {
+                    let deadline = deadline(now, nanoseconds, hertz);
+                    let ticks = u128::from(deadline - now);
+                    // To the tick, or an hour, or the counter's end, whichever comes first.
+                    let wanted = u128::from(nanoseconds.min(3_600_000_000_000)) * u128::from(hertz);
+                    let wanted = wanted.div_ceil(1_000_000_000).max(1).min((u64::MAX - now).into());
+                    assert_eq!(ticks, wanted, "{now} {nanoseconds} {hertz}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One-shot timers: in order, cancelled ones never, a full table refused; and sleep.
+//! One-shot timers: in order, cancelled ones never, a full table refused; timers set by timers; and sleep.
 #![no_std]
 #![no_main]
 
@@ -14,6 +14,52 @@ static ORDER: AtomicUsize = AtomicUsize::new(0);
 fn note(digit: usize) {
     assert!(interrupts::in_handler() && !interrupts::are_enabled());
     ORDER.store(ORDER.load(Ordering::Relaxed) * 10 + digit, Ordering::Relaxed);
+}
+
+/// How often each of these was called.
+static CALLS: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
+
+fn count(which: usize) -> usize {
+    CALLS[which].fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// Sets itself for a moment that is over. It must not hold the processor meanwhile.
+fn at_once(_: usize) {
+    if count(0) < 500 {
+        timer::at(Duration::ZERO, at_once, 0).expect("its own place is free");
+    }
+}
+
+/// Sets itself for later, and another one for before that, which the hardware must be told of.
+fn later(micros: usize) {
+    if count(1) < 10 {
+        let delay = Duration::from_micros(micros as u64);
+        timer::after(delay, later, micros).expect("room");
+        timer::after(delay / 2, between, 0).expect("room");
+        let never = timer::after(delay / 4, note, 6).expect("room");
+        assert!(timer::cancel(never), "taken back by who set it");
+    }
+}
+
+fn between(_: usize) {
+    count(2);
+}
+
+fn timers_set_timers() {
+    timer::after(Duration::ZERO, at_once, 0).expect("room");
+    timer::after(Duration::from_millis(1), later, 500).expect("room");
+    let limit = time::now() + Duration::from_secs(20);
+    let calls = || [0, 1, 2].map(|which| CALLS[which].load(Ordering::Relaxed));
+    while calls() != [500, 10, 9] && time::now() < limit {
+        timer::sleep(Duration::from_micros(300));
+    }
+    println!("called: {:?}", calls());
+    timer::sleep(Duration::from_millis(5));
+    assert_eq!(calls(), [500, 10, 9]);
+    // Nothing was left behind: the table has all its places.
+    let all =
+        [(); timer::MOST].map(|()| timer::after(Duration::from_secs(9), note, 5).expect("room"));
+    assert!(all.into_iter().all(timer::cancel));
 }
 
 fn main(_boot: &'static BootInfo) -> Exit {
@@ -36,6 +82,7 @@ fn main(_boot: &'static BootInfo) -> Exit {
     println!("slept: {} us", slept.as_micros());
     assert!(!interrupts::are_enabled(), "sleep gives back what it found");
     assert_eq!(ORDER.load(Ordering::Relaxed), 123);
+    timers_set_timers();
     assert!(slept >= ms(50) && interrupts::unexpected() == 0);
     Exit::Success
 }
