@@ -61,3 +61,16 @@ fn the_battery_backed_clock_tells_the_date() {
     });
     assert!(days.iter().any(|day| ended.stdout.contains(day)), "{days:?}: {ended}");
 }
+
+#[test]
+fn tasks_of_embassy_wait_by_the_timer() {
+    let texts = ["40 sleepers", "ticks: 20, timeouts: 2"];
+    let image = kernel("kernel-embassy", "kernel-embassy", Profile::Release);
+    for machine in MACHINES {
+        boot(&image, &["--machine", machine, "--timeout", "60"]).expect(status::SUCCESS, &texts);
+    }
+    let ended = run(tool().args(["run", "--on", "xen"]).arg(image).args(["--timeout", "100"]));
+    ended.expect(status::SUCCESS, &texts);
+    let image = kernel("kernel-embassy", "kernel-embassy", Profile::Dev);
+    boot(&image, &["--timeout", "60"]).expect(status::SUCCESS, &texts);
+}

@@ -41,6 +41,10 @@ pub use freestone_xen as xen;
 #[cfg(feature = "log")]
 pub use freestone_rt::logger;
 
+#[cfg(feature = "critical-section")]
+pub use freestone_platform::critical_section;
+#[cfg(feature = "embassy-time")]
+pub use freestone_platform::embassy_time_driver;
 #[cfg(target_arch = "x86_64")]
 pub use freestone_platform::x86_64::traps;
 pub use freestone_platform::{

@@ -30,6 +30,10 @@ extern crate std;
 
 pub mod boot_info;
 pub mod console;
+#[cfg(feature = "critical-section")]
+pub mod critical;
+#[cfg(feature = "embassy-time")]
+pub mod embassy;
 pub mod entropy;
 pub mod exit;
 pub mod interrupts;
