@@ -48,7 +48,7 @@ pub use freestone_platform::embassy_time_driver;
 #[cfg(target_arch = "x86_64")]
 pub use freestone_platform::x86_64::traps;
 pub use freestone_platform::{
-    BootInfo, Exit, console, entropy, exit, interrupts, memory, time, timer,
+    BootInfo, Exit, acpi, console, entropy, exit, interrupts, memory, time, timer,
 };
 pub use freestone_rt::{print, println};
 

@@ -5,7 +5,8 @@
 //! powered off or reset: a triple fault, say) and 1 (QEMU failed). Under Xen it is a last line on the
 //! console, and the reason given to `SCHEDOP_shutdown`: a reason alone does not tell success from a
 //! processor that halted with interrupts off, which Xen takes for a power-off, nor failure from a crash.
-//! Where neither is there, the machine is powered off if it can be, and halted.
+//! Where neither is there, the machine is powered off if it can be, and halted: by what ACPI's tables say if the
+//! kernel has asked for that ([`prepare_power_off`]).
 
 use core::sync::atomic::{AtomicPtr, Ordering};
 
@@ -64,6 +65,17 @@ pub fn exit(verdict: Exit) -> ! {
     // SAFETY: `before_exit` stores `fn(Exit) -> Exit`s only.
     let look = unsafe { core::mem::transmute::<*mut (), fn(Exit) -> Exit>(look) };
     arch::power::end(look(verdict))
+}
+
+/// Reads in ACPI's tables how this machine is powered off, for [`exit`] to do it where nobody takes the verdict.
+/// Costs a reading of all the firmware's tables, so it is not done unasked. Call it from `main`; calling it again
+/// does nothing.
+///
+/// # Errors
+///
+/// The tables are absent, damaged or do not say. `exit` then ends in a halted processor.
+pub fn prepare_power_off() -> Result<(), arch::power::Error> {
+    arch::power::prepare()
 }
 
 /// [`exit`] with [`Exit::Crash`], in the shape `freestone_rt::runtime!` wants.

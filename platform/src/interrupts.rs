@@ -18,6 +18,24 @@ use crate::arch::interrupts as arch;
 #[cfg(target_arch = "x86_64")]
 pub use crate::arch::traps::{Frame, Handler, Outcome};
 
+/// What makes an interrupt of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Becoming active: each time is one interrupt.
+    Edge,
+    /// Being active: another one follows until the device has been satisfied.
+    Level,
+}
+
+/// Which level of a line is active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polarity {
+    /// The high one.
+    High,
+    /// The low one.
+    Low,
+}
+
 /// Registers `handler` for one vector, in place of the one before it.
 ///
 /// # Panics

@@ -28,6 +28,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod acpi;
 pub mod boot_info;
 pub mod console;
 #[cfg(feature = "critical-section")]

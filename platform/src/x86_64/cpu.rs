@@ -44,6 +44,20 @@ pub unsafe fn inb(port: u16) -> u8 {
     value
 }
 
+/// Reads a 16-bit word from an I/O port (SDM volume 2, IN).
+///
+/// # Safety
+///
+/// - As for [`inb`].
+pub unsafe fn inw(port: u16) -> u16 {
+    let value;
+    // SAFETY: as in `outb`.
+    unsafe {
+        asm!("in ax, dx", in("dx") port, out("ax") value, options(nomem, nostack, preserves_flags))
+    }
+    value
+}
+
 /// Runs CPUID. Every x86_64 processor has it (SDM volume 2, CPUID); it is not available only where
 /// a hypervisor traps it, and then the answer is the hypervisor's.
 pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {

@@ -44,6 +44,10 @@ use crate::boot_info::{BootInfo, Protocol};
 use crate::memory::{Kind, MAX_REGIONS, MemoryMap};
 use crate::{Exit, console, exit};
 
+/// Where the BIOS leaves ACPI's root pointer (ACPI 6.5, 5.2.5.1). The other place, the first KiB of the extended
+/// BIOS data area, is named in page 0, which is not mapped.
+pub const RSDP_AREA: core::ops::Range<u64> = 0xe_0000..0x10_0000;
+
 /// What [`boot`] finds out once and everybody may read after.
 struct Once<T>(UnsafeCell<T>);
 
