@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use freestone_tests::{Profile, Scratch, boot, cargo, kernel, root, run, status};
+use freestone_tests::{MACHINES, Profile, Scratch, boot, cargo, kernel, root, run, status};
 
 /// Runs one of the kernels in `kernels/faults` in both profiles.
 #[track_caller]
@@ -232,4 +232,37 @@ fn every_kernel_of_entry_here_looks_at_its_page_tables_at_the_end() {
         }
     }
     assert!(kernels > 30, "{kernels}");
+}
+
+#[test]
+fn a_processor_that_cannot_is_told_by_what_it_lacks() {
+    let image = kernel("kernel-hello", "kernel-hello", Profile::Release);
+    for (processor, missing) in [
+        ("486", "SSE2, PAE or cycle counter"),
+        ("pentium3", "SSE2, PAE or cycle counter"),
+        ("qemu64,-pae", "SSE2, PAE or cycle counter"),
+        ("qemu32", "64-bit mode"),
+        ("qemu64,-lm", "64-bit mode"),
+        ("qemu64,-nx", "no-execute pages"),
+    ] {
+        for machine in MACHINES {
+            let arguments =
+                ["--machine", machine, "--qemu-arg=-cpu", &format!("--qemu-arg={processor}")];
+            let text = format!(
+                "freestone cannot boot: this processor has no {missing} (QEMU: -cpu max)\n"
+            );
+            boot(&image, &arguments).expect(status::CRASH, &[&text]);
+        }
+    }
+    // The least that it takes.
+    boot(&image, &["--qemu-arg=-cpu", "--qemu-arg=qemu64"]).expect(status::SUCCESS, &["Hello"]);
+    // The debug port says it too.
+    let arguments = [
+        "--qemu-arg=-cpu",
+        "--qemu-arg=qemu32",
+        "--qemu-arg=-debugcon",
+        "--qemu-arg=file:/dev/stderr",
+    ];
+    let ended = boot(&image, &[&arguments[..], &["--verbose"]].concat()).expect(status::CRASH, &[]);
+    assert!(ended.stderr.contains("this processor has no 64-bit mode"), "{ended}");
 }

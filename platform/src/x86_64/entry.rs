@@ -4,7 +4,7 @@
 //! and would break a host program that linked them:
 //!
 //! - the ELF note by which Xen and QEMU find the 32-bit entry point;
-//! - the 32-bit entry: a stack, a coarse map of the first GiB, SSE, long mode;
+//! - the 32-bit entry: a look at the processor, a stack, a coarse map of the first GiB, SSE, long mode;
 //! - the ELF entry point proper, which only an operating system jumps to that takes the kernel for a
 //!   program: it says so and exits with status 2.
 //!
@@ -22,6 +22,8 @@ pub const MXCSR_DEFAULT: u32 = 0x1f80;
 /// [`paging::protect`](super::paging::protect) has built better ones.
 pub static BOOT_TABLES: [Table; 3] = [const { Table::new() }; 3];
 
+/// What CPUID leaf 1 must say in EDX: x87, cycle counter, MSRs, physical address extension, FXSAVE, SSE, SSE2.
+pub const FEATURES: u32 = 1 << 0 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 24 | 1 << 25 | 1 << 26;
 /// CR4: physical address extension, FXSAVE and SSE, SSE exceptions.
 pub const CR4: u32 = 1 << 5 | 1 << 9 | 1 << 10;
 /// CR0: paging, write protection in ring 0, native FPU errors, WAIT obeys TS, extension type,
@@ -68,9 +70,30 @@ macro_rules! boot {
             "freestone_pvh_entry:",
             "cli",
             "cld",
+            // A processor without one of these would reset at its first use, in silence.
+            "mov ebp, ebx",
+            "mov eax, 1",
+            "cpuid",
+            "not edx",
+            "mov ebx, offset .Lfreestone_sse2",
+            "test edx, {features}",
+            "jnz .Lfreestone_unfit",
             "rdtsc",
             "mov esi, eax",
             "mov edi, edx",
+            "mov eax, 0x80000000",
+            "cpuid",
+            "mov ebx, offset .Lfreestone_long_mode_name",
+            "cmp eax, 0x80000001",
+            "jb .Lfreestone_unfit",
+            "mov eax, 0x80000001",
+            "cpuid",
+            "mov ebx, offset .Lfreestone_long_mode_name",
+            "bt edx, 29",
+            "jnc .Lfreestone_unfit",
+            "mov ebx, offset .Lfreestone_no_execute_name",
+            "bt edx, 20",
+            "jnc .Lfreestone_unfit",
             "mov esp, offset {stack} + {stack_bytes}",
             // The first GiB in 2 MiB pages: present, writable, huge. From the top down.
             "mov eax, 0x3fe00083",
@@ -98,6 +121,41 @@ macro_rules! boot {
             "push eax",
             "retf",
 
+            // Says what is missing (EBX), on the debug port and the first serial port as its firmware left it, and
+            // ends with the verdict of a crash. Xen shows the first and calls what follows a power-off.
+            ".Lfreestone_unfit:",
+            "mov esp, offset {stack} + {stack_bytes}",
+            "mov esi, offset .Lfreestone_unfit_begin",
+            "call 4f",
+            "mov esi, ebx",
+            "call 4f",
+            "mov esi, offset .Lfreestone_unfit_end",
+            "call 4f",
+            "mov al, {crash}",
+            "out {debug_exit}, al",
+            "3:",
+            "hlt",
+            "jmp 3b",
+            // Prints from ESI to a zero. The serial port gets 65,535 chances to be ready for a character.
+            "4:",
+            "lodsb",
+            "test al, al",
+            "jz 6f",
+            "out 0xe9, al",
+            "mov ah, al",
+            "mov edx, 0x3fd",
+            "mov ecx, 0xffff",
+            "5:",
+            "in al, dx",
+            "test al, 0x20",
+            "loopz 5b",
+            "mov al, ah",
+            "mov edx, 0x3f8",
+            "out dx, al",
+            "jmp 4b",
+            "6:",
+            "ret",
+
             ".code64",
             ".Lfreestone_long_mode:",
             "xor eax, eax",
@@ -114,7 +172,7 @@ macro_rules! boot {
             "shl rdx, 32",
             "mov esi, esi",
             "or rdx, rsi",
-            "mov esi, ebx",
+            "mov esi, ebp",
             // A build without the linker script stops at this name.
             "mov edi, offset freestone_linker_script_missing__add_the_build_rs_from_the_README",
             "xor ebp, ebp",
@@ -156,6 +214,16 @@ macro_rules! boot {
             ".ascii \"Boot it in a virtual machine: cargo freestone run\\n\"",
             ".Lfreestone_message_bytes:",
             ".long . - .Lfreestone_message",
+            ".Lfreestone_unfit_begin:",
+            ".asciz \"freestone cannot boot: this processor has no \"",
+            ".Lfreestone_unfit_end:",
+            ".asciz \" (QEMU: -cpu max)\\n\"",
+            ".Lfreestone_sse2:",
+            ".asciz \"SSE2, PAE or cycle counter\"",
+            ".Lfreestone_long_mode_name:",
+            ".asciz \"64-bit mode\"",
+            ".Lfreestone_no_execute_name:",
+            ".asciz \"no-execute pages\"",
             ".popsection",
             stack = sym $crate::x86_64::stacks::BOOT,
             stack_bytes = const $crate::x86_64::stacks::BOOT_BYTES + $crate::memory::PAGE_SIZE as usize,
@@ -163,6 +231,9 @@ macro_rules! boot {
             cr4 = const $crate::x86_64::entry::CR4,
             cr0 = const $crate::x86_64::entry::CR0,
             efer = const $crate::x86_64::entry::EFER,
+            features = const $crate::x86_64::entry::FEATURES,
+            crash = const $crate::Exit::Crash.code(),
+            debug_exit = const $crate::x86_64::power::DEBUG_EXIT,
             mxcsr = const $crate::x86_64::entry::MXCSR_DEFAULT,
             code_segment = const $crate::x86_64::descriptors::CODE_SEGMENT,
             data_segment = const $crate::x86_64::descriptors::DATA_SEGMENT,

@@ -16,7 +16,7 @@ use crate::acpi::{self, Bus, PowerOff, Register};
 use crate::memory::{MapError, PhysAddr, map_mmio};
 
 /// QEMU's `isa-debug-exit`, where `cargo freestone` puts it.
-const DEBUG_EXIT: u16 = 0xf4;
+pub const DEBUG_EXIT: u16 = 0xf4;
 
 /// ACPI's PM1a control register as QEMU's `pc` and `q35` place it, and "sleep enable, type S5" for
 /// their tables (ACPI 6.5, 4.8.3.2.1). A write to an empty port elsewhere.
