@@ -105,7 +105,7 @@ fn a_fault_in_a_timers_callback_is_reported() {
     check(
         "nested_fault",
         status::CRASH,
-        &["page fault", "raised inside an exception handler", "reading 0x0000456789abcd00"],
+        &["page fault", "raised inside an interrupt handler", "reading 0x0000456789abcd00"],
     );
 }
 
@@ -140,5 +140,29 @@ fn timers_come_in_order_and_sleep_lasts() {
     for machine in MACHINES {
         boot(&image, &["--machine", machine])
             .expect(status::SUCCESS, &["order: 123", "slept: ", "called: [500, 10, 9]"]);
+    }
+}
+
+#[test]
+fn devices_with_a_line_interrupt_by_the_io_apic() {
+    let texts = ["serial: 1 edge, 4 levels", "no I/O APIC has line 1000", "unexpected: 0"];
+    for profile in [Profile::Dev, Profile::Release] {
+        let image = image("lines", profile);
+        for machine in MACHINES {
+            let ended = boot(&image, &["--machine", machine, "--timeout", "30"]);
+            ended.expect(status::SUCCESS, &["tables: true"]).expect(status::SUCCESS, &texts);
+        }
+        let arguments = ["--machine", "microvm", "--qemu-arg=-machine", "--qemu-arg=acpi=off"];
+        let ended = boot(&image, &arguments).expect(status::SUCCESS, &["tables: false"]);
+        ended.expect(status::SUCCESS, &texts);
+    }
+}
+
+#[test]
+fn a_device_that_writes_messages_interrupts() {
+    for machine in ["q35", "pc"] {
+        let image = image("message", Profile::Release);
+        let arguments = ["--machine", machine, "--qemu-arg=-global", "--qemu-arg=hpet.msi=on"];
+        boot(&image, &arguments).expect(status::SUCCESS, &["messages: 10, unexpected: 0"]);
     }
 }

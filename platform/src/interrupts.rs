@@ -16,7 +16,11 @@
 use crate::arch::interrupts as arch;
 
 #[cfg(target_arch = "x86_64")]
-pub use crate::arch::traps::{Frame, Handler, Outcome};
+pub use crate::arch::{
+    apic::Message,
+    io_apic::{Error as LineError, Line},
+    traps::{Frame, Handler, Outcome},
+};
 
 /// What makes an interrupt of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +38,17 @@ pub enum Polarity {
     High,
     /// The low one.
     Low,
+}
+
+/// A line of the machine's interrupt controllers, and what comes on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wire {
+    /// Its number among all lines of the machine: what ACPI calls a global system interrupt.
+    pub line: u32,
+    /// What makes an interrupt of it.
+    pub trigger: Trigger,
+    /// Which level is an interrupt.
+    pub polarity: Polarity,
 }
 
 /// Registers `handler` for one vector, in place of the one before it.
@@ -54,6 +69,35 @@ pub fn allocate(handler: Handler) -> Option<u8> {
 /// Gives a vector back. Interrupts that still come on it are unexpected then.
 pub fn release(vector: u8) {
     arch::release(vector);
+}
+
+/// Has what comes on `wire` raise `vector` on this processor. The line is [masked](Line::mask) first. Who connects it
+/// again has the last word. The handler for a [level](Trigger::Level) must satisfy its device before it returns, else
+/// it is called again at once. Which wire a device has, the firmware's tables or the bus say; those
+/// of the ISA bus are told by [`io_apic::isa`](crate::x86_64::io_apic::isa).
+///
+/// # Errors
+///
+/// No controller has the line, the one that has it does not behave like one, or there is none for the processor.
+///
+/// # Panics
+///
+/// If `vector` is not an interrupt's.
+pub fn connect(wire: Wire, vector: u8) -> Result<Line, LineError> {
+    crate::arch::io_apic::connect(wire, vector)
+}
+
+/// What a device must write where to raise `vector` on this processor (a message-signalled interrupt, MSI); on an edge.
+///
+/// # Errors
+///
+/// There is no controller for the processor, or it has a number that devices cannot name.
+///
+/// # Panics
+///
+/// If `vector` is not an interrupt's.
+pub fn message(vector: u8) -> Result<Message, LineError> {
+    crate::arch::io_apic::message(vector)
 }
 
 /// Lets interrupts in.

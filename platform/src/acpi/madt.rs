@@ -3,7 +3,7 @@
 //! Source: ACPI 6.5, 5.2.12 (Multiple APIC Description Table).
 
 use super::{Error, HEAD_BYTES, MADT, byte, half, long, word};
-use crate::interrupts::{Polarity, Trigger};
+use crate::interrupts::{Polarity, Trigger, Wire};
 
 /// What the MADT says. All its entries were seen to be whole.
 #[derive(Clone, Copy, Debug)]
@@ -22,20 +22,9 @@ pub struct IoApic {
     pub first_line: u32,
 }
 
-/// A line, and what comes on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wire {
-    /// Its number among all lines of the machine (a "global system interrupt").
-    pub line: u32,
-    /// What makes an interrupt of it.
-    pub trigger: Trigger,
-    /// Which level is an interrupt.
-    pub polarity: Polarity,
-}
-
 impl Wire {
     /// What the ISA bus has: line `line`, rising edges.
-    pub const fn isa(line: u32) -> Wire {
+    pub(crate) const fn isa(line: u32) -> Wire {
         Wire { line, trigger: Trigger::Edge, polarity: Polarity::High }
     }
 }

@@ -32,7 +32,7 @@ use freestone_rt::number::Hex;
 use crate::arch;
 use crate::memory::{Kind, PhysAddr, map_firmware};
 
-pub use madt::{Controllers, Entry, IoApic, Wire};
+pub use madt::{Controllers, Entry, IoApic};
 pub use power::{Bus, PowerOff, Register, Reset};
 
 /// Physical memory as far as tables may lie in it.

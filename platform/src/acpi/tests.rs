@@ -1,6 +1,6 @@
 use super::power::{PATIENCE, soft_off};
 use super::*;
-use crate::interrupts::{Polarity, Trigger};
+use crate::interrupts::{Polarity, Trigger, Wire};
 use core::cell::{Cell, RefCell};
 use proptest::prelude::*;
 use std::format;

@@ -16,6 +16,7 @@ pub mod events;
 mod hpet;
 pub mod image;
 pub mod interrupts;
+pub mod io_apic;
 mod kvm_clock;
 pub mod live;
 mod nesting;

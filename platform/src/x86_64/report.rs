@@ -110,7 +110,10 @@ fn full(out: &mut console::Writer, frame: &Frame) -> fmt::Result {
     if freestone_rt::panic::in_progress() {
         out.write_str("  raised while a panic was being reported\n")?;
     } else if on_handler_stack(frame.rsp) {
-        out.write_str("  raised inside an exception handler\n")?;
+        let is_interrupt = stacks::INTERRUPT.holds(frame.rsp);
+        out.write_str("  raised inside an ")?;
+        out.write_str(if is_interrupt { "interrupt" } else { "exception" })?;
+        out.write_str(" handler\n")?;
     }
     match frame.vector() {
         PAGE_FAULT => page_fault(out, frame.error)?,

@@ -38,6 +38,11 @@ impl<const SIZE: usize> Stack<SIZE> {
         self.top() - SIZE as u64
     }
 
+    /// Whether `address` is in the mapped part.
+    pub fn holds(&self, address: u64) -> bool {
+        (self.bottom()..self.top()).contains(&address)
+    }
+
     const fn named(&'static self, name: &'static str) -> Named {
         Named { name, base: &raw const self.guard, len: GUARD + SIZE }
     }
