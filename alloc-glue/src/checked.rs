@@ -2,14 +2,17 @@
 //!
 //! ```text
 //! [ (padding to the alignment) | record | bytes of the caller | canary ]
-//!                                  │                              └ 8 bytes, tell the address
-//!                                  ├ 8 bytes: size and alignment
-//!                                  ├ 4 bytes: a seal over the address, the state and what stands before
-//!                                  └ 4 bytes: where it was allocated, or freed
+//!                                  │                              └ 8 bytes: tell the address; when freed, where that was
+//!                                  ├ 4 bytes: a seal, tells that this is a record
+//!                                  ├ 4 bytes: where it was allocated
+//!                                  └ 8 bytes: size and alignment, masked with the address; inverted when freed
 //! ```
 //!
-//! Nothing is looked up: a pointer that comes back is believed if the seal in front of it is right. A block whose record is
-//! wrong is reported and never freed, as nobody knows any more what it is.
+//! Nothing is looked up: a pointer that comes back is believed if the words next to its bytes, in front and behind, are those that its
+//! address and the layout that comes with it make. Otherwise it is reported and never freed, as nobody knows any more what it is.
+//!
+//! The pool below puts its links where the record was. So that a double free can be told from a wild pointer all the same, and with the
+//! place of the first free, that is noted where the canary was: no pool writes there before the memory is used again.
 //!
 //! With a quarantine a freed block is filled with a pattern and waits for its turn in a ring; on its way out the pattern is
 //! compared. That is what finds writes after free, and it keeps the records of freed blocks legible for longer.
@@ -28,6 +31,7 @@ use crate::cache::{Cached, CpuId};
 use crate::heap::Heap;
 use crate::map::Walk;
 use crate::pool::{BlockState, Pool};
+use crate::stats::Stats;
 
 /// What stands in front of the caller's bytes, and behind them.
 const RECORD: usize = size_of::<Record>();
@@ -49,6 +53,9 @@ pub unsafe trait Backing: GlobalAlloc {
     /// Whether the address may be one of its blocks': quick, and wrong only between two regions that are both its own.
     fn may_own(&self, address: usize) -> bool;
 
+    /// Its counters.
+    fn stats(&self) -> Stats;
+
     /// Shows start and length of each block that is in use or in a magazine, with locks held.
     fn each_used(&self, visit: &mut dyn FnMut(NonNull<u8>, usize));
 }
@@ -59,6 +66,10 @@ unsafe impl<L: RawMutex, P: Pool> Backing for Heap<L, P> {
     #[inline]
     fn may_own(&self, address: usize) -> bool {
         self.bounds().contains(&address)
+    }
+
+    fn stats(&self) -> Stats {
+        Heap::stats(self)
     }
 
     fn each_used(&self, visit: &mut dyn FnMut(NonNull<u8>, usize)) {
@@ -79,14 +90,21 @@ unsafe impl<C: CpuId, const CPUS: usize, L: RawMutex, P: Pool> Backing for Cache
         self.heap().may_own(address)
     }
 
+    fn stats(&self) -> Stats {
+        Cached::stats(self)
+    }
+
     fn each_used(&self, visit: &mut dyn FnMut(NonNull<u8>, usize)) {
         self.heap().each_used(visit);
     }
 }
 
 /// Knows where the code that called the allocator stands.
+///
+/// What walks over stacks and knows the names of functions is the kernel's; this is how it is asked.
 pub trait CallSite {
-    /// An address in that code, or 0. Its lower 32 bits are kept.
+    /// What stands for that place: an address in it, or the number under which a whole trace is kept. 0 if it is not known. Its
+    /// lower 32 bits are what a [`Misuse`] has. Called at every allocation and free.
     fn here() -> usize;
 }
 
@@ -130,8 +148,10 @@ pub struct Misuse {
     pub given: Layout,
     /// The layout it was allocated with, if that is known.
     pub recorded: Option<Layout>,
-    /// Where it was allocated, or if it is not in use, freed: the lower 32 bits of an address; 0 if unknown.
-    pub before: usize,
+    /// Where it was allocated, as [`CallSite::here`] said; 0 if that is not known any more.
+    pub allocated: usize,
+    /// Where it was freed, of the same kind; 0 if it was not, or that is not known any more.
+    pub freed: usize,
     /// Where the misuse was found, of the same kind.
     pub here: usize,
 }
@@ -148,17 +168,17 @@ impl fmt::Display for Misuse {
             Kind::Overflow => "bytes behind its end are overwritten",
             Kind::WriteAfterFree => "written to after it was freed",
         };
-        let Self { address, given, before, here, .. } = self;
+        let (address, given) = (self.address, self.given);
         write!(
             f,
             "heap misuse at {address:#x}: {what}; {} bytes, alignment {}",
             given.size(),
             given.align()
         )?;
-        if let Some(layout) = self.recorded {
-            write!(f, ", allocated as {} bytes, alignment {}", layout.size(), layout.align())?;
+        if let Some(layout) = self.recorded.filter(|&layout| layout != given) {
+            write!(f, "; it has {} bytes, alignment {}", layout.size(), layout.align())?;
         }
-        write!(f, "; before at {before:#x}, found at {here:#x}")
+        Ok(())
     }
 }
 
@@ -187,59 +207,69 @@ pub struct CheckedAudit {
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Record {
-    /// The size in the upper 58 bits, the logarithm of the alignment below.
-    layout: u64,
     seal: u32,
     site: u32,
+    /// Next to the caller's bytes, so that what runs over the front of them is noticed.
+    layout: u64,
 }
 
-#[derive(Clone, Copy)]
-enum State {
-    Live = 0x6c69_7665,
-    /// Says nothing about the layout, whose bytes the pool may have used since.
-    Freed = 0x0f2e_ed00,
-}
+/// Sizes from here on belong to no block: what unmasks to more is no layout.
+const SIZE_END: u64 = 1 << 48;
 
 impl Record {
-    fn new(layout: Layout, site: usize) -> Self {
-        let packed = (layout.size() as u64) << 6 | u64::from(layout.align().trailing_zeros());
-        Self { layout: packed, seal: 0, site: site as u32 }
+    #[inline]
+    fn new(block: *mut u8, layout: Layout, site: usize) -> Self {
+        Self { seal: seal(block), site: site as u32, layout: masked(block, layout) }
     }
 
-    fn sealed(mut self, address: usize, state: State) -> Self {
-        self.seal = self.seal_of(address, state);
-        self
+    /// The layout of a block in use.
+    fn live(&self, block: *mut u8) -> Option<Layout> {
+        unmasked(block, self.layout).filter(|_| self.seal == seal(block))
     }
 
-    fn seal_of(&self, address: usize, state: State) -> u32 {
-        const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-        let covered = match state {
-            State::Live => self.layout,
-            State::Freed => 0,
-        };
-        let mixed = ((address as u64) ^ covered.rotate_left(32) ^ state as u64).wrapping_mul(MIX);
-        (mixed >> 32) as u32
+    /// The layout of one that was freed. Without the seal, where spans have their links, one guess in some thousands is wrong.
+    fn freed(&self, block: *mut u8) -> Option<Layout> {
+        unmasked(block, !self.layout)
     }
+}
 
-    fn is(&self, address: usize, state: State) -> bool {
-        self.seal == self.seal_of(address, state)
-    }
+fn seal(block: *mut u8) -> u32 {
+    block.addr() as u32 ^ 0x5ea1_ed00
+}
 
-    fn layout(&self) -> Option<Layout> {
-        Layout::from_size_align((self.layout >> 6) as usize, 1 << (self.layout & 63)).ok()
+/// Two to the 64 by the golden ratio: spreads an address over all bits.
+fn mask(block: *mut u8) -> u64 {
+    (block.addr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// The size in the upper 58 bits and the logarithm of the alignment below, under the mask.
+#[inline]
+fn masked(block: *mut u8, layout: Layout) -> u64 {
+    let packed = (layout.size() as u64) << 6 | u64::from(layout.align().trailing_zeros());
+    packed ^ mask(block)
+}
+
+fn unmasked(block: *mut u8, word: u64) -> Option<Layout> {
+    let packed = word ^ mask(block);
+    let (size, align) = (packed >> 6, 1_usize.checked_shl(packed as u32 & 63)?);
+    if size >= SIZE_END || align >= PAGE {
+        return None;
     }
+    Layout::from_size_align(size as usize, align).ok()
 }
 
 /// How much lies in front of the caller's bytes: the record, at the end of a multiple of the alignment.
+#[inline]
 fn front(align: usize) -> usize {
     align.max(RECORD)
 }
 
 /// What the heap inside is asked for; a size of more than it can have if there is no such layout.
+#[inline]
 fn outer(layout: Layout) -> Layout {
-    let size = layout.size().saturating_add(front(layout.align()) + CANARY);
-    let align = layout.align().max(RECORD);
-    Layout::from_size_align(size, align).unwrap_or(NEVER)
+    // No overflow: a layout's size is at most `isize::MAX`, and its alignment here less than a page.
+    let size = layout.size().wrapping_add(front(layout.align()) + CANARY);
+    Layout::from_size_align(size, layout.align().max(RECORD)).unwrap_or(NEVER)
 }
 
 /// No heap has it.
@@ -248,8 +278,21 @@ const NEVER: Layout = match Layout::from_size_align(isize::MAX as usize - 15, 16
     Err(_) => panic!("a valid layout"),
 };
 
-fn canary(address: usize) -> u64 {
-    address as u64 ^ 0xca4a_2135_ca4a_2135
+/// What stands behind a block in use.
+#[inline]
+fn canary(block: *mut u8) -> u64 {
+    block.addr() as u64 ^ 0xca4a_2135_ca4a_2135
+}
+
+/// What stands there after it was freed: half of the canary's opposite, and where.
+fn mark(block: *mut u8, site: usize) -> u64 {
+    !canary(block) >> 32 << 32 | u64::from(site as u32)
+}
+
+/// Where it was freed, if `tail` is its mark.
+fn freed_at(block: *mut u8, tail: u64) -> Option<usize> {
+    let site = tail as u32 as usize;
+    (tail == mark(block, site)).then_some(site)
 }
 
 /// # Safety
@@ -270,10 +313,18 @@ unsafe fn write_record(block: *mut u8, record: Record) {
 
 /// # Safety
 ///
-/// - Behind the `size` bytes of `block` there are 8 more, of the same block.
-unsafe fn canary_is_right(block: *mut u8, size: usize) -> bool {
+/// - Behind the `size` bytes of `block` there are 8 more that can be read, or with `write_tail` written.
+unsafe fn read_tail(block: *mut u8, size: usize) -> u64 {
     // SAFETY: the caller's promise.
-    unsafe { block.add(size).cast::<u64>().read_unaligned() == canary(block.addr()) }
+    unsafe { block.add(size).cast::<u64>().read_unaligned() }
+}
+
+/// # Safety
+///
+/// - As for [`read_tail`].
+unsafe fn write_tail(block: *mut u8, size: usize, tail: u64) {
+    // SAFETY: the caller's promise.
+    unsafe { block.add(size).cast::<u64>().write_unaligned(tail) };
 }
 
 impl<A, S, const QUARANTINE: usize> Checked<A, S, QUARANTINE> {
@@ -295,6 +346,11 @@ impl<A, S, const QUARANTINE: usize> Checked<A, S, QUARANTINE> {
 }
 
 impl<A: Backing, S: CallSite, const QUARANTINE: usize> Checked<A, S, QUARANTINE> {
+    /// The counters of the heap inside: records and canaries are in the bytes, and what waits in quarantine is allocated.
+    pub fn stats(&self) -> Stats {
+        self.inner.stats()
+    }
+
     /// Looks at every block in use, and reports each that has been overrun, up to eight of them. The heap's lock is held meanwhile,
     /// but not during the reports.
     pub fn audit(&self) -> CheckedAudit {
@@ -303,7 +359,7 @@ impl<A: Backing, S: CallSite, const QUARANTINE: usize> Checked<A, S, QUARANTINE>
             let Some((block, record, layout)) = live_in(start, len) else { return };
             audit.live += 1;
             // SAFETY: `live_in` has seen that the canary lies inside.
-            if !unsafe { canary_is_right(block, layout.size()) } {
+            if unsafe { read_tail(block, layout.size()) } != canary(block) {
                 if let Some(place) = found.get_mut(audit.overflowed) {
                     *place = Some((block, record, layout));
                 }
@@ -311,48 +367,82 @@ impl<A: Backing, S: CallSite, const QUARANTINE: usize> Checked<A, S, QUARANTINE>
             }
         });
         for (block, record, layout) in found.into_iter().flatten() {
-            self.misuse(Kind::Overflow, block, layout, Some(record));
+            self.report(Kind::Overflow, block, layout, Some((layout, record)), None);
         }
         audit
     }
 
     #[cold]
-    fn misuse(&self, kind: Kind, block: *mut u8, given: Layout, record: Option<Record>) {
-        let recorded = match kind {
-            Kind::WrongLayout | Kind::Overflow => record.and_then(|record| record.layout()),
-            _ => None,
-        };
-        let before = record.map_or(0, |record| record.site as usize);
-        let here = S::here() & u32::MAX as usize;
-        (self.report)(&Misuse { kind, address: block.addr(), given, recorded, before, here });
+    fn report(
+        &self,
+        kind: Kind,
+        block: *mut u8,
+        given: Layout,
+        record: Option<(Layout, Record)>,
+        freed: Option<usize>,
+    ) {
+        (self.report)(&Misuse {
+            kind,
+            address: block.addr(),
+            given,
+            recorded: record.map(|(layout, _)| layout),
+            allocated: record.map_or(0, |(_, record)| record.site as usize),
+            freed: freed.unwrap_or(0),
+            here: S::here() & u32::MAX as usize,
+        });
     }
 
     /// Whether the block is in use with this layout and not overrun. If not, that has been reported.
     #[inline]
     fn check(&self, block: *mut u8, layout: Layout) -> bool {
+        if block.addr().is_multiple_of(RECORD) && self.inner.may_own(block.addr()) {
+            // SAFETY: an aligned address inside the heap.
+            let record = unsafe { read_record(block) };
+            let tail = || {
+                // SAFETY: a live block of this size has a canary behind it.
+                unsafe { read_tail(block, layout.size()) }
+            };
+            if record.layout == masked(block, layout) && tail() == canary(block) {
+                return true;
+            }
+        }
+        self.refuse(block, layout);
+        false
+    }
+
+    /// Finds out what is wrong with a pointer, and reports it.
+    #[cold]
+    #[inline(never)]
+    fn refuse(&self, block: *mut u8, given: Layout) {
         let address = block.addr();
         if !address.is_multiple_of(RECORD) || !self.inner.may_own(address) {
-            self.misuse(Kind::Foreign, block, layout, None);
-            return false;
+            return self.report(Kind::Foreign, block, given, None, None);
         }
         // SAFETY: an aligned address inside the heap.
         let record = unsafe { read_record(block) };
-        if !record.is(address, State::Live) {
-            let freed = record.is(address, State::Freed);
-            let kind = if freed { Kind::DoubleFree } else { Kind::NotLive };
-            self.misuse(kind, block, layout, freed.then_some(record));
-            return false;
-        }
-        if record.layout != Record::new(layout, 0).layout {
-            self.misuse(Kind::WrongLayout, block, layout, Some(record));
-            return false;
-        }
-        // SAFETY: a live block of this size has a canary behind it.
-        if !unsafe { canary_is_right(block, layout.size()) } {
-            self.misuse(Kind::Overflow, block, layout, Some(record));
-            return false;
-        }
-        true
+        let (live, freed) = (record.live(block), record.freed(block));
+        let recorded = live.or(freed);
+        let layout = recorded.unwrap_or(given);
+        // An intact record says how large the block is; if there is none, the caller may be right.
+        let end = address.saturating_add(layout.size()).saturating_add(CANARY - 1);
+        let tail = self.inner.may_own(end).then(|| {
+            // SAFETY: begins and ends inside the heap.
+            unsafe { read_tail(block, layout.size()) }
+        });
+        let freed_at = tail.and_then(|tail| freed_at(block, tail));
+        let sealed = record.seal == seal(block);
+        let kind = if freed_at.is_some() || sealed && freed.is_some() {
+            Kind::DoubleFree
+        } else if live.is_none() {
+            Kind::NotLive
+        } else if tail == Some(canary(block)) {
+            Kind::WrongLayout
+        } else {
+            Kind::Overflow
+        };
+        // Of a record whose seal is gone, the site is too.
+        let record = recorded.map(|layout| (layout, record)).filter(|_| sealed);
+        self.report(kind, block, given, record, freed_at);
     }
 
     /// Makes a new outer block one of ours.
@@ -365,9 +455,25 @@ impl<A: Backing, S: CallSite, const QUARANTINE: usize> Checked<A, S, QUARANTINE>
         // SAFETY: the outer layout has room for the front, the bytes and the canary.
         unsafe {
             let block = base.add(front(layout.align()));
-            write_record(block, Record::new(layout, S::here()).sealed(block.addr(), State::Live));
-            block.add(layout.size()).cast::<u64>().write_unaligned(canary(block.addr()));
+            write_record(block, Record::new(block, layout, S::here()));
+            write_tail(block, layout.size(), canary(block));
             block
+        }
+    }
+
+    /// Marks a block as freed. Returns its record as it was.
+    ///
+    /// # Safety
+    ///
+    /// - `block` is ours, in use, and of this layout.
+    #[inline]
+    unsafe fn end(block: *mut u8, layout: Layout) -> Record {
+        // SAFETY: what is in use has a record and a canary.
+        unsafe {
+            let record = read_record(block);
+            write_record(block, Record { layout: !record.layout, ..record });
+            write_tail(block, layout.size(), mark(block, S::here()));
+            record
         }
     }
 
@@ -388,23 +494,22 @@ impl<A: Backing, S: CallSite, const QUARANTINE: usize> Checked<A, S, QUARANTINE>
             return None;
         }
         // SAFETY: it was put here by this function, and nothing but a misuse has written to it since.
-        let (record, layout) = unsafe {
-            let record = read_record(oldest);
-            (record, record.layout())
+        let record = unsafe { read_record(oldest) };
+        let Some(layout) = record.freed(oldest).filter(|_| record.seal == seal(oldest)) else {
+            self.report(Kind::WriteAfterFree, oldest, NEVER, None, None);
+            return None;
         };
-        let intact = layout.is_some_and(|layout| {
+        // SAFETY: as the record is intact, the block is as large as it says.
+        let (bytes, tail) = unsafe {
             let len = layout.size().min(POISONED_MAX);
-            // SAFETY: as long as the record is intact, the block is as large as it says.
-            let bytes = unsafe { core::slice::from_raw_parts(oldest, len) };
-            bytes.iter().all(|&byte| byte == POISON)
-                // SAFETY: the same.
-                && unsafe { canary_is_right(oldest, layout.size()) }
-        });
-        if !intact || !record.is(oldest.addr(), State::Freed) {
-            self.misuse(Kind::WriteAfterFree, oldest, layout.unwrap_or(NEVER), Some(record));
+            (core::slice::from_raw_parts(oldest, len), read_tail(oldest, layout.size()))
+        };
+        let freed = freed_at(oldest, tail);
+        if freed.is_none() || bytes.iter().any(|&byte| byte != POISON) {
+            self.report(Kind::WriteAfterFree, oldest, layout, Some((layout, record)), freed);
             return None;
         }
-        Some((oldest, layout?))
+        Some((oldest, layout))
     }
 }
 
@@ -422,8 +527,9 @@ fn live_in(start: NonNull<u8>, len: usize) -> Option<(*mut u8, Record, Layout)> 
             let block = start.as_ptr().add(gap);
             (block, read_record(block))
         };
-        let layout = record.layout().filter(|_| record.is(block.addr(), State::Live));
-        if let Some(layout) = layout.filter(|layout| layout.size() <= len - gap - CANARY) {
+        if let Some(layout) =
+            record.live(block).filter(|layout| layout.size() <= len - gap - CANARY)
+        {
             return Some((block, record, layout));
         }
         align *= 2;
@@ -462,7 +568,7 @@ unsafe impl<A: Backing, S: CallSite, const QUARANTINE: usize> GlobalAlloc
         }
         // SAFETY: it is ours, in use and of this layout, as has been checked.
         unsafe {
-            write_record(block, Record::new(layout, S::here()).sealed(block.addr(), State::Freed));
+            Self::end(block, layout);
             if let Some((block, layout)) = self.exchange(block, layout) {
                 self.inner.dealloc(block.sub(front(layout.align())), outer(layout));
             }
@@ -484,11 +590,11 @@ unsafe impl<A: Backing, S: CallSite, const QUARANTINE: usize> GlobalAlloc
         // SAFETY: it is ours, in use and of this layout, as has been checked. The record is marked as freed meanwhile, as it stays
         // behind if the block moves.
         unsafe {
-            let record = read_record(block);
-            write_record(block, record.sealed(block.addr(), State::Freed));
+            let record = Self::end(block, layout);
             let base = self.inner.realloc(block.sub(before), outer(layout), outer(wanted).size());
             if base.is_null() {
                 write_record(block, record);
+                write_tail(block, layout.size(), canary(block));
                 return base;
             }
             self.begin(base, wanted)

@@ -98,4 +98,4 @@ pub use map::{Audit, Map};
 pub use pages::{PageBitmap, PageProvider, Paged};
 pub use pool::{Tlsf, Zones};
 pub use span::Slabs;
-pub use stats::{ClassStats, Metrics, OutOfMemory, Stats};
+pub use stats::{ClassStats, Fragmentation, Metrics, OutOfMemory, Stats};

@@ -63,6 +63,9 @@ pub unsafe trait Pool {
     unsafe fn slide(&mut self, block: NonNull<u8>, old: Layout, new: Layout)
     -> Option<NonNull<u8>>;
 
+    /// Bytes in free blocks, with their headers. Kept, not computed.
+    fn free_bytes(&self) -> usize;
+
     /// Frees what is kept in reserve. Returns whether there was anything.
     fn trim(&mut self) -> bool {
         false
@@ -108,39 +111,51 @@ pub enum BlockState {
 /// up to 128 GiB in one piece; larger ones are cut. The tables take 8 bytes a list: 8.3 KB for 32 × 32. Fewer
 /// were measured no faster. `Tlsf<20, 8>`, 1.3 KB, is for machines with little memory; fewer than 8 lists waste a quarter of it.
 #[derive(Debug)]
-pub struct Tlsf<const RANGES: usize = 32, const LISTS: usize = 32>(
-    Rlsf<'static, u32, u32, RANGES, LISTS>,
-);
+pub struct Tlsf<const RANGES: usize = 32, const LISTS: usize = 32> {
+    pool: Rlsf<'static, u32, u32, RANGES, LISTS>,
+    free: usize,
+}
 
 // SAFETY: rlsf keeps these promises for what has been inserted and not freed twice, and it does not panic.
 unsafe impl<const RANGES: usize, const LISTS: usize> Pool for Tlsf<RANGES, LISTS> {
-    const EMPTY: Self = Self(Rlsf::new());
+    const EMPTY: Self = Self { pool: Rlsf::new(), free: 0 };
 
     unsafe fn insert(&mut self, region: NonNull<[u8]>) -> usize {
         // SAFETY: the caller hands the region over for good.
-        unsafe { self.0.insert_free_block_ptr(region) }.map_or(0, usize::from)
+        let taken = unsafe { self.pool.insert_free_block_ptr(region) }.map_or(0, usize::from);
+        if taken > 0 {
+            let region = NonNull::slice_from_raw_parts(region.cast(), taken);
+            // SAFETY: inserted just now.
+            let blocks = unsafe { self.pool.iter_blocks(region) };
+            self.free += blocks.map(|block| block.as_ptr().len()).sum::<usize>();
+        }
+        taken
     }
 
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
-        self.0.allocate(layout)
+        let block = self.pool.allocate(layout)?;
+        // SAFETY: a live block of this alignment.
+        self.free -= unsafe { block_len(block, layout.align()) };
+        Some(block)
     }
 
     #[inline]
     unsafe fn free(&mut self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise.
+        self.free += unsafe { block_len(block, layout.align()) };
         // SAFETY: the caller's promise; the alignment is the one it was allocated with.
-        unsafe { self.0.deallocate(block, layout.align()) };
+        unsafe { self.pool.deallocate(block, layout.align()) };
     }
 
-    unsafe fn resize(&mut self, block: NonNull<u8>, _old: Layout, new: Layout) -> bool {
+    unsafe fn resize(&mut self, block: NonNull<u8>, old: Layout, new: Layout) -> bool {
         // SAFETY: a live block.
         let room = unsafe { Self::room(block) };
         if new.size() > room {
             return false;
         }
-        // SAFETY: a live block with the alignment of `new`. As the block and the free one behind it have room
-        // enough, rlsf resizes it where it is.
-        let resized = unsafe { self.0.reallocate(block, new) };
+        // SAFETY: the caller's promise. As the block and the free one behind it have room enough, rlsf resizes it where it is.
+        let resized = unsafe { self.slide(block, old, new) };
         debug_assert_eq!(resized, Some(block), "rlsf moved a block that had room");
         resized == Some(block)
     }
@@ -151,13 +166,22 @@ unsafe impl<const RANGES: usize, const LISTS: usize> Pool for Tlsf<RANGES, LISTS
         _old: Layout,
         new: Layout,
     ) -> Option<NonNull<u8>> {
-        // SAFETY: a live block with the alignment of `new`.
-        unsafe { self.0.reallocate(block, new) }
+        // SAFETY: a live block with the alignment of `new`; so is what it becomes.
+        unsafe {
+            let before = block_len(block, new.align());
+            let moved = self.pool.reallocate(block, new)?;
+            self.free = self.free + before - block_len(moved, new.align());
+            Some(moved)
+        }
+    }
+
+    fn free_bytes(&self) -> usize {
+        self.free
     }
 
     unsafe fn walk(&self, region: NonNull<[u8]>, visit: &mut dyn FnMut(Block)) {
         // SAFETY: the caller's promise is the one rlsf asks for.
-        for block in unsafe { self.0.iter_blocks(region) } {
+        for block in unsafe { self.pool.iter_blocks(region) } {
             let len = block.max_payload_size();
             let header = block.as_ptr().len() - len;
             // SAFETY: the payload begins behind the header, inside the block.
@@ -172,14 +196,12 @@ impl<const RANGES: usize, const LISTS: usize> Tlsf<RANGES, LISTS> {
     /// How large a block could get in place: its payload, and the block behind it if that is free.
     ///
     /// rlsf resizes in place or moves, and does not say beforehand which. This reads the header of the block
-    /// behind: its first word is the size, with bit 0 set if it is used (an end mark is). The version of
-    /// rlsf is fixed for this, and `resize_predicts_what_rlsf_does` below sees it change.
+    /// behind, in which an end mark is used as well. `resize_predicts_what_rlsf_does` below sees that change.
     ///
     /// # Safety
     ///
     /// - `block` is live, of this pool.
     unsafe fn room(block: NonNull<u8>) -> usize {
-        const USED: usize = 1;
         // SAFETY: the caller's promise.
         let own = unsafe { Rlsf::<u32, u32, RANGES, LISTS>::allocation_usable_size(block) };
         // SAFETY: behind a block's payload there is always another block's header, or the region's end mark.
@@ -188,9 +210,33 @@ impl<const RANGES: usize, const LISTS: usize> Tlsf<RANGES, LISTS> {
     }
 }
 
+/// The first word of a block's header is its size, with this bit set if it is used. The version of rlsf is fixed for this.
+const USED: usize = 1;
+
+/// How long a block is, with its header and with what was skipped in front of it for its alignment. Reads what rlsf has written
+/// in front of the payload: the header, or, where something may have been skipped, a pointer to it.
+///
+/// # Safety
+///
+/// - `block` is live, of a [`Tlsf`], and was allocated with this alignment.
+unsafe fn block_len(block: NonNull<u8>, align: usize) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let header = if align >= GRANULE {
+            block.cast::<NonNull<usize>>().sub(1).read()
+        } else {
+            block.cast::<usize>().sub(HEADER / size_of::<usize>())
+        };
+        header.read() & !USED
+    }
+}
+
+/// What rlsf keeps in front of a payload: the size, and where the block before begins.
+const HEADER: usize = 2 * size_of::<usize>();
+
 /// Two pools: memory above 4 GiB is used first, so that memory below stays free for devices that need it there.
 ///
-/// Which pool a block belongs to is told by its address; a region across the boundary must be added in two parts.
+/// Which pool a block belongs to is told by its address; a region across the boundary becomes two.
 /// [`Heap::alloc_below_4g`](crate::Heap::alloc_below_4g) takes from the lower one only.
 #[derive(Debug)]
 pub struct Zones<P = Tlsf> {
@@ -223,11 +269,10 @@ unsafe impl<P: Pool> Pool for Zones<P> {
     unsafe fn insert(&mut self, region: NonNull<[u8]>) -> usize {
         let start = region.cast::<u8>();
         let below = FOUR_GIB.saturating_sub(start.addr().get());
-        if below > 0 && below < region.len() {
-            return 0;
-        }
+        // Of a region across the boundary, the part in front of it.
+        let len = if below > 0 { region.len().min(below) } else { region.len() };
         // SAFETY: the caller's promise.
-        unsafe { self.zone(start).insert(region) }
+        unsafe { self.zone(start).insert(NonNull::slice_from_raw_parts(start, len)) }
     }
 
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
@@ -252,6 +297,10 @@ unsafe impl<P: Pool> Pool for Zones<P> {
     ) -> Option<NonNull<u8>> {
         // SAFETY: as in `free`.
         unsafe { self.zone(block).slide(block, old, new) }
+    }
+
+    fn free_bytes(&self) -> usize {
+        self.low.free_bytes() + self.high.free_bytes()
     }
 
     fn trim(&mut self) -> bool {
@@ -305,7 +354,7 @@ mod tests {
                 let room = unsafe { Tlsf::<32, 32>::room(block) };
                 let wanted = room.saturating_sub(16).max(1) + random(32);
                 // SAFETY: the same; a move copies within the arena.
-                let after = unsafe { pool.0.reallocate(block, layout(wanted)) };
+                let after = unsafe { pool.pool.reallocate(block, layout(wanted)) };
                 if wanted <= room {
                     assert_eq!(after, Some(block), "{wanted} of {room} bytes");
                     grown += 1;

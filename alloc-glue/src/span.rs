@@ -242,6 +242,11 @@ unsafe impl<P: Pool> Pool for Slabs<P> {
         }
     }
 
+    /// Without the free objects in spans.
+    fn free_bytes(&self) -> usize {
+        self.pool.free_bytes()
+    }
+
     /// Gives back the empty span that each class may have kept.
     fn trim(&mut self) -> bool {
         let mut gave = self.pool.trim();

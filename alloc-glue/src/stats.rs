@@ -22,6 +22,8 @@ pub struct Stats {
     pub peak_bytes: usize,
     /// Bytes in blocks that wait in magazines, in front of the pool.
     pub cached_bytes: usize,
+    /// Bytes in free blocks of the pool, with their headers. Free objects in [spans](crate::Slabs) are not in them.
+    pub free_bytes: usize,
     /// Regions taken.
     pub regions: usize,
     /// Blocks handed out. Less `frees`, that is how many are live.
@@ -43,6 +45,7 @@ impl Stats {
         allocated_bytes: 0,
         peak_bytes: 0,
         cached_bytes: 0,
+        free_bytes: 0,
         regions: 0,
         allocations: 0,
         frees: 0,
@@ -84,6 +87,25 @@ impl Stats {
     }
 }
 
+/// How broken up the free memory is, from [`Heap::fragmentation`](crate::Heap::fragmentation).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fragmentation {
+    /// Bytes in free blocks of the pool, with their headers.
+    pub free_bytes: usize,
+    /// The largest block that could be had.
+    pub largest_free: usize,
+}
+
+impl Fragmentation {
+    /// How much of the free memory the largest block leaves out: about 2 where all is in one piece, since a pool rounds a request
+    /// up; 0 in a heap without free memory.
+    pub fn percent(self) -> usize {
+        let beside = self.free_bytes.saturating_sub(self.largest_free);
+        (beside as u128 * 100).checked_div(self.free_bytes as u128).unwrap_or(0) as usize
+    }
+}
+
 /// One size class at one moment, from [`Cached::classes`](crate::Cached::classes).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -115,7 +137,8 @@ impl fmt::Display for OutOfMemory<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (size, align) = (self.wanted.size(), self.wanted.align());
         writeln!(f, "out of memory: no room for {size} bytes with an alignment of {align}")?;
-        writeln!(f, "  largest free block {}", Bytes(self.largest_free))?;
+        let (largest, free) = (Bytes(self.largest_free), Bytes(self.stats.free_bytes));
+        writeln!(f, "  largest free block {largest}, {free} free in all")?;
         write!(f, "  {}", self.stats)?;
         for class in self.top {
             let bytes = Bytes(class.live * class.size);
@@ -143,6 +166,7 @@ impl fmt::Display for Metrics {
             ("capacity_bytes", stats.capacity_bytes),
             ("allocated_bytes", stats.allocated_bytes),
             ("cached_bytes", stats.cached_bytes),
+            ("free_bytes", stats.free_bytes),
             ("peak_bytes", stats.peak_bytes),
             ("regions", stats.regions),
         ];

@@ -29,8 +29,9 @@ struct Arena {
 impl Arena {
     fn new(len_bytes: usize) -> Self {
         let layout = Layout::from_size_align(len_bytes, 64 * KIB).unwrap();
+        // Zeroed, since an earlier arena's blocks may lie in it, and `Checked` would know them.
         // SAFETY: no test asks for an empty arena.
-        let start = NonNull::new(unsafe { std::alloc::alloc(layout) }).unwrap();
+        let start = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) }).unwrap();
         Self { start, layout }
     }
 
@@ -350,6 +351,28 @@ fn doubling_buffers_often_grow_in_place() {
 }
 
 #[test]
+fn fragmentation_tells_crumbs_from_one_piece() {
+    let (_arena, heap) = heap_of(MIB);
+    let fresh = heap.fragmentation();
+    assert_eq!(fresh.free_bytes, heap.stats().free_bytes);
+    assert!(fresh.free_bytes > MIB - 100 && fresh.percent() <= 2, "{fresh:?}");
+    let mut blocks = Vec::new();
+    while let Some(block) = Block::try_new(&heap, 1000, 8, 0) {
+        blocks.push(block);
+    }
+    assert!(heap.fragmentation().free_bytes < 2 * KIB);
+    // Every other one goes: half of the memory is free, in pieces of a kilobyte.
+    let (kept, freed): (Vec<_>, Vec<_>) =
+        blocks.into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
+    freed.into_iter().for_each(|(_, block)| block.free(&heap));
+    let crumbs = heap.fragmentation();
+    assert!(crumbs.free_bytes > MIB / 2 - 2 * KIB && crumbs.percent() == 99, "{crumbs:?}");
+    kept.into_iter().for_each(|(_, block)| block.free(&heap));
+    assert_eq!(heap.fragmentation(), fresh);
+    assert_eq!(Heap::<crate::SpinLock>::new().fragmentation().percent(), 0);
+}
+
+#[test]
 fn zeroed_blocks_are_zero_in_used_memory() {
     let (_arena, heap) = heap_of(64 * KIB);
     let mut used = Block::new(&heap, 40 * KIB, 8);
@@ -413,6 +436,7 @@ fn the_counters_print_as_one_line() {
         capacity_bytes: 20 * MIB + 5,
         allocated_bytes: 812 * KIB,
         cached_bytes: 0,
+        free_bytes: 19 * MIB,
         peak_bytes: 9999,
         regions: 2,
         allocations: 120,

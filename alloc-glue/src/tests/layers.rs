@@ -156,3 +156,50 @@ fn try_reserve_fails_politely_where_memory_ends() {
     assert!(unsafe { heap.alloc(layout) }.is_null());
     Block::new(&heap, 40 * KIB, 8).free(&heap);
 }
+
+/// Memory of a fixed address, or `None` where something else is there.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn memory_at(address: usize, len: usize) -> Option<NonNull<u8>> {
+    const READ_WRITE: i32 = 3;
+    const PRIVATE: i32 = 2;
+    const ANONYMOUS: i32 = 0x20;
+    const FIXED_NOREPLACE: i32 = 0x10_0000;
+    unsafe extern "C" {
+        fn mmap(at: *mut u8, len: usize, access: i32, flags: i32, fd: i32, from: i64) -> *mut u8;
+    }
+    let at = core::ptr::without_provenance_mut(address);
+    // SAFETY: the C library's function; nothing that is mapped is replaced.
+    let got = unsafe { mmap(at, len, READ_WRITE, PRIVATE | ANONYMOUS | FIXED_NOREPLACE, -1, 0) };
+    NonNull::new(got).filter(|got| got.addr().get() == address)
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn a_region_across_4_gib_becomes_two_and_devices_get_the_lower() {
+    use crate::pool::FOUR_GIB;
+
+    let Some(start) = memory_at(FOUR_GIB - MIB, 3 * MIB) else {
+        std::println!("SKIPPED: something else lies at 4 GiB");
+        return;
+    };
+    let heap: Heap<crate::SpinLock, crate::Zones> = Heap::new();
+    // SAFETY: just mapped, and nobody else's.
+    let taken = unsafe { heap.add_region(start, 3 * MIB) };
+    assert_eq!((taken, heap.stats().regions), (3 * MIB, 2));
+    let fresh = heap.stats().free_bytes;
+    // What does not care leaves the lower part alone as long as it can.
+    let anywhere = Block::new(&heap, MIB, 64);
+    assert!(anywhere.address() >= FOUR_GIB);
+    let layout = Layout::from_size_align(600 * KIB, 4096).unwrap();
+    let low = NonNull::new(heap.alloc_below_4g(layout)).expect("a MiB lies below");
+    assert!(low.addr().get() + layout.size() <= FOUR_GIB);
+    assert!(heap.alloc_below_4g(layout).is_null(), "and no more than that");
+    let rest: Vec<_> = core::iter::from_fn(|| Block::try_new(&heap, 100 * KIB, 8, 1)).collect();
+    assert!(rest.iter().any(|block| block.address() < FOUR_GIB), "in need it is used");
+    assert_eq!((heap.audit().broken, heap.audit().used_blocks), (0, rest.len() + 2));
+    rest.into_iter().for_each(|block| block.free(&heap));
+    anywhere.free(&heap);
+    // SAFETY: allocated above with this layout.
+    unsafe { heap.dealloc(low.as_ptr(), layout) };
+    assert_eq!(heap.stats().free_bytes, fresh);
+}

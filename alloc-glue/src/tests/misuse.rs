@@ -34,12 +34,8 @@ fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).unwrap()
 }
 
-/// All cases on one kind of heap. `twice` is what a double free is found to be: freed memory may have been used again by the heap.
-fn every_misuse<A: Backing, const Q: usize>(
-    heap: &Checked<A, Line, Q>,
-    twice: &[Kind],
-    size: usize,
-) {
+/// All cases on one kind of heap.
+fn every_misuse<A: Backing, const Q: usize>(heap: &Checked<A, Line, Q>, size: usize) {
     let alloc = || {
         SITE.set(1000);
         // SAFETY: the size is not 0.
@@ -64,18 +60,32 @@ fn every_misuse<A: Backing, const Q: usize>(
     free(block, layout(size));
     assert!(reports().is_empty());
     free(block, layout(size));
-    let found = reports();
-    assert!(found.len() == 1 && twice.contains(&found[0].kind), "{found:?}");
-    assert_eq!((found[0].address, found[0].here), (block.addr(), 2002));
-    if found[0].kind == Kind::DoubleFree {
-        assert_eq!(found[0].before, 2001, "where it was freed");
+    let found = only(Kind::DoubleFree);
+    assert_eq!((found.address, found.freed, found.here), (block.addr(), 2001, 2002));
+    // Where the heap inside has not written to the record, that is known too.
+    assert!(matches!((found.allocated, found.recorded), (0, None) | (1000, Some(_))), "{found:?}");
+
+    // The same after a reallocation that has moved it, which a neighbour makes sure of.
+    let (block, neighbour) = (alloc(), alloc());
+    // SAFETY: a live block; the new size is not 0.
+    let moved = unsafe { heap.realloc(block, layout(size), size + 7000) };
+    if moved != block {
+        SITE.set(2000);
+        free(block, layout(size));
+        assert_eq!(only(Kind::DoubleFree).here, 2001);
     }
+    free(moved, layout(size + 7000));
+    free(neighbour, layout(size));
+    assert!(reports().is_empty());
 
     for wrong in [layout(size + 1), Layout::from_size_align(size, 16).unwrap()] {
         let block = alloc();
         free(block, wrong);
         let found = only(Kind::WrongLayout);
-        assert_eq!((found.given, found.recorded, found.before), (wrong, Some(layout(size)), 1000));
+        assert_eq!(
+            (found.given, found.recorded, found.allocated),
+            (wrong, Some(layout(size)), 1000)
+        );
         free(block, layout(size));
         assert!(reports().is_empty());
     }
@@ -85,7 +95,7 @@ fn every_misuse<A: Backing, const Q: usize>(
         // SAFETY: the canary is part of the block inside.
         unsafe { *block.add(size + offset) ^= 1 };
         free(block, layout(size));
-        assert_eq!((only(Kind::Overflow).before), 1000);
+        assert_eq!((only(Kind::Overflow).allocated), 1000);
         // SAFETY: the same: mended, so that it can be freed.
         unsafe { *block.add(size + offset) ^= 1 };
         // SAFETY: a live block; the new size is not 0.
@@ -101,15 +111,24 @@ fn every_misuse<A: Backing, const Q: usize>(
 
     let block = alloc();
     // SAFETY: the record is in front of the block.
-    unsafe { *block.sub(3) ^= 0xff };
+    unsafe { *block.sub(9) ^= 0xff };
     free(block, layout(size));
-    // The last four bytes are the call site, which only a report would miss.
+    // These four bytes are the call site, which only a report would miss.
     assert!(reports().is_empty());
-    let block = alloc();
-    // SAFETY: the same.
-    unsafe { *block.sub(16) ^= 0xff };
-    free(block, layout(size));
-    only(Kind::NotLive);
+    for offset in 1..=8 {
+        let block = alloc();
+        // SAFETY: the same.
+        unsafe { *block.sub(offset) ^= 0xff };
+        free(block, layout(size));
+        let found = reports();
+        // The lowest byte has the alignment in it, which may still be one.
+        let kinds = [Kind::NotLive, Kind::WrongLayout, Kind::Overflow];
+        assert!(found.len() == 1 && kinds.contains(&found[0].kind), "{offset}: {found:?}");
+        // SAFETY: the same: mended, so that it can be freed.
+        unsafe { *block.sub(offset) ^= 0xff };
+        free(block, layout(size));
+        assert!(reports().is_empty());
+    }
 
     let block = alloc();
     free(block.wrapping_add(16), layout(size));
@@ -132,20 +151,19 @@ fn misuse_is_found_on_every_kind_of_heap() {
         let arena = Arena::new(MIB);
         let heap = Checked::<Heap, Line>::new(Heap::new(), note);
         arena.lend(heap.inner(), 0, MIB);
-        every_misuse(&heap, &[Kind::NotLive], size);
+        every_misuse(&heap, size);
         let arena = Arena::new(MIB);
         let heap = Checked::<Heap<SpinLock, Slabs>, Line>::new(Heap::new(), note);
         arena.lend(heap.inner(), 0, MIB);
-        every_misuse(&heap, &[Kind::NotLive, Kind::DoubleFree], size);
+        every_misuse(&heap, size);
         let arena = Arena::new(MIB);
         let heap = Checked::<Cached<OneCpu>, Line>::new(Cached::new(), note);
         arena.lend(heap.inner().heap(), 0, MIB);
-        let twice = if size < 2000 { Kind::DoubleFree } else { Kind::NotLive };
-        every_misuse(&heap, &[twice], size);
+        every_misuse(&heap, size);
         let arena = Arena::new(MIB);
         let heap = Checked::<Cached<OneCpu>, Line, 16>::new(Cached::new(), note);
         arena.lend(heap.inner().heap(), 0, MIB);
-        every_misuse(&heap, &[Kind::DoubleFree], size);
+        every_misuse(&heap, size);
     }
 }
 

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::{Arena, Block, KIB};
-use crate::pool::Pool;
+use crate::map::Walk;
+use crate::pool::{BlockState, Pool};
 use crate::{Cached, Heap, OneCpu, Slabs, SpinLock, Stats, Tlsf, Zones};
 
 #[derive(Clone, Debug)]
@@ -80,6 +81,8 @@ impl Shadow<'_> {
         assert!((self.want.allocated_bytes..=most).contains(&stats.peak_bytes), "{stats:?}");
         assert!(stats.peak_bytes >= self.want.peak_bytes);
         self.want.peak_bytes = stats.peak_bytes;
+        // `check` looks after these.
+        self.want.free_bytes = stats.free_bytes;
         assert_eq!(stats, self.want);
     }
 
@@ -156,10 +159,28 @@ fn check<L: RawMutex, P: Pool>(
     for step in steps {
         shadow.take(step);
     }
+    assert_eq!(regions.stats().free_bytes, free_bytes(regions), "what is kept, and what is there");
     for block in shadow.blocks.drain(..) {
         block.free(heap);
     }
     settle();
     assert_eq!(regions.stats().allocated_bytes, 0);
     assert_eq!(regions.largest_free(), fresh);
+    assert_eq!(regions.stats().free_bytes, want.free_bytes);
+}
+
+/// What the pool has in free blocks with their headers, counted; objects of a span, which lie inside its block, are not the pool's.
+fn free_bytes<L: RawMutex, P: Pool>(heap: &Heap<L, P>) -> usize {
+    const HEADER: usize = 16;
+    let (mut sum, mut span) = (0, 0..0);
+    heap.walk(&mut |event| {
+        let Walk::Block(block) = event else { return };
+        let start = block.start.addr().get();
+        if block.state == BlockState::Span {
+            span = start..start + block.len;
+        } else if block.state == BlockState::Free && !span.contains(&start) {
+            sum += block.len + HEADER;
+        }
+    });
+    sum
 }
