@@ -71,6 +71,28 @@ fn reports_have_names_through_core() {
             "src/bin/page_fault.rs:",
         ],
     );
+    // The heap of a debug build finds misuse, and says who allocated and who freed the block.
+    let misuse = |how: &str, texts: &[&str]| {
+        boot("heap_misuse", &["--", how]).expect(
+            status::CRASH,
+            &[&["KERNEL PANIC", "heap misuse at 0x"], texts, &["heap_misuse::end+"]].concat(),
+        );
+    };
+    let bytes = "; 100 bytes, alignment 4";
+    misuse(
+        "double free",
+        &["freed twice", bytes, "  freed\n", " heap_misuse::take_back+", " heap_misuse::main+"],
+    );
+    misuse(
+        "overflow",
+        &["bytes behind its end are overwritten", bytes, "  allocated\n", " heap_misuse::give+"],
+    );
+    misuse(
+        "wrong layout",
+        &["; 104 bytes", "it has 100 bytes, alignment 4", "  allocated\n", " heap_misuse::give+"],
+    );
+    misuse("foreign pointer", &["not a block of this heap", bytes, " heap_misuse::take_back+"]);
+    boot("heap_misuse", &[]).expect(status::SUCCESS, &[]);
     boot("named_stack", &[]).expect(
         status::CRASH,
         &["STACK OVERFLOW: the worker stack", "  at   0x", " named_stack::deeper+"],

@@ -115,6 +115,46 @@ extern \"C\" fn rust_eh_personality() {}
 }
 
 #[test]
+fn entry_stamps_the_heap_that_is_named_and_in_debug_builds_one_that_checks() {
+    let main = "\
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+extern crate alloc;
+freestone::entry!(main);
+fn main(_boot: &'static freestone::BootInfo) -> freestone::Exit {
+    let squares: alloc::vec::Vec<u64> = (0..1000).map(|n| n * n).collect();
+    let bytes = FREESTONE_HEAP.stats().allocated_bytes;
+    assert!(squares[999] == 998_001 && (8000..8200).contains(&bytes), \"{bytes}\");
+    freestone::println!(\"in a {}\", core::any::type_name_of_val(&FREESTONE_HEAP));
+    freestone::Exit::Success
+}
+";
+    let project = project("allocators");
+    let boot_of = |option: &str, profile: &str, heap: &str| {
+        project.write("src/main.rs", &main.replace("entry!(main", &format!("entry!(main{option}")));
+        let mut command = cargo(project.path());
+        command
+            .args(["build", "--quiet", "--profile", profile, "--target-dir"])
+            .arg(shared_target());
+        let built = run(&mut command);
+        assert_eq!(built.status, Some(0), "{built}");
+        let folder = if profile == "dev" { "debug" } else { profile };
+        let image = shared_target().join(folder).join("allocators");
+        boot(&image, &[]).expect(status::SUCCESS, &[&format!("in a freestone_alloc::{heap}<")]);
+    };
+    boot_of("", "dev", "checked::Checked");
+    boot_of("", "release", "heap::Heap");
+    boot_of(", allocator: plain", "dev", "heap::Heap");
+    boot_of(", allocator: checked", "release", "checked::Checked");
+    boot_of(", allocator: cached", "dev", "cache::Cached");
+    boot_of(", allocator: cached", "release", "cache::Cached");
+
+    project.write("src/main.rs", &main.replace("entry!(main", "entry!(main, allocator: best"));
+    refused(&project, "entry! has no option `allocator: best`");
+}
+
+#[test]
 fn a_forgotten_build_script_is_named() {
     let project = project("no-build");
     project.remove("build.rs");

@@ -66,7 +66,9 @@ pub use heap::{give_free_memory, report_exhaustion};
 /// | boot code and entry point | |
 /// | `#[panic_handler]`: report on every console, then [`Exit::Crash`] | `panic: none` |
 /// | `rust_eh_personality`, `_Unwind_Resume`, `__stack_chk_*` | `shims: none` |
-/// | `#[global_allocator]`: seven eighths of the free memory, through [`heap::Heap`] | `allocator: none` |
+/// | `#[global_allocator]`: seven eighths of the free memory; in debug builds it [finds misuse](heap) | `allocator: none` |
+///
+/// `allocator: plain`, `checked` or `cached` stamps [that one](heap), in every build.
 ///
 /// One thing is added only if it is asked for: `audit: exit` looks at the page tables when the kernel ends, and makes a
 /// success a failure if anything is writable and executable, or a guard page mapped ([`memory::audit`]). For tests; it
@@ -92,20 +94,24 @@ macro_rules! entry {
         #[cfg(any(panic = "abort", doc))]
         $crate::entry!(@shims $($option)*);
         #[cfg(any(panic = "abort", doc))]
-        $crate::entry!(@allocator $($option)*);
+        $crate::entry!(@allocator $($option $value)*);
         #[cfg(any(panic = "abort", doc))]
-        $crate::entry!(@main $main, $($option)*);
+        $crate::entry!(@main $main, $($option $value)*);
     };
 
     (@check) => {};
     (@check panic none $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
     (@check shims none $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
     (@check allocator none $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
+    (@check allocator plain $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
+    (@check allocator checked $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
+    (@check allocator cached $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
     (@check audit exit $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
     (@check $option:ident $value:ident $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
             "entry! has no option `", ::core::stringify!($option), ": ", ::core::stringify!($value),
-            "`; it knows `panic: none`, `shims: none`, `allocator: none` and `audit: exit`"
+            "`; it knows `panic: none`, `shims: none`, `audit: exit`, and `allocator: none`, \
+             `plain`, `checked` or `cached`"
         ));
     };
 
@@ -117,27 +123,38 @@ macro_rules! entry {
     (@shims $option:ident $($rest:ident)*) => { $crate::entry!(@shims $($rest)*); };
     (@shims) => { $crate::rt::shims!(); };
 
-    (@allocator allocator $($rest:ident)*) => {};
-    (@allocator $option:ident $($rest:ident)*) => { $crate::entry!(@allocator $($rest)*); };
+    (@allocator allocator none $($rest:tt)*) => {};
+    (@allocator allocator checked $($rest:tt)*) => { $crate::entry!(@heap $crate::heap::Checked); };
+    (@allocator allocator cached $($rest:tt)*) => { $crate::entry!(@heap $crate::heap::Cached); };
+    // `plain`, or what `@check` complains about.
+    (@allocator allocator $plain:ident $($rest:tt)*) => { $crate::entry!(@heap $crate::heap::Heap); };
+    (@allocator $option:ident $value:ident $($rest:tt)*) => { $crate::entry!(@allocator $($rest)*); };
     (@allocator) => {
+        #[cfg(debug_assertions)]
+        $crate::entry!(@heap $crate::heap::Checked);
+        #[cfg(not(debug_assertions))]
+        $crate::entry!(@heap $crate::heap::Heap);
+    };
+
+    (@heap $heap:ty) => {
         #[global_allocator]
-        static FREESTONE_HEAP: $crate::heap::Heap = $crate::heap::Heap::new();
+        static FREESTONE_HEAP: $heap = <$heap as $crate::heap::KernelHeap>::NEW;
     };
 
     // What comes before `main`, in `freestone_main`.
-    (@memory allocator $($rest:ident)*) => {};
-    (@memory $option:ident $($rest:ident)*) => { $crate::entry!(@memory $($rest)*); };
+    (@memory allocator none $($rest:tt)*) => {};
+    (@memory $option:ident $value:ident $($rest:tt)*) => { $crate::entry!(@memory $($rest)*); };
     (@memory) => { $crate::give_free_memory(&FREESTONE_HEAP); };
 
-    (@audit audit $($rest:ident)*) => { $crate::memory::audit_at_exit(); };
-    (@audit $option:ident $($rest:ident)*) => { $crate::entry!(@audit $($rest)*); };
+    (@audit audit exit $($rest:tt)*) => { $crate::memory::audit_at_exit(); };
+    (@audit $option:ident $value:ident $($rest:tt)*) => { $crate::entry!(@audit $($rest)*); };
     (@audit) => {};
 
-    (@main $main:path, $($option:ident)*) => {
+    (@main $main:path, $($options:tt)*) => {
         #[doc(hidden)]
         fn freestone_main(boot: &'static $crate::BootInfo) -> $crate::Exit {
-            $crate::entry!(@audit $($option)*);
-            $crate::entry!(@memory $($option)*);
+            $crate::entry!(@audit $($options)*);
+            $crate::entry!(@memory $($options)*);
             let main: fn(&'static $crate::BootInfo) -> $crate::Exit = $main;
             main(boot)
         }

@@ -61,23 +61,40 @@ const MAX_FRAMES: usize = 32;
 
 /// Prints up to 32 return addresses, innermost first, starting at the frame `frame_pointer` names.
 pub fn print(out: &mut dyn fmt::Write, frame_pointer: usize) {
-    // SAFETY: the pointer is null or came from `set_bounds`, whose argument lives for ever.
-    let Some(bounds) = (unsafe { BOUNDS.load(Ordering::Acquire).as_ref() }) else { return };
-    // SAFETY: `stack_of` names readable memory only: that is what `set_bounds` asks for.
-    let frames = unsafe { walk(frame_pointer, bounds) };
-    let names = Symbols::new((bounds.names)());
-    for address in frames.take(MAX_FRAMES) {
+    let Some(bounds) = bounds() else { return };
+    print_addresses(out, frames(frame_pointer, bounds).take(MAX_FRAMES));
+}
+
+/// Prints return addresses, such as [`collect`] has kept, as [`print`] does.
+pub fn print_addresses(out: &mut dyn fmt::Write, addresses: impl IntoIterator<Item = usize>) {
+    let names = bounds().and_then(|bounds| Symbols::new((bounds.names)()));
+    for address in addresses {
         // As in the panic report: there is nobody left to tell. The call is in front of where it returns
         // to, which may be the next function's beginning.
         let _ = line(out, "  from 0x", address as u64, 1, names);
     }
 }
 
+/// Keeps as many return addresses as there is room for, innermost first. Returns how many.
+pub fn collect(frame_pointer: usize, room: &mut [usize]) -> usize {
+    let Some(bounds) = bounds() else { return 0 };
+    let places = room.iter_mut().zip(frames(frame_pointer, bounds));
+    places.map(|(place, address)| *place = address).count()
+}
+
+fn bounds() -> Option<&'static Bounds> {
+    // SAFETY: the pointer is null or came from `set_bounds`, whose argument lives for ever.
+    unsafe { BOUNDS.load(Ordering::Acquire).as_ref() }
+}
+
+fn frames(frame_pointer: usize, bounds: &'static Bounds) -> impl Iterator<Item = usize> {
+    // SAFETY: `stack_of` names readable memory only: that is what `set_bounds` asks for.
+    unsafe { walk(frame_pointer, bounds) }
+}
+
 /// Prints the line of a trace that says where it begins: at the instruction itself.
 pub fn print_place(out: &mut dyn fmt::Write, address: u64) {
-    // SAFETY: as in `print`.
-    let bounds = unsafe { BOUNDS.load(Ordering::Acquire).as_ref() };
-    let names = bounds.and_then(|bounds| Symbols::new((bounds.names)()));
+    let names = bounds().and_then(|bounds| Symbols::new((bounds.names)()));
     let _ = line(out, "  at   0x", address, 0, names);
 }
 
