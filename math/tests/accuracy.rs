@@ -64,8 +64,8 @@ cases! {
     One log2 "log2" Span(0.5, 2.0), NONE, 0.53;
     One log10 "log10" POSITIVE, NONE, 0.53;
     One log10 "log10" Span(0.5, 2.0), NONE, 0.53;
-    One log1p "log1p" Span(-1.0, f64::MAX), NONE, 0.9;
-    One log1p "log1p" UNIT, NONE, 0.9;
+    One log1p "log1p" Span(-1.0, f64::MAX), NONE, 0.53;
+    One log1p "log1p" UNIT, NONE, 0.53;
     Two pow "pow" Span(1e-3, 1e3), Span(-100.0, 100.0), 0.52;
     Two pow "pow" POSITIVE, UNIT, 0.52;
     Two pow "pow" Span(0.999, 1.001), Span(-1e6, 1e6), 0.52;
@@ -91,18 +91,19 @@ cases! {
     One cosh "cosh" Span(-711.0, 711.0), NONE, 1.0;
     One tanh "tanh" Span(-2.0, 2.0), NONE, 1.0;
     One tanh "tanh" Span(-25.0, 25.0), NONE, 1.0;
-    One asinh "asinh" Span(-2.0, 2.0), NONE, 2.0;
-    One asinh "asinh" ALL, NONE, 2.0;
-    One acosh "acosh" Span(1.0, 2.0), NONE, 3.0;
-    One acosh "acosh" Span(1.0, f64::MAX), NONE, 3.0;
-    One atanh "atanh" UNIT, NONE, 2.0;
+    One asinh "asinh" Span(-2.0, 2.0), NONE, 0.53;
+    One asinh "asinh" ALL, NONE, 0.53;
+    One acosh "acosh" Span(1.0, 2.0), NONE, 0.53;
+    One acosh "acosh" Span(1.0, f64::MAX), NONE, 0.53;
+    One atanh "atanh" UNIT, NONE, 0.53;
     One cbrt "cbrt" ALL, NONE, 0.5;
     Two hypot "hypot" Span(-2.0, 2.0), Span(-2.0, 2.0), 1.0;
-    TwoSingle hypotf "hypot" Span(-2.0, 2.0), Span(-2.0, 2.0), 1.0;
+    TwoSingle hypotf "hypot" Span(-2.0, 2.0), Span(-2.0, 2.0), 0.501;
     One erf "erf" Span(-6.0, 6.0), NONE, 1.0;
-    OneSingle erff "erf" Span(-4.0, 4.0), NONE, 1.0;
-    One erfc "erfc" Span(-6.0, 27.2), NONE, 4.0;
-    OneSingle erfcf "erfc" Span(-4.0, 10.0), NONE, 4.0;
+    OneSingle erff "erf" Span(-4.0, 4.0), NONE, 0.501;
+    One erfc "erfc" Span(-6.0, 27.2), NONE, 2.0;
+    One erfc "erfc" Span(0.5, 1.5), NONE, 2.0;
+    OneSingle erfcf "erfc" Span(-4.0, 10.0), NONE, 0.501;
     One tgamma "gamma" Span(-185.0, 171.6), NONE, 5.0;
     One tgamma "gamma" Span(-5.0, 5.0), NONE, 5.0;
     OneSingle tgammaf "gamma" Span(-43.0, 35.0), NONE, 0.51;
@@ -267,6 +268,7 @@ fn lgamma_has_its_digits_around_every_zero() {
     }
     for at in 0..40_000 {
         arguments.push((-(f64::from(at) + random.unit()) / 1000.0).to_bits());
+        arguments.push((-2.0 - (f64::from(at) + random.unit()) / 40_000.0).to_bits());
     }
     let mut worst = vec![(0.0, 0.0); 41];
     let arguments = arguments.into_iter().map(f64::from_bits);
@@ -302,7 +304,8 @@ By definition: `sqrt`, `fma`, the roundings, the remainders, and what only moves
 ## Sampled
 
 100,000 arguments for each line, half of them uniform over the range and half of any magnitude in it; *zeros* are
-arguments beside the zeros of lgamma. Not measured: the Bessel functions, which lose digits beside their zeros.
+arguments beside the zeros of lgamma, around each of which, down to -40, a test of its own tries a thousand more. Not
+measured: the Bessel functions, which lose digits beside their zeros.
 
 | function | range | worst error (ulp) | at |
 |---|---|---|---|

@@ -137,7 +137,7 @@ pub fn lgamma_r(x: f64) -> (f64, i32) {
         // Γ(x) = Γ(x + 2) / (x (x + 1)), and no zero is near.
         return (::libm::lgamma(2.0 - size) - log(size * (1.0 - size).abs()), sign);
     }
-    if x > -2.8 && x < -2.4 {
+    if x > -2.87 && x < -2.13 {
         return (in_the_valley(x), sign);
     }
     if whole < 18 {
@@ -150,14 +150,10 @@ pub fn lgamma_r(x: f64) -> (f64, i32) {
     (result + (rest + (lost + (LN_PI_TAIL - low))), sign)
 }
 
-/// ln |Γ(`x`)| from -2.8 to -2.4.
+/// ln |Γ(`x`)| from -2.87 to -2.13.
 fn in_the_valley(x: f64) -> f64 {
-    let [left, bottom, right] = &GAMMA_VALLEY;
-    let (_, c, c_low, value, p) = match x {
-        _ if x < left.0 => left,
-        _ if x < bottom.0 => bottom,
-        _ => right,
-    };
+    let row = GAMMA_VALLEY.iter().find(|row| x < row.0);
+    let (_, c, c_low, value, p) = row.copied().unwrap_or_default();
     let d = (x - c) - c_low;
     let mut sum = 0.0;
     for coefficient in p.iter().rev() {

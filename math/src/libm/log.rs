@@ -10,7 +10,7 @@
 use super::convert::{alone, float, wide};
 use super::double::{entry, fast_sum, product, split, sum};
 use super::exp::two_to;
-use super::narrow::{Exceptions, is_settled, narrow, narrow_odd};
+use super::narrow::{Exceptions, is_settled, narrow};
 use super::tables::{
     LN, LN_2_HIGH, LN_2_LOW, LN_LONG, LOG2, LOG2_E_HIGH, LOG2_E_LOW, LOG10_E, LOG10_E_TAIL, LOGS,
     LOGS2, QUICK_LN, QUICK_LOG2, START,
@@ -159,6 +159,26 @@ pub fn ln_of_sum(x: f64, low: f64) -> f64 {
     (k * LN_2_HIGH + high) + (r + (ln_curve(r) + (k * LN_2_LOW + tail)))
 }
 
+/// The same with an error of little more than half a unit, beside 1 too, for `x` up to 2^1000.
+#[inline(always)]
+pub fn ln_of_pair(x: f64, low: f64) -> f64 {
+    let Scaled { k, m, cell } = scaled(x);
+    let (inverse, high, tail, _) = entry(&LOGS, cell);
+    let (r, lost) = ratio(m, inverse);
+    let (r, r_low) = fast_sum(r, lost + low * two_to(i64::from(k.wrapping_neg())) * inverse);
+    let k = float(k);
+    let (sum, rest) = fast_sum(k * LN_2_HIGH + high, r);
+    sum + (ln_curve(r) + ((k * LN_2_LOW + tail) + (rest + r_low)))
+}
+
+/// ln 2`x` for a positive normal `x`.
+#[inline(always)]
+pub fn ln_of_double(x: f64) -> f64 {
+    let Scaled { k, m, cell } = scaled(x);
+    let (large, small) = Scaled { k: k.wrapping_add(1), m, cell }.ln();
+    large + small
+}
+
 /// ln(1 + `x`) for an `x` above -1.
 #[inline(always)]
 pub fn ln_1_plus(x: f64) -> f64 {
@@ -203,6 +223,25 @@ pub fn log10(x: f64) -> f64 {
         result + (rest + (large * LOG10_E_TAIL + small * LOG10_E))
     })
 }
+
+/// C's `log1p`.
+#[inline]
+pub fn log1p(x: f64) -> f64 {
+    if x.abs() < TINY {
+        return x;
+    }
+    if x > -1.0 && x < HUGE {
+        let (large, small) = sum(1.0, x);
+        return ln_of_pair(large, small);
+    }
+    log(1.0 + x)
+}
+
+/// From here on 1 does not show in the logarithm.
+const HUGE: f64 = (1_u64 << 60) as f64;
+
+/// Below, the square of a number does not show beside it.
+const TINY: f64 = 1.0 / (1_u64 << 54) as f64;
 
 /// The result at 0, below, at infinity and for NaN.
 #[cold]
@@ -311,42 +350,4 @@ pub fn log1pf(x: f32) -> f32 {
         return narrow(ln_1_plus(wide(x)), x, LOG1PF).copysign(x);
     }
     outside(f64::from(x) + 1.0) as f32
-}
-
-const ASINHF: &Exceptions =
-    &[(0x4bdd65a5, 0x418f034b), (0x655890d3, 0x4254d1f9), (0x6eb1a8ec, 0x42845a89)];
-const ACOSHF: &Exceptions = &[(0x655890d3, 0x4254d1f9), (0x6eb1a8ec, 0x42845a89)];
-const ATANHF: &Exceptions = &[];
-
-/// C's `asinhf`, correctly rounded: ln(x + √(x² + 1)).
-#[inline]
-pub fn asinhf(x: f32) -> f32 {
-    if !(x.abs() < f32::INFINITY) {
-        return x + x;
-    }
-    let a = wide(x).abs();
-    let square = a * a;
-    let y = ln_1_plus(a + square / (1.0 + super::sqrt(1.0 + square)));
-    narrow_odd(y, x, ASINHF)
-}
-
-/// C's `acoshf`, correctly rounded: ln(x + √(x² - 1)).
-#[inline]
-pub fn acoshf(x: f32) -> f32 {
-    const ONE: u32 = 1.0_f32.to_bits();
-    if x.to_bits().wrapping_sub(ONE) >= f32::INFINITY.to_bits().wrapping_sub(ONE) {
-        return if x == f32::INFINITY { x } else { f32::NAN };
-    }
-    let t = wide(x) - 1.0;
-    narrow(ln_1_plus(t + super::sqrt(t * (t + 2.0))), x, ACOSHF)
-}
-
-/// C's `atanhf`, correctly rounded: ½ ln((1 + x) / (1 - x)).
-#[inline]
-pub fn atanhf(x: f32) -> f32 {
-    let a = wide(x).abs();
-    if !(a < 1.0) {
-        return if a == 1.0 { f32::INFINITY.copysign(x) } else { f32::NAN };
-    }
-    narrow_odd(0.5 * ln_1_plus(2.0 * a / (1.0 - a)), x, ATANHF)
 }

@@ -10,8 +10,10 @@
 // `!(x < limit)` is meant: NaN goes the way of what is too large.
 #![allow(clippy::neg_cmp_op_on_partial_ord, clippy::manual_range_contains)]
 
+mod area;
 mod convert;
 mod double;
+mod error;
 mod exp;
 mod gamma;
 mod hyperbolic;
@@ -28,13 +30,15 @@ mod tests;
 mod trig;
 
 pub use ::libm::{
-    acos, asin, asinh, atan, atanh, cbrt, cbrtf, ceil, ceilf, copysign, copysignf, cos, erf, erfc,
-    erfcf, erff, expm1, fabs, fabsf, fdim, fdimf, floor, floorf, fmax, fmaxf, fmaximum,
-    fmaximum_num, fmaximum_numf, fmaximumf, fmin, fminf, fminimum, fminimum_num, fminimum_numf,
-    fminimumf, frexp, frexpf, hypot, hypotf, ilogb, ilogbf, j0, j0f, j1, j1f, jn, jnf, ldexp,
-    ldexpf, log1p, modf, modff, nextafter, nextafterf, rint, rintf, round, roundeven, roundevenf,
-    roundf, scalbn, scalbnf, sin, sincos, tan, trunc, truncf, y0, y0f, y1, y1f, yn, ynf,
+    acos, asin, atan, cbrt, cbrtf, ceil, ceilf, copysign, copysignf, cos, erf, expm1, fabs, fabsf,
+    fdim, fdimf, floor, floorf, fmax, fmaxf, fmaximum, fmaximum_num, fmaximum_numf, fmaximumf,
+    fmin, fminf, fminimum, fminimum_num, fminimum_numf, fminimumf, frexp, frexpf, hypot, ilogb,
+    ilogbf, j0, j0f, j1, j1f, jn, jnf, ldexp, ldexpf, modf, modff, nextafter, nextafterf, rint,
+    rintf, round, roundeven, roundevenf, roundf, scalbn, scalbnf, sin, sincos, tan, trunc, truncf,
+    y0, y0f, y1, y1f, yn, ynf,
 };
+pub use area::{acosh, acoshf, asinh, asinhf, atanh, atanhf};
+pub use error::{erfc, erfcf, erff};
 pub use exp::{exp, exp2, exp2f, exp10, exp10f, expf, expm1f};
 pub use gamma::{lgamma, lgamma_r, lgammaf, lgammaf_r, tgamma, tgammaf};
 pub use hyperbolic::{cosh, coshf, sinh, sinhf, tanh, tanhf};
@@ -43,13 +47,18 @@ pub use integral::{
     nearbyintf, scalbln, scalblnf,
 };
 pub use inverse::{acosf, asinf, atan2, atan2f, atanf};
-pub use log::{acoshf, asinhf, atanhf, log, log1pf, log2, log2f, log10, log10f, logf};
+pub use log::{log, log1p, log1pf, log2, log2f, log10, log10f, logf};
 pub use own_float::{fma, fmaf, sqrt, sqrtf};
 pub use pow::{pow, powf};
 pub use remainder::{fmod, fmodf, remainder, remainderf, remquo, remquof};
 pub use trig::{cosf, sincosf, sinf, tanf};
 
-/// `libm` 0.2.16 gives a number instead of NaN for most arguments below -1.
-pub fn acosh(x: f64) -> f64 {
-    if x < 1.0 { f64::NAN } else { ::libm::acosh(x) }
+/// C's `hypotf`: the squares of an `f32` are exact as `f64`, and far from its ends.
+#[inline]
+pub fn hypotf(x: f32, y: f32) -> f32 {
+    if x.is_infinite() || y.is_infinite() {
+        return f32::INFINITY;
+    }
+    let (x, y) = (convert::wide(x), convert::wide(y));
+    sqrt(x * x + y * y) as f32
 }

@@ -55,6 +55,8 @@ special! {
         -INF => NAN, INF => INF, NAN => NAN;
     log2_f_10_3_10: log2, log2f; 0.0 => -INF, -0.0 => -INF, 1.0 => 0.0, -1.0 => NAN, INF => INF,
         NAN => NAN, 0.125 => -3.0, 1024.0 => 10.0;
+    erf_f_10_5_1: erf, erff; 0.0 => 0.0, -0.0 => -0.0, INF => 1.0, -INF => -1.0, NAN => NAN;
+    erfc_f_10_5_2: erfc, erfcf; 0.0 => 1.0, -INF => 2.0, INF => 0.0, 30.0 => 0.0, -9.0 => 2.0, NAN => NAN;
     lgamma_f_10_5_3: lgamma, lgammaf; 1.0 => 0.0, 2.0 => 0.0, 0.0 => INF, -0.0 => INF, -3.0 => INF,
         -INF => INF, INF => INF, NAN => NAN;
     tgamma_f_10_5_4: tgamma, tgammaf; 0.0 => INF, -0.0 => -INF, -3.0 => NAN, -INF => NAN,
@@ -119,6 +121,21 @@ fn atan2_f_10_1_4() {
             }
         }
     }
+}
+
+#[test]
+fn hypot_f_10_4_3() {
+    let list =
+        [(INF, NAN, INF), (NAN, -INF, INF), (INF, 1.0, INF), (NAN, 1.0, NAN), (1.0, NAN, NAN)];
+    for (x, y, want) in
+        list.into_iter().chain([(3.0, -4.0, 5.0), (-0.0, -7.5, 7.5), (0.0, -0.0, 0.0)])
+    {
+        assert!(same(hypot(x, y), want), "{x} {y}: {:?}", hypot(x, y));
+        assert!(same(hypotf(x as f32, y as f32).into(), want), "{x} {y}");
+    }
+    assert_eq!(hypotf(f32::MAX, f32::MAX), f32::INFINITY);
+    assert_eq!(hypotf(f32::MAX, 1.0), f32::MAX);
+    assert_eq!(hypotf(f32::from_bits(3), f32::from_bits(4)), f32::from_bits(5));
 }
 
 #[test]
