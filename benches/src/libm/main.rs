@@ -8,10 +8,13 @@
 //! - *openlibm*: what `OPENLIBM` names
 //! - *libm*: the crate
 //!
-//! `cargo run --release -p freestone-benches --bin libm [NAME] [--svg FILE]`
+//! `cargo run --release -p freestone-benches --bin libm [NAME] [--svg FILE]`; with `--soft`, where floats are software
 
+#[macro_use]
+mod functions;
 mod cases;
 mod chart;
+mod soft;
 
 /// xorshift, Marsaglia 2003.
 struct Random(u64);
@@ -36,6 +39,7 @@ fn main() {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--svg" => svg = arguments.next(),
+            "--soft" => return soft::measure(),
             name => only = Some(name.to_owned()),
         }
     }
