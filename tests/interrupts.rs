@@ -166,3 +166,12 @@ fn a_device_that_writes_messages_interrupts() {
         boot(&image, &arguments).expect(status::SUCCESS, &["messages: 10, unexpected: 0"]);
     }
 }
+
+#[test]
+fn a_pci_device_that_writes_messages_interrupts() {
+    for machine in ["q35", "pc"] {
+        let image = image("pci_message", Profile::Release);
+        let arguments = ["--machine", machine, "--qemu-arg=-device", "--qemu-arg=edu"];
+        boot(&image, &arguments).expect(status::SUCCESS, &["messages: 10, sum: 55, unexpected: 0"]);
+    }
+}

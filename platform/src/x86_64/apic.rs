@@ -112,9 +112,7 @@ pub fn start() -> Result<(), Error> {
         MEMORY
     };
     MODE.store(mode, Ordering::Relaxed);
-    const SOFTWARE_ENABLED: u32 = 1 << 8;
-    write(Register::SpuriousVector, SOFTWARE_ENABLED | u32::from(SPURIOUS));
-    if read(Register::SpuriousVector) & SOFTWARE_ENABLED == 0 {
+    if !answers(&Here) {
         MODE.store(OFF, Ordering::Relaxed);
         return Err(Error::Dead);
     }
@@ -129,6 +127,33 @@ pub fn start() -> Result<(), Error> {
 fn end_of_interrupt(vector: u8) {
     if vector != SPURIOUS {
         write(Register::EndOfInterrupt, 0);
+    }
+}
+
+/// Enables it by software. Whether it keeps what was written, which a bus without it does not.
+fn answers(registers: &impl Registers) -> bool {
+    const SOFTWARE_ENABLED: u32 = 1 << 8;
+    let wanted = SOFTWARE_ENABLED | u32::from(SPURIOUS);
+    registers.write(Register::SpuriousVector, wanted);
+    registers.read(Register::SpuriousVector) == wanted
+}
+
+/// Registers as the tests on the host have them too.
+trait Registers {
+    fn read(&self, register: Register) -> u32;
+    fn write(&self, register: Register, value: u32);
+}
+
+/// This processor's.
+struct Here;
+
+impl Registers for Here {
+    fn read(&self, register: Register) -> u32 {
+        read(register)
+    }
+
+    fn write(&self, register: Register, value: u32) {
+        write(register, value);
     }
 }
 
@@ -240,25 +265,30 @@ pub fn start_timer(vector: u8) -> Result<TimerKind, Error> {
     const BY_1: u32 = 0b1011;
     write(Register::Divider, BY_1);
     if COUNT_HERTZ.load(Ordering::Relaxed) == 0 {
-        COUNT_HERTZ.store(measure().ok_or(Error::Dead)?, Ordering::Relaxed);
+        let rate = measure(&Here, cpu::ticks, time::rate().hertz).ok_or(Error::Dead)?;
+        COUNT_HERTZ.store(rate, Ordering::Relaxed);
     }
     write(Register::TimerVector, vector.into());
     Ok(TimerKind::Count)
 }
 
-/// The rate of the count. It is read for as many cycles as make a millisecond: that is the limit, too.
-fn measure() -> Option<u64> {
-    let hertz = time::rate().hertz;
-    write(Register::InitialCount, u32::MAX);
-    let begin = cpu::ticks();
-    let mut passed = 0;
-    while passed < hertz / 1000 {
+/// The rate of the count, `None` if it stands still. It runs for as many cycles as make a millisecond: that is the
+/// limit; should the cycle counter stand still, so many readings of it are.
+fn measure(registers: &impl Registers, ticks: impl Fn() -> u64, hertz: u64) -> Option<u64> {
+    const MOST_READINGS: u32 = 10_000_000;
+    registers.write(Register::InitialCount, u32::MAX);
+    let begin = ticks();
+    let passed = || ticks().wrapping_sub(begin);
+    let is_over = || {
         core::hint::spin_loop();
-        passed = cpu::ticks().wrapping_sub(begin);
-    }
-    let counted = u32::MAX - read(Register::CurrentCount);
-    write(Register::InitialCount, 0);
-    (u64::from(counted) * hertz).checked_div(passed).filter(|&rate| rate != 0)
+        passed() >= hertz / 1000
+    };
+    let in_time = (0..MOST_READINGS).any(|_| is_over());
+    let (passed, left) = (passed(), registers.read(Register::CurrentCount));
+    registers.write(Register::InitialCount, 0);
+    let counted = u128::from(u32::MAX - left);
+    let rate = (counted * u128::from(hertz)).checked_div(passed.into())?;
+    u64::try_from(rate).ok().filter(|&rate| in_time && rate != 0)
 }
 
 /// Has the timer fire once, `nanoseconds` from now, or sooner if that is further than it can count: up to four
@@ -300,6 +330,74 @@ pub fn stop_timer() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::cell::Cell;
+
+    /// A counter that runs, or not, and registers that keep what is written, or not.
+    struct Model {
+        now: Cell<u64>,
+        ticks_per_reading: u64,
+        count_hertz: u64,
+        started: Cell<u64>,
+        spurious: Cell<u32>,
+        /// What every register reads as.
+        stuck: Option<u32>,
+    }
+
+    const HERTZ: u64 = 2_500_000_000;
+
+    impl Model {
+        fn new(ticks_per_reading: u64, count_hertz: u64, stuck: Option<u32>) -> Model {
+            let [now, started] = [100, 0].map(Cell::new);
+            let spurious = Cell::new(0xff);
+            Model { now, ticks_per_reading, count_hertz, started, spurious, stuck }
+        }
+
+        fn ticks(&self) -> u64 {
+            self.now.set(self.now.get() + self.ticks_per_reading);
+            self.now.get()
+        }
+
+        fn rate(&self) -> Option<u64> {
+            measure(self, || self.ticks(), HERTZ)
+        }
+    }
+
+    impl Registers for Model {
+        fn read(&self, register: Register) -> u32 {
+            let passed = self.now.get() - self.started.get();
+            let counted = u128::from(passed) * u128::from(self.count_hertz) / u128::from(HERTZ);
+            self.stuck.unwrap_or(match register {
+                Register::CurrentCount => u32::MAX - counted as u32,
+                _ => self.spurious.get(),
+            })
+        }
+
+        fn write(&self, register: Register, value: u32) {
+            match register {
+                Register::SpuriousVector => self.spurious.set(value),
+                _ => self.started.set(self.now.get()),
+            }
+        }
+    }
+
+    #[test]
+    fn a_bus_without_an_apic_does_not_answer() {
+        assert!(answers(&Model::new(30, 0, None)));
+        for stuck in [0, u32::MAX, 0xff, 0x100] {
+            assert!(!answers(&Model::new(30, 0, Some(stuck))), "{stuck:#x}");
+        }
+    }
+
+    #[test]
+    fn a_count_is_measured_and_one_that_stands_still_given_up() {
+        for hertz in [1_000_000, 62_500_000, 1_000_000_000] {
+            let rate = Model::new(30, hertz, None).rate().expect("it runs");
+            assert!(rate.abs_diff(hertz) <= hertz / 500, "{rate}, not {hertz}");
+        }
+        assert_eq!(Model::new(30, 0, None).rate(), None, "the count stands still");
+        assert_eq!(Model::new(0, 1_000_000, None).rate(), None, "the cycle counter stands still");
+        assert_eq!(Model::new(30, 0, Some(u32::MAX)).rate(), None);
+    }
 
     #[test]
     fn messages_are_what_the_manual_draws() {
