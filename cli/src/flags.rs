@@ -30,6 +30,11 @@ pub fn with(ours: &[&OsStr]) -> OsString {
     OsString::from_vec(all.join(OsStr::from_bytes(&[UNIT])).into_vec())
 }
 
+/// Whether this text is in one of the user's flags.
+pub fn users_mention(text: &str) -> bool {
+    users().iter().any(|flag| flag.to_string_lossy().contains(text))
+}
+
 /// What follows `--sysroot` in these flags.
 fn sysroot(flags: &[OsString]) -> Option<PathBuf> {
     flags.iter().enumerate().find_map(|(index, flag)| {

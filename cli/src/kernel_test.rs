@@ -24,7 +24,7 @@ use crate::runner::{
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
 use crate::toolchain::{self, KernelTests};
-use crate::{install, xen};
+use crate::{crate_flags, install, xen};
 
 /// For one package's tests, built and run.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -41,13 +41,15 @@ pub fn run(
         |stop| Watch { limit: Some(LIMIT), stop, stdout: Output::Inherit, stderr: Output::Inherit };
     let verbose = matches.get_flag("verbose");
     // First built, then run: only so is a test that does not build told from one that fails.
-    let mut build = command(matches, qemu, mode, target_directory, tests)?;
+    let mut flags = flags(mode, target_directory)?;
+    flags.extend(crate_flags::needed(&tests.package, true, mode, verbose)?);
+    let mut build = command(matches, qemu, mode, target_directory, tests, &flags)?;
     build.arg("--no-run");
     if !toolchain::run_cargo(&mut build, &watch(Stop::Ask), verbose)?.is_success() {
         let message = format!("the kernel tests of {} do not build", tests.package);
         return Err(Failure::new(Status::Build, message));
     }
-    let mut run = command(matches, qemu, mode, target_directory, tests)?;
+    let mut run = command(matches, qemu, mode, target_directory, tests, &flags)?;
     let for_tests: Vec<_> = arguments(matches).collect();
     if !for_tests.is_empty() {
         run.arg("--").args(for_tests);
@@ -68,6 +70,7 @@ fn command(
     mode: &Mode,
     target_directory: &Path,
     tests: &KernelTests,
+    flags: &[OsString],
 ) -> Result<Command, Failure> {
     let tool = |what: &str, error| Failure::tool(format!("{what}: {error}"));
     let own = env::current_exe().map_err(|error| tool("this program's own path", error))?;
@@ -86,7 +89,7 @@ fn command(
     // An array, unlike the environment variable for it, survives spaces in the path.
     let runner = format!("target.{}.runner=[{own:?}, \"runner\"]", mode.target_name);
     command.args(["--config", &runner]);
-    mode.apply(&mut command, target_directory, &flags(mode, target_directory)?);
+    mode.apply(&mut command, target_directory, flags);
     // The façade's build script then adds nothing to these arguments.
     command.env("FREESTONE_LINKED_BY_TOOL", "1").env(install::QEMU_VARIABLE, qemu);
     let mut set = |name, value: Option<OsString>| {

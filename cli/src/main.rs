@@ -24,6 +24,7 @@ mod calls;
 mod chart;
 mod chart_svg;
 mod check;
+mod crate_flags;
 mod debug;
 mod doctor;
 mod flags;

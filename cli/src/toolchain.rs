@@ -21,10 +21,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::mode::Mode;
-use crate::say;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Outcome, Output, Stop, Watch};
-use crate::toolchains;
+use crate::{crate_flags, say, toolchains};
 
 /// For questions that cargo answers from what lies on the disk.
 const QUESTION_LIMIT: Duration = Duration::from_secs(60);
@@ -342,8 +341,9 @@ pub fn build(
     if release {
         command.arg("--release");
     }
-    if mode.has_flags() {
-        mode.apply(&mut command, target_directory, &[]);
+    let extra = crate_flags::needed(&kernel.package, false, mode, verbose)?;
+    if mode.has_flags() || !extra.is_empty() {
+        mode.apply(&mut command, target_directory, &extra);
     }
     let watch = Watch {
         limit: Some(BUILD_LIMIT),

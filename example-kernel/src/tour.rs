@@ -14,7 +14,7 @@ use freestone::platform::x86_64;
 use freestone::time::{self, DateTime};
 use freestone::traps::{self, Frame, Outcome};
 use freestone::xen::{E820Entry, E820Kind, Xen};
-use freestone::{BootInfo, println};
+use freestone::{BootInfo, entropy, println};
 use hashbrown::HashMap;
 
 /// What a stop found wrong, in a few words.
@@ -159,15 +159,23 @@ fn collections(_boot: &'static BootInfo) -> Result<(), Finding> {
     let line: Vec<String> = sorted.iter().map(|(word, count)| format!("{word} {count}")).collect();
     println!("BTreeMap  {}", line.join(", "));
 
-    // The cycle counter differs from boot to boot, which is enough to show a seeded hasher and not
-    // enough against somebody who chooses the keys.
-    let seed = freestone::platform::x86_64::cpu::ticks();
+    // Against somebody who chooses the keys, the seed must be one that nobody can guess.
+    let mut seed = [0; 8];
+    let is_random = entropy::fill(&mut seed);
+    let seed = match is_random {
+        Ok(()) => u64::from_le_bytes(seed),
+        Err(_) => x86_64::cpu::ticks(),
+    };
     let mut hashed: HashMap<&str, u32, FixedState> =
         HashMap::with_hasher(FixedState::with_seed(seed));
     for word in TEXT.split(' ') {
         *hashed.entry(word).or_default() += 1;
     }
-    println!("HashMap   {} words, seed {seed:#x}", hashed.len());
+    println!("HashMap   {} words", hashed.len());
+    match is_random {
+        Ok(()) => println!("seed      {seed:#x}, from the processor's source of random bytes"),
+        Err(why) => println!("seed      {seed:#x}, the cycle counter, which can be guessed: {why}"),
+    }
 
     let agree = hashed.len() == sorted.len()
         && sorted.iter().all(|(word, count)| hashed.get(word) == Some(count));

@@ -34,6 +34,17 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
+impl Error {
+    /// A number for errors that are numbers: `getrandom::Error::new_custom` has it.
+    pub const fn code(self) -> u16 {
+        match self {
+            Error::Absent => 1,
+            Error::Exhausted => 2,
+            Error::Unhealthy => 3,
+        }
+    }
+}
+
 static BROKEN: AtomicBool = AtomicBool::new(false);
 
 /// Fills `bytes` with random ones. On an error they are all zero, so that nothing half-filled is used.
@@ -46,6 +57,55 @@ pub fn fill(bytes: &mut [u8]) -> Result<(), Error> {
         BROKEN.fetch_or(error == Error::Unhealthy, Ordering::Relaxed);
     }
     filled
+}
+
+/// [`fill`] for memory that may be uninitialised.
+///
+/// # Safety
+///
+/// - `start` is writable for `len` bytes, and nobody else looks at them meanwhile.
+#[doc(hidden)]
+pub unsafe fn fill_raw(start: *mut u8, len: usize) -> Result<(), Error> {
+    // SAFETY: the caller's promise; the bytes are initialised before there is a reference to them.
+    let bytes = unsafe {
+        start.write_bytes(0, len);
+        core::slice::from_raw_parts_mut(start, len)
+    };
+    fill(bytes)
+}
+
+/// Makes [`fill`](crate::entropy::fill) the source of the crate `getrandom`, 0.3 or 0.4: once, in the kernel crate,
+/// with that crate's error type.
+///
+/// ```ignore
+/// freestone::getrandom_backend!(getrandom::Error);
+/// ```
+///
+/// `getrandom` asks for it only if it was compiled with `--cfg getrandom_backend="custom"`, for the kernel's
+/// target alone. `cargo freestone` does that; with plain cargo
+///
+/// ```text
+/// RUSTFLAGS='--cfg getrandom_backend="custom"' cargo build --target x86_64-unknown-linux-gnu
+/// ```
+///
+/// A refusal is `Error::new_custom` with [`Error::code`](crate::entropy::Error::code).
+#[macro_export]
+macro_rules! getrandom_backend {
+    ($error:path) => {
+        const _: () = {
+            // The name that `getrandom` looks for in every version since 0.3.
+            #[unsafe(no_mangle)]
+            unsafe extern "Rust" fn __getrandom_v03_custom(
+                start: *mut u8,
+                len: usize,
+            ) -> ::core::result::Result<(), $error> {
+                type Error = $error;
+                // SAFETY: `getrandom` passes a buffer that its caller has lent it for writing.
+                let filled = unsafe { $crate::entropy::fill_raw(start, len) };
+                filled.map_err(|error| Error::new_custom(error.code()))
+            }
+        };
+    };
 }
 
 /// One word that is thrown away goes first, for a stuck source to be seen even if one word is wanted.

@@ -1,0 +1,120 @@
+//! Random bytes through the crate `getrandom`, in a kernel from an empty folder: the flag that it needs comes from
+//! `cargo freestone`, and a machine without a source gets a refusal.
+
+use freestone_tests::sysroot::sysroot;
+use freestone_tests::{Ended, Scratch, cargo, root, run, status, target, tool};
+
+const MANIFEST: &str = "\
+[package]
+name = \"random\"
+version = \"0.1.0\"
+edition = \"2024\"
+
+[[bin]]
+name = \"random\"
+path = \"src/main.rs\"
+test = false
+bench = false
+
+[dependencies]
+freestone = { path = FREESTONE }
+getrandom = \"0.4\"
+
+[dev-dependencies]
+freestone-harness = { path = HARNESS }
+
+[[test]]
+name = \"in_kernel\"
+harness = false
+test = false
+
+[profile.dev]
+panic = \"abort\"
+";
+
+const BUILD: &str = "\
+fn main() {
+    println!(\"cargo::rustc-link-arg-bins=@{}\", std::env::var(\"DEP_FREESTONE_LINK\").unwrap());
+}
+";
+
+const MAIN: &str = "\
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use freestone::{BootInfo, Exit, println};
+
+freestone::entry!(main);
+freestone::getrandom_backend!(getrandom::Error);
+
+fn main(_boot: &'static BootInfo) -> Exit {
+    let mut bytes = [[0; 21]; 2];
+    for bytes in &mut bytes {
+        if let Err(error) = getrandom::fill(bytes) {
+            println!(\"refused: {error}\");
+            return if *bytes == [0; 21] { Exit::Failure } else { Exit::Crash };
+        }
+    }
+    println!(\"{:?}\", bytes[0]);
+    let differ = bytes[0] != bytes[1] && getrandom::u64() != getrandom::u64();
+    if differ { Exit::Success } else { Exit::Failure }
+}
+";
+
+const TESTS: &str = "\
+#![no_std]
+#![no_main]
+
+freestone_harness::harness!();
+freestone_harness::freestone::getrandom_backend!(getrandom::Error);
+
+freestone_harness::tests! {
+    fn words_differ() {
+        assert_ne!(getrandom::u64().unwrap(), getrandom::u64().unwrap());
+    }
+}
+";
+
+fn project(name: &str) -> Scratch {
+    let scratch = Scratch::new(name);
+    let path = |name: &str| format!("{:?}", root().join(name).display().to_string());
+    let manifest = MANIFEST.replace("FREESTONE", &path("freestone"));
+    scratch.write("Cargo.toml", &manifest.replace("HARNESS", &path("harness")));
+    scratch.write("build.rs", BUILD);
+    scratch.write("src/main.rs", MAIN);
+    scratch.write("tests/in_kernel.rs", TESTS);
+    scratch
+}
+
+fn freestone(project: &Scratch, arguments: &[&str]) -> Ended {
+    let mut command = tool();
+    command.env("CARGO_TARGET_DIR", target().join("entropy"));
+    run(command.current_dir(project.path()).args(arguments))
+}
+
+/// Arguments for a machine without RDRAND and RDSEED.
+const WITHOUT: [&str; 2] = ["--qemu-arg=-cpu", "--qemu-arg=max,-rdrand,-rdseed"];
+
+#[test]
+fn getrandom_asks_the_kernel_and_is_refused_without_a_source() {
+    let project = project("getrandom");
+    let ended = freestone(&project, &["run"]).expect(status::SUCCESS, &["["]);
+    let said = "random uses getrandom, which gets --cfg getrandom_backend=\"custom\"";
+    assert!(ended.stderr.contains(said), "{ended}");
+    let [flag, value] = WITHOUT;
+    freestone(&project, &["run", flag, value]).expect(status::FAILURE, &["refused: "]);
+
+    if sysroot("x86_64-unknown-none").is_some() {
+        freestone(&project, &["run", "--mode", "none"]).expect(status::SUCCESS, &["["]);
+    }
+    freestone(&project, &["test", "-p", "random"])
+        .expect(status::SUCCESS, &["ok   in kernel: random"]);
+
+    // What the message says works without the tool.
+    let mut command = cargo(project.path());
+    command.args(["build", "--quiet", "--target", "x86_64-unknown-linux-gnu"]);
+    command.env("RUSTFLAGS", "--cfg getrandom_backend=\"custom\"");
+    let built = run(command.arg("--target-dir").arg(target().join("entropy")));
+    assert_eq!(built.status, Some(0), "{built}");
+}
