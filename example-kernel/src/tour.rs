@@ -8,6 +8,7 @@ use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::FixedState;
+use freestone::acpi::{self, Entry};
 use freestone::math::Float as _;
 use freestone::memory::Kind;
 use freestone::platform::x86_64;
@@ -67,8 +68,26 @@ fn boot(boot: &'static BootInfo) -> Result<(), Finding> {
         Some(address) => println!("ACPI          root pointer at {address:#x}"),
         None => println!("ACPI          none"),
     }
+    // Damaged tables are no reason not to boot.
+    if let Err(error) = wires() {
+        println!("interrupts    {error}");
+    }
     println!("entry to main {} ticks of the cycle counter", boot.boot_ticks());
     ensure(boot.boot_ticks() > 0, "the cycle counter stands still")
+}
+
+/// What ACPI's tables say of interrupts.
+fn wires() -> Result<(), acpi::Error> {
+    let tables = acpi::tables()?;
+    let controllers = tables.controllers()?;
+    let moved = controllers.entries().filter(|entry| matches!(entry, Entry::Override { .. }));
+    println!(
+        "interrupts    local APIC at {:#x}, {} I/O APICs, {} lines moved",
+        controllers.local_apic(),
+        controllers.io_apics().count(),
+        moved.count()
+    );
+    Ok(())
 }
 
 /// Which Xen, and what it offers.

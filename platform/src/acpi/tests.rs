@@ -232,6 +232,48 @@ fn tables_that_name_each_other_or_themselves_end() {
 }
 
 #[test]
+fn tables_inside_others_are_tables() {
+    // The HPET's, at the end of the MADT, in an entry of a kind that nobody knows.
+    let mut pieces = dump("q35");
+    let find_piece = |pieces: &Pieces, signature: &[u8]| {
+        pieces.0.iter().position(|piece| piece.1.starts_with(signature)).expect("it is there")
+    };
+    let hpet = pieces.0.remove(find_piece(&pieces, b"HPET")).1;
+    let madt = find_piece(&pieces, b"APIC");
+    let at = pieces.0[madt].0 + pieces.0[madt].1.len() as u64 + 2;
+    pieces.replace(MADT, |table| {
+        table.extend([200, 2 + hpet.len() as u8]);
+        table.extend(&hpet);
+    });
+    pieces.replace(RSDT, |table| table.extend((at as u32).to_le_bytes()));
+    let tables = find(&pieces).unwrap();
+    assert_eq!(tables.hpet().unwrap().as_u64(), 0xfed0_0000);
+    assert!(tables.controllers().is_ok());
+    // And one that begins inside another and reaches beyond its end.
+    pieces.replace(MADT, |table| {
+        table.truncate(table.len() - 1);
+        let entry = table.len() - hpet.len();
+        table[entry] -= 1;
+    });
+    let error = Some(Error::Unreachable(HPET, at));
+    assert_eq!(find(&pieces).unwrap().hpet().err(), error);
+}
+
+#[test]
+fn a_root_pointer_may_be_longer_than_today_and_not_shorter() {
+    for (len, is_good) in [(36, true), (40, true), (35, false), (0, false), (4097, false)] {
+        let mut pieces = dump("microvm");
+        let pointer = &mut pieces.0[0].1;
+        pointer.resize(5000, 0);
+        pointer[20..24].copy_from_slice(&u32::to_le_bytes(len));
+        pointer[32] = 0;
+        let sum = pointer[..len as usize].iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte));
+        pointer[32] = 0_u8.wrapping_sub(sum);
+        assert_eq!(find(&pieces).is_ok(), is_good, "{len}");
+    }
+}
+
+#[test]
 fn the_root_table_may_have_another_name() {
     let mut pieces = dump("q35");
     pieces.replace(RSDT, |table| table[..4].fill(0xf0));
