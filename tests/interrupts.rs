@@ -1,5 +1,6 @@
 //! Kernels that are interrupted: nothing of the interrupted code is lost, whatever comes inside what.
 
+use freestone_tests::sysroot::sysroot;
 use freestone_tests::{
     MACHINES, Profile, Scratch, boot, cargo, kernel, long, root, run, status, tool,
 };
@@ -63,6 +64,35 @@ fn event_channels_come_from_xen() {
         let ended = run(&mut command).expect(status::SUCCESS, &["cycles late: ", "events: "]);
         assert_eq!(ended.stdout.matches("unexpected interrupt").count(), 1, "{ended}");
         boot(&image, &[]).expect(status::FAILURE, &["no event channels: this is not Xen"]);
+    }
+}
+
+/// Without red zone and SSE in the interrupted code, and with soft floats in the handlers: the same kernels, built for
+/// `x86_64-unknown-none`.
+#[test]
+fn the_same_holds_in_none_mode() {
+    if sysroot("x86_64-unknown-none").is_none() {
+        return;
+    }
+    let (count, [_, limit]) = storm(10_000);
+    let nothing: &[&str] = &["corrupted: [0, 0, 0, 0]"];
+    for (name, command_line, expected, texts) in [
+        ("storm", count.as_str(), status::SUCCESS, nothing),
+        ("nesting", "", status::SUCCESS, &["deepest: 3"]),
+        ("nmi", "", status::SUCCESS, &["[100, 200]"]),
+        ("nested_nmi", "", status::SUCCESS, &["[300, 300, 3]"]),
+        ("timers", "", status::SUCCESS, &["order: 123", "slept: "]),
+        ("unexpected", "", status::SUCCESS, &["unexpected interrupt, vector 119", "counted: 4"]),
+        ("endless_nesting", "", status::CRASH, &["STACK OVERFLOW: the interrupt stack"]),
+        ("nested_fault", "", status::CRASH, &["page fault", "raised inside an exception handler"]),
+        ("breakpoint_in_panic", "", status::CRASH, &["KERNEL PANIC", "broke and went on"]),
+    ] {
+        let mut command = tool();
+        command.args(["run", "--mode", "none", "--release", "-p", "kernel-interrupts"]);
+        command.args(["--bin", name, "--timeout", limit, "--", command_line]);
+        let ended = run(&mut command);
+        assert!(ended.stderr.contains("mode: none"), "{ended}");
+        ended.expect(expected, texts);
     }
 }
 

@@ -4,7 +4,8 @@ use std::fs;
 
 use freestone_inspect::File;
 use freestone_rt::symbols::{MAGIC, Symbols};
-use freestone_tests::{Profile, Scratch, boot, cargo, kernel, root, run, status, tool};
+use freestone_tests::sysroot::sysroot;
+use freestone_tests::{Profile, Scratch, boot, cargo, kernel, root, run, status, target, tool};
 
 #[test]
 fn every_function_of_an_image_is_found_under_its_name() {
@@ -107,6 +108,36 @@ fn reports_have_names_through_core() {
     // Without the table the tool knows the names.
     let plain = boot("panic", &["--no-names"]);
     plain.expect(status::CRASH, &["\n  from 0x", " panic::main+"]);
+}
+
+/// Plain builds keep no frame pointers; who called is found on the stack.
+#[test]
+fn where_a_kernel_hangs_is_told_in_every_mode_and_profile() {
+    let mut images = vec![
+        (kernel("kernel-faults", "hang", Profile::Dev), "hang::main+"),
+        (kernel("kernel-faults", "hang", Profile::Release), "hang::freestone_main+"),
+    ];
+    if sysroot("x86_64-unknown-none").is_some() {
+        for (profile, folder, name) in
+            [("dev", "debug", "hang::main+"), ("release", "release", "hang::freestone_main+")]
+        {
+            let mut build = tool();
+            build.args(["run", "--mode", "none", "-p", "kernel-faults", "--bin", "hang"]);
+            if profile == "release" {
+                build.arg("--release");
+            }
+            run(build.args(["--timeout", "1"])).expect(status::TIMEOUT, &["the last words"]);
+            images.push((target().join("x86_64-unknown-none").join(folder).join("hang"), name));
+        }
+    }
+    for (image, name) in images {
+        let hung = boot(&image, &["--timeout", "1"]).expect(status::TIMEOUT, &["the last words"]);
+        let (_, trace) = hung.stderr.split_once("the processor was\n  at   0x").expect("a place");
+        let (place, callers) = trace.split_once("called by some of these").expect("callers");
+        assert!(place.contains(name), "{hung}");
+        assert!(callers.contains("  from 0x"), "{hung}");
+        assert!(callers.contains(" freestone_platform::x86_64::boot+"), "{hung}");
+    }
 }
 
 #[test]

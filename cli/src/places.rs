@@ -15,7 +15,7 @@ use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian, SectionId};
 use addr2line::{Context, LookupResult};
 use freestone_inspect::names::demangled;
 use object::read::elf::ElfFile64;
-use object::{Object, ObjectSection};
+use object::{Object, ObjectSection, SectionKind};
 
 use crate::names;
 use crate::supervise::Filter;
@@ -32,6 +32,8 @@ type Reader = EndianSlice<'static, LittleEndian>;
 /// What the file knows.
 struct Known {
     functions: BTreeMap<u64, String>,
+    /// Code, and where it is.
+    code: Vec<(u64, &'static [u8])>,
     debug: Option<Context<Reader>>,
     here: PathBuf,
 }
@@ -54,7 +56,8 @@ impl Places {
             let bytes = fs::read(&self.image).unwrap_or_default();
             let functions = names::functions(&bytes).unwrap_or_default();
             // Kept for the tool's short life: the debug information is read in place, bit by bit.
-            Known { functions, debug: context(Vec::leak(bytes)), here }
+            let bytes = Vec::leak(bytes);
+            Known { functions, code: code(bytes), debug: context(bytes), here }
         })
     }
 
@@ -62,6 +65,17 @@ impl Places {
     pub fn function(&self, address: u64) -> Option<(&str, u64)> {
         let (start, name) = self.known().functions.range(..=address).next_back()?;
         (!name.is_empty()).then_some((name, address - start))
+    }
+
+    /// Whether a call may return to `address`: what is in front of it is one.
+    pub fn follows_call(&self, address: u64) -> bool {
+        let holds = |(start, bytes): &&(u64, &[u8])| {
+            address.checked_sub(*start).is_some_and(|offset| offset <= bytes.len() as u64)
+        };
+        let Some((start, bytes)) = self.known().code.iter().find(holds) else { return false };
+        let (before, _) = bytes.split_at((address - start) as usize);
+        let is_function = |target| self.known().functions.contains_key(&target);
+        is_call_at_end(before, |distance| is_function(address.wrapping_add_signed(distance.into())))
     }
 
     /// One complete line of a trace, without its end, as it should be.
@@ -122,6 +136,40 @@ impl Places {
         }
         all
     }
+}
+
+/// The sections with code.
+fn code(bytes: &'static [u8]) -> Vec<(u64, &'static [u8])> {
+    let Ok(file) = ElfFile64::<object::LittleEndian>::parse(bytes) else { return Vec::new() };
+    let text = file.sections().filter(|section| section.kind() == SectionKind::Text);
+    text.filter_map(|section| Some((section.address(), section.data().ok()?))).collect()
+}
+
+/// Whether these bytes end in a call: of a distance that `goes_to_function` agrees with, or through a register or
+/// memory (Intel SDM volume 2, CALL, opcodes E8 and FF /2).
+fn is_call_at_end(bytes: &[u8], goes_to_function: impl Fn(i32) -> bool) -> bool {
+    if let Some((&[0xe8, a, b, c, d], _)) =
+        bytes.split_last_chunk::<5>().map(|(rest, last)| (last, rest))
+        && goes_to_function(i32::from_le_bytes([a, b, c, d]))
+    {
+        return true;
+    }
+    [2, 3, 4, 6, 7].into_iter().any(|len| {
+        let Some(&[0xff, modrm, ..]) = bytes.len().checked_sub(len).map(|at| &bytes[at..]) else {
+            return false;
+        };
+        let (mode, register) = (modrm >> 6, modrm & 7);
+        let expected = match (mode, register) {
+            (0, 4) => 3,
+            (0, 5) => 6,
+            (0 | 3, _) => 2,
+            (1, 4) => 4,
+            (1, _) => 3,
+            (_, 4) => 7,
+            _ => 6,
+        };
+        modrm >> 3 & 7 == 2 && len == expected
+    })
 }
 
 /// The debug information in these bytes, if there is any.
@@ -234,6 +282,28 @@ mod tests {
         assert!(line.contains("src/places.rs:"), "{line}");
         let named = places.complete(&format!("  at   0x{address:016x} a_name+0"));
         assert!(named.contains(" a_name+0 (") && !named.contains("shortened"), "{named}");
+    }
+
+    #[test]
+    fn calls_are_told_from_other_code() {
+        let yes = |_| true;
+        for call in [
+            &[0x90, 0xe8, 1, 2, 3, 4][..],
+            &[0xff, 0xd0],
+            &[0x41, 0xff, 0xd3],
+            &[0xff, 0x10],
+            &[0xff, 0x50, 0x18],
+            &[0xff, 0x54, 0x24, 0x18],
+            &[0xff, 0x15, 1, 2, 3, 4],
+            &[0xff, 0x94, 0x24, 1, 2, 3, 4],
+        ] {
+            assert!(is_call_at_end(call, yes), "{call:x?}");
+            assert!(!is_call_at_end(&call[..call.len() - 1], yes), "{call:x?}");
+        }
+        assert!(!is_call_at_end(&[0xe8, 1, 2, 3, 4], |distance| distance != 0x0403_0201));
+        for other in [&[][..], &[0xff], &[0xff, 0xe0], &[0xff, 0x50], &[0x90, 0x90]] {
+            assert!(!is_call_at_end(other, yes), "{other:x?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How many frames are followed.
 const MOST_FRAMES: usize = 32;
+/// How many words of a stack are looked at for callers, and how many of these are told.
+const STACK_WORDS: usize = 512;
+const MOST_GUESSES: usize = 12;
 
 /// Our end, and QEMU's until it has it.
 pub struct Monitor {
@@ -104,6 +107,19 @@ impl Monitor {
                 break;
             }
             frame = caller;
+        }
+        // Code without frame pointers: what looks like a return address on the stack may be one, of now or of before.
+        if lines.len() == 1
+            && let Some(stack) = register(&registers, "RSP=")
+        {
+            let words = words(&self.human(&format!("x /{STACK_WORDS}gx {stack:#x}"))?);
+            let calls = words.into_iter().filter(|&word| places.follows_call(word));
+            let guesses: Vec<_> =
+                calls.take(MOST_GUESSES).map(|word| places.trace_line(1, word)).collect();
+            if !guesses.is_empty() {
+                lines.push("called by some of these, which its stack holds".into());
+                lines.extend(guesses);
+            }
         }
         let what = if is_halted { "the processor was halted" } else { "the processor was" };
         Ok(format!("{what}\n{}", lines.join("\n")))
