@@ -105,6 +105,22 @@ fn getrandom_asks_the_kernel_and_is_refused_without_a_source() {
     let [flag, value] = WITHOUT;
     freestone(&project, &["run", flag, value]).expect(status::FAILURE, &["refused: "]);
 
+    // With a device the same machine has bytes: of both kinds that QEMU has, at the fixed places and where the
+    // command line says; and of one that never has any, as its host has none for it, there is a refusal.
+    let device = "--qemu-arg=-device";
+    let with = |rest: &[&str]| {
+        let arguments = [&["run", flag, value, device], rest].concat();
+        freestone(&project, &arguments)
+    };
+    let modern = "--qemu-arg=virtio-mmio.force-legacy=false";
+    let rng = "--qemu-arg=virtio-rng-device";
+    with(&[rng]).expect(status::SUCCESS, &["["]);
+    with(&[rng, "--qemu-arg=-global", modern]).expect(status::SUCCESS, &["["]);
+    with(&[rng, "--qemu-arg=-machine", "--qemu-arg=microvm,acpi=off,auto-kernel-cmdline=on"])
+        .expect(status::SUCCESS, &["["]);
+    let starved = "--qemu-arg=virtio-rng-device,max-bytes=1,period=3600000";
+    with(&[starved]).expect(status::FAILURE, &["refused: "]);
+
     if sysroot("x86_64-unknown-none").is_some() {
         freestone(&project, &["run", "--mode", "none"]).expect(status::SUCCESS, &["["]);
     }

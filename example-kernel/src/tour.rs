@@ -192,7 +192,7 @@ fn collections(_boot: &'static BootInfo) -> Result<(), Finding> {
     }
     println!("HashMap   {} words", hashed.len());
     match is_random {
-        Ok(()) => println!("seed      {seed:#x}, from the processor's source of random bytes"),
+        Ok(()) => println!("seed      {seed:#x}, random"),
         Err(why) => println!("seed      {seed:#x}, the cycle counter, which can be guessed: {why}"),
     }
 

@@ -1,20 +1,26 @@
 //! Random bytes that nobody can guess, or a refusal: never a weak seed.
 //!
-//! They come from the processor's own source. What it gives is looked at: a source that is stuck, or returns
+//! They come from the processor's own source, or else from a virtio device. What either gives is looked at: a source that is stuck, or returns
 //! all zeros or all ones while it claims success (AMD family 15h and 16h after a suspension, early Zen 2 with
 //! old firmware), is refused for good. So is one that stays empty. A correct source is refused by mistake once in 2^62 words.
 //!
 //! Meant to seed a generator, not to be one: it is slow, and a hypervisor may make it slower.
 
+use core::cell::UnsafeCell;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
 
 use crate::arch::entropy as source;
+use crate::time;
+use crate::virtio::Queue;
+use crate::virtio::mmio::Mmio;
+use crate::virtio::rng::{self, Source};
 
 /// Why there are no random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The processor has no source.
+    /// The processor has no source, and there is no device.
     Absent,
     /// It had nothing for longer than it should take. Try again later.
     Exhausted,
@@ -25,9 +31,9 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Error::Absent => "no entropy: the processor has neither RDSEED nor RDRAND",
-            Error::Exhausted => "no entropy: the processor's source is exhausted",
-            Error::Unhealthy => "no entropy: the processor's source is broken",
+            Error::Absent => "no entropy: the processor has neither RDSEED nor RDRAND, and there is no virtio device for it",
+            Error::Exhausted => "no entropy: the source is exhausted",
+            Error::Unhealthy => "no entropy: the source is broken",
         })
     }
 }
@@ -47,16 +53,74 @@ impl Error {
 
 static BROKEN: AtomicBool = AtomicBool::new(false);
 
-/// Fills `bytes` with random ones. On an error they are all zero, so that nothing half-filled is used.
+/// Fills `bytes` with random ones, from the processor's source, or from the machine's virtio device if the
+/// processor has none or it is broken. On an error they are all zero, so that nothing half-filled is used; the
+/// error is the processor's, unless it has no source and there is a device.
 pub fn fill(bytes: &mut [u8]) -> Result<(), Error> {
-    let word = source::word().ok_or(Error::Absent)?;
-    let filled =
-        if BROKEN.load(Ordering::Relaxed) { Err(Error::Unhealthy) } else { fill_from(bytes, word) };
-    if let Err(error) = filled {
+    let filled = from_processor(bytes).or_else(|error| from_device(bytes, error));
+    if filled.is_err() {
         bytes.fill(0);
-        BROKEN.fetch_or(error == Error::Unhealthy, Ordering::Relaxed);
     }
     filled
+}
+
+fn from_processor(bytes: &mut [u8]) -> Result<(), Error> {
+    let word = source::word().ok_or(Error::Absent)?;
+    if BROKEN.load(Ordering::Relaxed) {
+        return Err(Error::Unhealthy);
+    }
+    let filled = fill_from(bytes, word);
+    BROKEN.fetch_or(filled == Err(Error::Unhealthy), Ordering::Relaxed);
+    filled
+}
+
+/// The device, once it has been looked for. Who finds it in use, in an interrupt, is told to come again.
+struct Device {
+    is_in_use: AtomicBool,
+    found: UnsafeCell<Found>,
+}
+
+enum Found {
+    Unsought,
+    Nothing,
+    One(Source<Mmio>),
+}
+
+// SAFETY: `found` is reached by who has changed `is_in_use` from false to true.
+unsafe impl Sync for Device {}
+
+static DEVICE: Device =
+    Device { is_in_use: AtomicBool::new(false), found: UnsafeCell::new(Found::Unsought) };
+static QUEUE: Queue = Queue::new();
+
+fn from_device(bytes: &mut [u8], error: Error) -> Result<(), Error> {
+    if DEVICE.is_in_use.swap(true, Ordering::Acquire) {
+        return Err(Error::Exhausted);
+    }
+    // SAFETY: the flag was false, and is true until this reference is gone.
+    let found = unsafe { &mut *DEVICE.found.get() };
+    if let Found::Unsought = found {
+        *found = match crate::arch::virtio::find(rng::DEVICE_ID) {
+            Some(device) => Found::One(Source::new(device, &QUEUE, limit())),
+            None => Found::Nothing,
+        };
+    }
+    let filled = match found {
+        Found::One(device) => {
+            let filled = fill_from(bytes, || device.word(limit()));
+            if device.is_broken() { Err(Error::Unhealthy) } else { filled }
+        }
+        _ => Err(error),
+    };
+    DEVICE.is_in_use.store(false, Ordering::Release);
+    filled
+}
+
+/// How long a device may take to answer: it may have to wait for its host, which may wait for its own source.
+fn limit() -> impl FnMut() -> bool {
+    const LIMIT: Duration = Duration::from_secs(1);
+    let start = time::now();
+    move || time::now() - start > LIMIT
 }
 
 /// [`fill`] for memory that may be uninitialised.
@@ -109,10 +173,10 @@ macro_rules! getrandom_backend {
 }
 
 /// One word that is thrown away goes first, for a stuck source to be seen even if one word is wanted.
-fn fill_from(bytes: &mut [u8], word: impl Fn() -> Option<u64>) -> Result<(), Error> {
-    let mut last = next(&word, 0)?;
+fn fill_from(bytes: &mut [u8], mut word: impl FnMut() -> Option<u64>) -> Result<(), Error> {
+    let mut last = next(&mut word, 0)?;
     for chunk in bytes.chunks_mut(size_of::<u64>()) {
-        last = next(&word, last)?;
+        last = next(&mut word, last)?;
         for (to, from) in chunk.iter_mut().zip(last.to_le_bytes()) {
             *to = from;
         }
@@ -120,7 +184,7 @@ fn fill_from(bytes: &mut [u8], word: impl Fn() -> Option<u64>) -> Result<(), Err
     Ok(())
 }
 
-fn next(word: impl Fn() -> Option<u64>, last: u64) -> Result<u64, Error> {
+fn next(mut word: impl FnMut() -> Option<u64>, last: u64) -> Result<u64, Error> {
     // Intel asks for 10 with RDRAND, and for a pause between them with RDSEED, which may be empty longer.
     const TRIES: usize = 1000;
     let found = (0..TRIES).find_map(|_| {

@@ -41,6 +41,7 @@ pub mod interrupts;
 pub mod memory;
 pub mod time;
 pub mod timer;
+mod virtio;
 
 #[cfg(target_arch = "x86_64")]
 pub mod x86_64;

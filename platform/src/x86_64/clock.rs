@@ -12,6 +12,7 @@ use super::cpu::{self, cpuid};
 use super::hpet::{self, Hpet};
 use super::pit::Pit;
 use super::{calibration, rtc, shared_clock};
+use crate::acpi;
 use crate::time::{Rate, Source, to_nanoseconds};
 
 static BOOT_TICKS: AtomicU64 = AtomicU64::new(0);
@@ -107,9 +108,13 @@ fn find_rate() -> Rate {
         .unwrap_or(Rate { hertz: ASSUMED_HERTZ, source: Source::Assumed })
 }
 
-/// Against the HPET at the address that is usual.
+/// Against the HPET where ACPI says it is; where there are no tables to ask, at the address that is usual.
 fn hpet_hertz() -> Option<u64> {
-    calibration::hertz(&Hpet::at(hpet::USUAL)?, cpu::ticks)
+    let address = match acpi::tables() {
+        Ok(tables) => tables.hpet().ok()?,
+        Err(_) => hpet::USUAL,
+    };
+    calibration::hertz(&Hpet::at(address)?, cpu::ticks)
 }
 
 fn hypervisor_hertz() -> Option<u64> {

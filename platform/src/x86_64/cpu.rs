@@ -58,6 +58,32 @@ pub unsafe fn inw(port: u16) -> u16 {
     value
 }
 
+/// Writes a 32-bit word to an I/O port (SDM volume 2, OUT).
+///
+/// # Safety
+///
+/// - As for [`outb`].
+pub unsafe fn outl(port: u16, value: u32) {
+    // SAFETY: as in `outb`.
+    unsafe {
+        asm!("out dx, eax", in("dx") port, in("eax") value, options(nomem, nostack, preserves_flags))
+    }
+}
+
+/// Reads a 32-bit word from an I/O port (SDM volume 2, IN).
+///
+/// # Safety
+///
+/// - As for [`inb`].
+pub unsafe fn inl(port: u16) -> u32 {
+    let value;
+    // SAFETY: as in `outb`.
+    unsafe {
+        asm!("in eax, dx", in("dx") port, out("eax") value, options(nomem, nostack, preserves_flags))
+    }
+    value
+}
+
 /// Runs CPUID. Every x86_64 processor has it (SDM volume 2, CPUID); it is not available only where
 /// a hypervisor traps it, and then the answer is the hypervisor's.
 pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {

@@ -1,8 +1,9 @@
 //! The HPET's main counter as a reference for the cycle counter: it needs one access where the PIT needs
 //! three, and counts about ten times as fast.
 //!
-//! Where it is, ACPI's table "HPET" tells; every machine known has it at [`USUAL`]. What answers there is used
-//! only if it looks like an HPET. The counter is left as it was found, on or off.
+//! Where it is, ACPI's table "HPET" tells; without tables it is looked for at [`USUAL`], where every machine known
+//! has it. What answers there is used only if it looks like an HPET. The counter is left as it was found, on or
+//! off.
 //!
 //! Source: Intel, IA-PC HPET specification 1.0a, 2.3 (registers).
 

@@ -31,6 +31,7 @@ pub mod stacks;
 pub mod table;
 pub mod traps;
 pub mod tree;
+pub mod virtio;
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
