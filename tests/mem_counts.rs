@@ -84,13 +84,19 @@ fn counts_are_those_in_the_table() {
         println!("SKIPPED: valgrind is not installed, nothing was counted");
         return;
     };
-    // Six routines, `memmove` both ways, by four bodies.
-    assert_eq!(counts.len(), 7 * 4);
+    // Six routines, `memmove` both ways, by five bodies; one of them not on every processor.
+    let all = std::arch::is_x86_feature_detected!("avx2");
+    assert_eq!(counts.len(), 7 * if all { 5 } else { 4 });
     let found = table(&counts);
-    if env::var_os("FREESTONE_BLESS").is_some() {
+    if all && env::var_os("FREESTONE_BLESS").is_some() {
         fs::write(table_path(), &found).expect("the table can be written");
     }
-    let committed = fs::read_to_string(table_path()).expect("a committed table");
+    let mut committed = fs::read_to_string(table_path()).expect("a committed table");
+    if !all {
+        println!("SKIPPED: no AVX2 here, its body was not counted");
+        let lines = committed.split_inclusive('\n').filter(|line| !line.starts_with("avx2, "));
+        committed = lines.collect();
+    }
     let differences = differences(&committed, &found);
     assert!(
         differences.is_empty(),

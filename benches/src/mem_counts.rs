@@ -88,4 +88,8 @@ fn main() {
     freestone_mem::assume(Strings::Unknown);
     body!(&mut *memory, "small", x86_64::small);
     body!(&mut *memory, "sse2", x86_64::sse2);
+    // `valgrind` offers what the processor has, up to this.
+    if is_x86_feature_detected!("avx2") {
+        body!(&mut *memory, "avx2", x86_64::avx2);
+    }
 }
