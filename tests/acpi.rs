@@ -1,10 +1,10 @@
 //! ACPI's tables as QEMU's firmware and Xen leave them, and machines that are powered off by them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use freestone_tests::{MACHINES, Profile, boot, kernel, run, status, tool};
+use freestone_tests::{MACHINES, Profile, Scratch, boot, kernel, run, status, tool};
 
 fn image(profile: Profile) -> std::path::PathBuf {
     kernel("kernel-acpi", "kernel-acpi", profile)
@@ -33,48 +33,74 @@ fn xen_shows_its_tables() {
     ended.expect(status::SUCCESS, &["described"]);
 }
 
-/// QEMU without the device that takes the verdict.
-fn start(machine: &str, image: &Path) -> Child {
-    let mut command = Command::new("qemu-system-x86_64");
-    command.args(["-machine", machine, "-accel", "tcg", "-cpu", "max", "-m", "64", "-nodefaults"]);
-    command.args(["-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none"]);
-    command.args(["-serial", "stdio", "-kernel"]).arg(image).stdin(Stdio::null());
-    command.stdout(Stdio::piped()).spawn().expect("QEMU, which the other tests use too, starts")
+/// QEMU without the device that takes the verdict, and the file that the serial port writes to.
+struct Machine {
+    process: Child,
+    serial: PathBuf,
+    _scratch: Scratch,
 }
 
-/// How QEMU ended, if it did in time; and what it said.
-fn end(mut machine: Child, patience: Duration) -> (Option<i32>, String) {
-    let limit = Instant::now() + patience;
-    let status = loop {
-        match machine.try_wait().expect("it is our child") {
-            Some(status) => break status.code(),
-            None if Instant::now() > limit => {
-                machine.kill().expect("it is our child");
-                break None;
+impl Machine {
+    fn start(machine: &str, image: &Path) -> Machine {
+        let scratch = Scratch::new(&format!("acpi-{machine}-{:?}", std::thread::current().id()));
+        let serial = scratch.path().join("serial");
+        let mut command = Command::new("qemu-system-x86_64");
+        command.args(["-machine", machine, "-accel", "tcg", "-cpu", "max", "-m", "64"]);
+        command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
+        command.args(["-monitor", "none", "-serial"]).arg(format!("file:{}", serial.display()));
+        command.arg("-kernel").arg(image).stdin(Stdio::null());
+        let process = command.spawn().expect("QEMU, which the other tests use too, starts");
+        Machine { process, serial, _scratch: scratch }
+    }
+
+    fn said(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.serial).unwrap_or_default()).into_owned()
+    }
+
+    /// QEMU's status, if it ended.
+    fn status(&mut self) -> Option<Option<i32>> {
+        self.process.try_wait().expect("it is our child").map(|status| status.code())
+    }
+
+    /// Looks every 10 ms, for a minute.
+    #[track_caller]
+    fn wait_until<T>(&mut self, mut look: impl FnMut(&mut Machine) -> Option<T>) -> T {
+        for _ in 0..6000 {
+            if let Some(seen) = look(self) {
+                return seen;
             }
-            None => std::thread::sleep(Duration::from_millis(10)),
+            std::thread::sleep(Duration::from_millis(10));
         }
-    };
-    let output = machine.wait_with_output().expect("it is our child");
-    (status, String::from_utf8_lossy(&output.stdout).into_owned())
+        panic!("it did not come in a minute; the kernel said:\n{}", self.said());
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Fails if it has ended, which is what this wants.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 #[test]
 fn without_a_debug_exit_the_machine_goes_off_as_the_tables_say() {
     for profile in [Profile::Dev, Profile::Release] {
-        for machine in MACHINES {
-            let (status, output) = end(start(machine, &image(profile)), Duration::from_secs(60));
-            assert_eq!(status, Some(0), "{machine}: {output}");
+        for name in MACHINES {
+            let mut machine = Machine::start(name, &image(profile));
+            let status = machine.wait_until(Machine::status);
+            let said = machine.said();
+            assert_eq!(status, Some(0), "{name}: {said}");
             // Once it is prepared, the only way that is tried is the one of the tables.
-            assert!(output.contains("\nprepared"), "{machine}: {output}");
+            assert!(said.contains("\nprepared"), "{name}: {said}");
         }
     }
 }
 
 #[test]
 fn a_machine_that_cannot_go_off_halts() {
-    let machine = start("microvm,acpi=off", &image(Profile::Release));
-    let (status, output) = end(machine, Duration::from_secs(3));
-    assert!(output.contains("not prepared"), "{output}");
-    assert_eq!(status, None, "{output}");
+    let mut machine = Machine::start("microvm,acpi=off", &image(Profile::Release));
+    machine.wait_until(|machine| machine.said().contains("not prepared").then_some(()));
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(machine.status(), None, "{}", machine.said());
 }
