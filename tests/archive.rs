@@ -68,12 +68,60 @@ fn a_kernel_in_c_boots(scratch: &Scratch, out: &Path, sse: &[&str]) {
     }
 }
 
+/// The header declares every function that C can call, in C99 and in C++, and the archive has each.
+fn the_header_is_whole(scratch: &Scratch, out: &Path) {
+    let lists = [include_str!("../mem/exports.txt"), include_str!("../math/exports.txt")];
+    let names: Vec<_> =
+        lists.iter().flat_map(|list| list.lines()).filter(|n| !n.starts_with("__")).collect();
+    assert!(names.len() > 150, "few names: {names:?}");
+    // g++ 12 has no _Float128, and _Float16 not in the same way.
+    let is_plain = |name: &&&str| !name.ends_with("f16") && !name.ends_with("f128");
+    let plain: Vec<_> = names.iter().filter(is_plain).copied().collect();
+    for (compiler, standard, names) in
+        [("gcc", "-std=c99", &names), ("gcc", "-std=c17", &names), ("g++", "-std=c++17", &plain)]
+    {
+        let uses: String =
+            names.iter().map(|name| format!("    use((function *){name});\n")).collect();
+        let source = format!(
+            "#include \"freestone.h\"\ntypedef void function(void);\nstatic function *volatile used;\n\
+             static void use(function *one) {{ used = one; }}\n\
+             int main(void) {{\n{uses}    return freestone_heap_add(0, 0) != 0 || malloc(1) || used == 0;\n}}\n"
+        );
+        let file = if compiler == "g++" { "names.cc" } else { "names.c" };
+        scratch.write(file, &source);
+        let mut command = Command::new(compiler);
+        command.args([
+            standard,
+            "-Wall",
+            "-Werror",
+            "-ffreestanding",
+            "-fno-exceptions",
+            "-nostdlib",
+        ]);
+        command.args(["-static", "-no-pie", "-Wl,--entry=main", "-I"]).arg(out);
+        command.arg(scratch.path().join(file)).arg(out.join("libfreestone.a"));
+        if run_or_skip(compiler) {
+            let linked = run(command.arg("-o").arg(scratch.path().join("names")));
+            assert_eq!(linked.status, Some(0), "{compiler} {standard}: {linked}");
+        }
+    }
+}
+
+fn run_or_skip(compiler: &str) -> bool {
+    let is_here = Command::new(compiler).arg("--version").output().is_ok();
+    if !is_here {
+        println!("SKIPPED: no {compiler}. On Debian: apt-get install {compiler}");
+    }
+    is_here
+}
+
 #[test]
 fn a_kernel_in_c_boots_with_the_hosts_abi() {
     let scratch = Scratch::new("archive-host");
     let (out, answer) = archive(&scratch, &["--abi", "host"]);
     assert_eq!(answer["red_zone"], 0);
     judge(&out.join("libfreestone.a"), false);
+    the_header_is_whole(&scratch, &out);
     a_kernel_in_c_boots(&scratch, &out, &["-DSSE"]);
 }
 
