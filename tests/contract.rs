@@ -3,7 +3,7 @@
 //!
 //! `FREESTONE_BLESS=1 cargo test -p freestone-tests --test contract` writes those files anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -103,30 +103,106 @@ fn the_committed_table_is_what_this_toolchain_says() {
     }
 }
 
-/// The targets whose core is built from source, and whether that is quick enough for each time.
+/// The targets whose core is built from source: by name, or a target file of ours; and whether that is quick enough
+/// for each time.
 const BUILT: [(&str, bool); 5] = [
     ("x86_64-unknown-none", true),
     ("aarch64-unknown-none", true),
     ("aarch64-unknown-none-softfloat", false),
     ("riscv64gc-unknown-none-elf", true),
-    ("i686-unknown-linux-gnu", true),
+    ("i686-freestone.json", false),
 ];
 
-/// At opt-level 3, as sysroots are built.
+/// The last one is what `cargo freestone sysroot` builds at.
+const LEVELS: [&str; 3] = ["0", "s", "3"];
+
+/// A symbol's row: what is said of it, and at which levels it is wanted.
+#[derive(Default, PartialEq, Eq, Debug)]
+struct Wanted {
+    by: BTreeSet<String>,
+    provider: String,
+    also: String,
+    levels: BTreeSet<&'static str>,
+}
+
+/// What `cargo freestone symbols` says of these libraries, added to the rows.
+fn add(rows: &mut BTreeMap<String, Wanted>, arguments: &[&str], level: &'static str) {
+    let shown = run(tool().args(["symbols", "--json"]).args(arguments)).expect(0, &["{"]);
+    let answer: Value = serde_json::from_str(&shown.stdout).expect("a line of JSON");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    for symbol in answer["symbols"].as_array().expect("a documented key") {
+        let row = rows.entry(text(&symbol["symbol"])).or_default();
+        row.by.extend(symbol["wanted_by"].as_array().into_iter().flatten().map(text));
+        row.provider = text(&symbol["provider"]);
+        row.also = text(&symbol["compiler_builtins"]);
+        row.levels.insert(level);
+        is_provided(symbol);
+    }
+}
+
+/// Builds core and alloc for a target at a level, as `cargo freestone sysroot` does, and says where they are.
+fn core_at(level: &str, target: &str, rustc: &str, scratch: &Scratch) -> PathBuf {
+    scratch.write(
+        "Cargo.toml",
+        "[package]\nname = \"stub\"\nedition = \"2024\"\n[lib]\npath = \"lib.rs\"\n[workspace]\n\
+         [profile.release]\npanic = \"abort\"\ncodegen-units = 1\n",
+    );
+    scratch.write("lib.rs", "#![no_std]\n");
+    let mut command = cargo(scratch.path());
+    command.env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1").env_remove("CARGO_TARGET_DIR");
+    let level_json = format!("{level:?}").replace("\"0\"", "0").replace("\"3\"", "3");
+    command.args(["build", "--quiet", "--release", "-Zbuild-std=core,alloc", "-Zjson-target-spec"]);
+    command.args(["--config", &format!("profile.release.opt-level={level_json}"), "--target"]);
+    match target.strip_suffix(".json") {
+        Some(_) => command.arg(root().join("targets").join(target)),
+        None => command.arg(target),
+    };
+    let built = run(command.arg("--target-dir").arg(scratch.path().join(level)));
+    assert_eq!(built.status, Some(0), "{target}, level {level}: {built}");
+    let name = target.trim_end_matches(".json");
+    scratch.path().join(level).join(name).join("release/deps")
+}
+
+fn levels_document(target: &str, release: &str, rows: &BTreeMap<String, Wanted>) -> String {
+    let row = |(symbol, wanted): (&String, &Wanted)| {
+        let by = wanted.by.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let also = match wanted.also.as_str() {
+            "weak" => "compiler_builtins (weak)",
+            "strong" => "compiler_builtins",
+            _ => "",
+        };
+        let levels = LEVELS.map(|level| if wanted.levels.contains(level) { "yes" } else { "" });
+        format!("| `{symbol}` | {by} | {} | {also} | {} |\n", wanted.provider, levels.join(" | "))
+    };
+    format!(
+        "# What core and alloc want of a kernel\n\n\
+         Rust {release} for `{target}`, built from its source at three levels of optimisation. Made by\n\
+         tests/contract.rs with `FREESTONE_LONG=1 FREESTONE_BLESS=1`; do not edit.\n\n\
+         | symbol | wanted by | provided by | also in | level 0 | s | 3 |\n|---|---|---|---|---|---|---|\n{}",
+        rows.iter().map(row).collect::<String>()
+    )
+}
+
+fn levels_path(target: &str, release: &str) -> PathBuf {
+    root().join(format!("tests/contract/{}-{release}.md", target.trim_end_matches(".json")))
+}
+
+/// All levels take minutes to build.
 #[test]
-fn the_committed_tables_are_what_a_built_core_says() {
-    for (target, _) in BUILT.iter().filter(|(_, is_quick)| *is_quick || long()) {
-        let Some(core) = sysroot(target) else { return };
-        let shown = run(tool().args(["symbols", "--markdown", "--target", target]));
-        assert_eq!(shown.status, Some(0), "{shown}");
-        let release = core.release();
-        let document = format!(
-            "# What core and alloc want of a kernel\n\n\
-             Rust {release} for `{target}`, built from its source at opt-level 3 by `cargo freestone sysroot`.\n\
-             Made by tests/contract.rs from `cargo freestone symbols --markdown`; do not edit.\n\n{}",
-            shown.stdout
-        );
-        let path = root().join(format!("tests/contract/{target}-{release}.md"));
+fn long_the_committed_tables_are_what_core_says_at_each_level() {
+    if !long() {
+        return;
+    }
+    let Some(core) = sysroot("x86_64-unknown-none") else { return };
+    for (target, _) in BUILT {
+        let scratch = Scratch::new(&format!("contract-{target}"));
+        let mut rows = BTreeMap::new();
+        for level in LEVELS {
+            let folder = core_at(level, target, core.rustc(), &scratch);
+            add(&mut rows, &["--libraries", &folder.display().to_string()], level);
+        }
+        let document = levels_document(target, core.release(), &rows);
+        let path = levels_path(target, core.release());
         if env::var_os("FREESTONE_BLESS").is_some() {
             fs::write(&path, &document).expect("the folder is there");
         }
@@ -136,7 +212,26 @@ fn the_committed_tables_are_what_a_built_core_says() {
             }
             Err(_) => println!("no table for this toolchain: {}\n{document}", path.display()),
         }
-        provided(&["symbols", "--json", "--target", target], 5);
+    }
+}
+
+/// What sysroots are built at, each time.
+#[test]
+fn the_committed_tables_are_what_a_built_core_says() {
+    for (target, _) in BUILT.iter().filter(|(_, is_quick)| *is_quick) {
+        let Some(core) = sysroot(target) else { return };
+        let mut rows = BTreeMap::new();
+        add(&mut rows, &["--target", target], "3");
+        assert!(rows.len() > 5, "core wants next to nothing: {rows:?}");
+        let Ok(committed) = fs::read_to_string(levels_path(target, core.release())) else {
+            println!("no table for this toolchain: {target}, {}", core.release());
+            continue;
+        };
+        let at_3 =
+            committed.lines().filter(|line| line.starts_with("| `") && line.ends_with(" yes |"));
+        let at_3: BTreeSet<_> = at_3.filter_map(|line| line.split('`').nth(1)).collect();
+        let found: BTreeSet<_> = rows.keys().map(String::as_str).collect();
+        assert_eq!(at_3, found, "{target}: not up to date");
     }
 }
 
@@ -152,12 +247,15 @@ fn provided(arguments: &[&str], least: usize) {
     let symbols: Value = serde_json::from_str(&shown.stdout).expect("--json prints JSON");
     let symbols = symbols["symbols"].as_array().expect("a list");
     assert!(symbols.len() > least, "core and alloc want more than that: {symbols:?}");
-    for row in symbols {
-        let provider = row["provider"].as_str().unwrap_or_default();
-        let ours = ["freestone-mem", "freestone-math", "freestone-rt"].contains(&provider);
-        let by_design = ["#[panic_handler]", "#[global_allocator]"].contains(&provider);
-        assert!(ours || by_design, "left to others: {row}");
-    }
+    symbols.iter().for_each(is_provided);
+}
+
+/// By us, or by what every kernel has of its own.
+fn is_provided(row: &Value) {
+    let provider = row["provider"].as_str().unwrap_or_default();
+    let ours = ["freestone-mem", "freestone-math", "freestone-rt"].contains(&provider);
+    let by_design = ["#[panic_handler]", "#[global_allocator]"].contains(&provider);
+    assert!(ours || by_design, "left to others: {row}");
 }
 
 #[test]

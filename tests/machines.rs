@@ -1,15 +1,15 @@
 //! The library crates on other machines: built by Rust for aarch64 and riscv64, with and without hardware floats, and
-//! run by QEMU's user mode.
+//! by target file, for i686 too; and run by QEMU's user mode.
 //!
 //! Skipped, and said so, where there is no way to build for a machine (see `sysroot`), no linker for it
-//! or no `qemu-aarch64`, `qemu-riscv64` (Debian's package `qemu-user`).
+//! or no `qemu-aarch64`, `qemu-riscv64`, `qemu-i386` (Debian's package `qemu-user`).
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
 use freestone_tests::sysroot::{Sysroot, sysroot};
-use freestone_tests::{Ended, Scratch, long, run};
+use freestone_tests::{Ended, Scratch, cargo, long, root, run};
 
 /// 58 lengths at eleven places, the source at every place in a word, five checks.
 const MEMORY_CHECKS: u64 = 58 * 11 * 8 * 5;
@@ -21,10 +21,16 @@ const LIBRARIES: [&str; 5] =
 /// A way to build for a machine and to run what was built.
 struct Machine {
     target: &'static str,
-    sysroot: Sysroot,
+    how: How,
     linker: OsString,
     emulator: &'static str,
     scratch: Scratch,
+}
+
+/// With a private sysroot, or by target file, with `core` built beside the programs.
+enum How {
+    Sysroot(Sysroot),
+    File { rustc: String },
 }
 
 /// `rust-lld` of the compiler that cargo uses, else Debian's.
@@ -41,7 +47,17 @@ fn linker() -> Option<OsString> {
 
 impl Machine {
     fn new(target: &'static str, emulator: &'static str) -> Option<Machine> {
-        let sysroot = sysroot(target)?;
+        Self::with(target, How::Sysroot(sysroot(target)?), emulator)
+    }
+
+    /// For the target file of this name.
+    fn of_file(target: &'static str, emulator: &'static str) -> Option<Machine> {
+        // Whoever can build a sysroot has the library's source.
+        let rustc = sysroot("x86_64-unknown-none")?.rustc().to_owned();
+        Self::with(target, How::File { rustc }, emulator)
+    }
+
+    fn with(target: &'static str, how: How, emulator: &'static str) -> Option<Machine> {
         let Some(linker) = linker() else {
             println!("SKIPPED: no lld for {target}. On Debian: apt-get install lld-22");
             return None;
@@ -51,15 +67,27 @@ impl Machine {
             return None;
         }
         let scratch = Scratch::new(&format!("machines-{target}"));
-        Some(Machine { target, sysroot, linker, emulator, scratch })
+        Some(Machine { target, how, linker, emulator, scratch })
     }
 
     /// Builds all programs of `machines/` at a level.
     fn build(&self, level: &str) {
         let flags = format!("-C linker={} -C opt-level={level} -D warnings", self.linker.display());
-        let mut command = self.sysroot.cargo(&flags);
+        let mut command = match &self.how {
+            How::Sysroot(sysroot) => sysroot.cargo(&flags),
+            How::File { rustc } => {
+                let mut command = cargo(root());
+                command.env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", flags);
+                let file = root().join(format!("targets/{}.json", self.target));
+                command.env("CARGO_BUILD_TARGET", file);
+                command
+            }
+        };
         command.args(["build", "--quiet", "--release", "--manifest-path"]);
         command.args(["tests/machines/Cargo.toml", "--target-dir"]).arg(self.scratch.path());
+        if let How::File { .. } = self.how {
+            command.args(["-Zjson-target-spec", "-Zbuild-std=core,alloc"]);
+        }
         let built = run(&mut command);
         assert_eq!(built.status, Some(0), "{}, level {level}: {built}", self.target);
     }
@@ -70,8 +98,9 @@ impl Machine {
     }
 }
 
-fn the_libraries_are_right_on(target: &'static str, emulator: &'static str, floats: &str) {
-    let Some(machine) = Machine::new(target, emulator) else { return };
+fn the_libraries_are_right_on(machine: Option<Machine>, floats: &str) {
+    let Some(machine) = machine else { return };
+    let target = machine.target;
     // Unoptimised, a routine may call itself where an optimised one does not, and end in a full stack.
     for level in if long() { &["0", "s", "3"][..] } else { &["0", "3"] } {
         machine.build(level);
@@ -93,20 +122,36 @@ fn the_libraries_are_right_on(target: &'static str, emulator: &'static str, floa
 
 #[test]
 fn the_libraries_are_right_on_aarch64() {
-    the_libraries_are_right_on("aarch64-unknown-none", "qemu-aarch64", "floats by hardware");
+    let machine = Machine::new("aarch64-unknown-none", "qemu-aarch64");
+    the_libraries_are_right_on(machine, "floats by hardware");
 }
 
 #[test]
 fn long_the_libraries_are_right_on_aarch64_without_floats() {
     if long() {
-        let target = "aarch64-unknown-none-softfloat";
-        the_libraries_are_right_on(target, "qemu-aarch64", "floats by software");
+        let machine = Machine::new("aarch64-unknown-none-softfloat", "qemu-aarch64");
+        the_libraries_are_right_on(machine, "floats by software");
     }
 }
 
 #[test]
 fn the_libraries_are_right_on_riscv64() {
-    the_libraries_are_right_on("riscv64gc-unknown-none-elf", "qemu-riscv64", "floats by hardware");
+    let machine = Machine::new("riscv64gc-unknown-none-elf", "qemu-riscv64");
+    the_libraries_are_right_on(machine, "floats by hardware");
+}
+
+#[test]
+fn long_the_libraries_are_right_when_built_by_target_file() {
+    if !long() {
+        return;
+    }
+    for (file, emulator, floats) in [
+        ("aarch64-freestone", "qemu-aarch64", "floats by software"),
+        ("riscv64-freestone", "qemu-riscv64", "floats by hardware"),
+        ("i686-freestone", "qemu-i386", "floats by software"),
+    ] {
+        the_libraries_are_right_on(Machine::of_file(file, emulator), floats);
+    }
 }
 
 /// With every feature, and without a warning.

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use freestone_tests::sysroot::sysroot;
-use freestone_tests::{Ended, Scratch, long, root, run, status, target, tool};
+use freestone_tests::{Ended, Scratch, cargo, long, root, run, status, target, tool};
 
 fn can_build_core() -> bool {
     sysroot("x86_64-unknown-none").is_some()
@@ -80,8 +80,24 @@ fn every_template_boots_with_two_commands() {
             run(tool().current_dir(&folder).arg("test")).expect(status::SUCCESS, &[&row]);
         }
     }
+    opens_clean(&scratch);
     let again = new(&scratch, &["new-heap"]).expect(status::USAGE, &[]);
     assert!(again.stderr.contains("exists already"), "{again}");
+}
+
+/// What an editor asks of cargo, for all targets and with warnings, is without a word in every template.
+fn opens_clean(scratch: &Scratch) {
+    for template in ["minimal", "heap", "own-boot"] {
+        for verb in ["check", "clippy"] {
+            let mut command = cargo(&scratch.path().join(format!("new-{template}")));
+            command
+                .args([verb, "--quiet", "--all-targets", "--target-dir"])
+                .arg(target().join("outside"));
+            let ended = run(&mut command);
+            assert_eq!(ended.status, Some(0), "{template}, {verb}: {ended}");
+            assert_eq!(ended.stderr, "", "{template}, {verb}");
+        }
+    }
 }
 
 /// A compiler that says it is another one.

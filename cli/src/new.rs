@@ -23,7 +23,6 @@ struct Template {
 }
 
 const IGNORE: File = (".gitignore", include_str!("../templates/gitignore"));
-const EDITOR: File = (".vscode/settings.json", include_str!("../templates/settings.json"));
 const README: File = ("README.md", include_str!("../templates/README.md"));
 const FACADE: File = ("Cargo.toml", include_str!("../templates/facade.toml"));
 const FORWARD: File = ("build.rs", include_str!("../templates/forward.rs"));
@@ -34,7 +33,6 @@ const TEMPLATES: [Template; 3] = [
         about: "entry!, one line of output, one test",
         files: &[
             IGNORE,
-            EDITOR,
             README,
             FACADE,
             FORWARD,
@@ -47,7 +45,6 @@ const TEMPLATES: [Template; 3] = [
         about: "collections, a heap that runs out, tests of both",
         files: &[
             IGNORE,
-            EDITOR,
             README,
             FACADE,
             FORWARD,
@@ -60,7 +57,6 @@ const TEMPLATES: [Template; 3] = [
         about: "boot code, linker script and console of your own, with freestone-rt alone",
         files: &[
             IGNORE,
-            EDITOR,
             ("README.md", include_str!("../templates/own-boot/README.md")),
             ("Cargo.toml", include_str!("../templates/own-boot/Cargo.toml.in")),
             ("build.rs", include_str!("../templates/own-boot/build.rs")),

@@ -32,6 +32,14 @@ pub fn command() -> Command {
         .arg(Arg::new("target").long("target").value_name("TARGET").help(
             "The target whose core, alloc and compiler_builtins are meant [default: the host]",
         ))
+        .arg(
+            Arg::new("libraries")
+                .long("libraries")
+                .value_name("FOLDER")
+                .value_parser(value_parser!(PathBuf))
+                .conflicts_with("target")
+                .help("Where core, alloc and compiler_builtins of a build of your own are"),
+        )
         .arg(run::flag("json", "Print one line of JSON instead of a table"))
         .arg(run::flag("markdown", "Print a Markdown table").conflicts_with("json"))
         .arg(run::verbose())
@@ -41,7 +49,11 @@ pub fn command() -> Command {
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let verbose = matches.get_flag("verbose");
     let target = matches.get_one::<String>("target").map(String::as_str);
-    let libraries = Libraries::of(target, verbose);
+    let libraries = match matches.get_one::<PathBuf>("libraries") {
+        Some(folder) => Libraries::within(folder, &folder.display().to_string()),
+        None => folder(target, verbose)
+            .and_then(|folder| Libraries::within(&folder, target.unwrap_or("the host"))),
+    };
     let named: Vec<_> = matches.get_many::<PathBuf>("files").unwrap_or_default().collect();
     let (files, helpers) = if named.is_empty() {
         let libraries = libraries?;
@@ -75,10 +87,10 @@ struct Libraries {
 }
 
 impl Libraries {
-    fn of(target: Option<&str>, verbose: bool) -> Result<Libraries, Failure> {
-        let folder = folder(target, verbose)?;
+    /// `target` is what to call it when something is missing.
+    fn within(folder: &Path, target: &str) -> Result<Libraries, Failure> {
         let find = |name: &str| {
-            let entries = fs::read_dir(&folder).ok()?.flatten().map(|entry| entry.path());
+            let entries = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
             let is_it = |path: &PathBuf| {
                 let file = path.file_name().unwrap_or_default().to_string_lossy();
                 file.starts_with(&format!("lib{name}-")) && file.ends_with(".rlib")
@@ -87,7 +99,6 @@ impl Libraries {
         };
         let need = |name| {
             find(name).ok_or_else(|| {
-                let target = target.unwrap_or("the host");
                 Failure::tool(format!(
                     "no toolchain here has {name} for {target}: \
                      rustup target add {target}, or cargo freestone sysroot --target {target}"

@@ -50,6 +50,11 @@ impl Sysroot {
         command
     }
 
+    /// The compiler.
+    pub fn rustc(&self) -> &str {
+        &self.rustc
+    }
+
     /// The compiler's release, such as `1.96.0`.
     pub fn release(&self) -> &str {
         &self.release

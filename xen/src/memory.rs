@@ -74,6 +74,8 @@ pub(crate) struct MemoryMap {
     pub buffer: u64,
 }
 
+// 32-bit guests have another layout, and no hypercalls here.
+#[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<MemoryMap>() == 16 && offset_of!(MemoryMap, buffer) == 8);
 
 impl Xen {

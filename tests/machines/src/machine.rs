@@ -35,8 +35,25 @@ extern "C" fn _start() -> ! {
     )
 }
 
-const WRITE: usize = 64;
-const EXIT: usize = 93;
+/// The same.
+#[cfg(target_arch = "x86")]
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    naked_asm!("and esp, -16", "call {main}", "ud2", main = sym crate::main)
+}
+
+const WRITE: usize = if cfg!(target_arch = "x86") { 4 } else { 64 };
+const EXIT: usize = if cfg!(target_arch = "x86") { 1 } else { 93 };
+
+#[cfg(target_arch = "x86")]
+fn system_call(number: usize, arguments: [usize; 3]) {
+    // SAFETY: `write` of bytes that live during the call, or `exit`; the rest is preserved.
+    unsafe {
+        asm!("int 0x80", inout("eax") number => _, in("ebx") arguments[0], in("ecx") arguments[1],
+            in("edx") arguments[2]);
+    }
+}
 
 #[cfg(target_arch = "aarch64")]
 fn system_call(number: usize, arguments: [usize; 3]) {

@@ -15,7 +15,14 @@ use freestone_mem as _;
 machine::report_panics!();
 
 extern "C" fn main() -> ! {
-    let float = if cfg!(target_abi = "softfloat") { "software" } else { "hardware" };
+    let float = if cfg!(any(
+        target_abi = "softfloat",
+        all(target_arch = "x86", not(target_feature = "sse2"))
+    )) {
+        "software"
+    } else {
+        "hardware"
+    };
     let _ = writeln!(machine::Output, "floats by {float}");
     for (what, found, wanted) in [
         ("operators", answers::operators(), answers::ANSWER),

@@ -28,7 +28,7 @@ extern "C" fn main() -> ! {
 unsafe fn call(function: *const (), first: usize, second: usize, third: usize) -> u64 {
     // SAFETY: the caller's promise; on these machines surplus arguments are registers nobody looks at.
     unsafe {
-        let function: extern "C" fn(usize, usize, usize) -> u64 = core::mem::transmute(function);
-        function(first, second, third)
+        let function: extern "C" fn(usize, usize, usize) -> usize = core::mem::transmute(function);
+        function(first, second, third) as u64
     }
 }
