@@ -71,7 +71,7 @@ fn ask_everything(pieces: &Pieces) -> [Option<Error>; 5] {
     let controllers = tables.controllers().and_then(|controllers| {
         assert!(controllers.entries().count() < 1 << 20);
         let _ = (controllers.local_apic(), controllers.has_8259(), controllers.io_apics().count());
-        (0..=255).try_for_each(|irq| controllers.isa(irq).map(drop))
+        (0..16).chain([255]).try_for_each(|irq| controllers.isa(irq).map(drop))
     });
     let answers = [
         controllers.err(),
@@ -158,8 +158,7 @@ fn every_damaged_byte_is_noticed_where_it_matters() {
         let whole = Pieces::parse(bytes);
         let good = ask_everything(&whole);
         for piece in 0..whole.0.len() {
-            let len = whole.0[piece].1.len();
-            for at in (0..len).step_by(1 + len / 300) {
+            for at in 0..whole.0[piece].1.len() {
                 let mut pieces = Pieces::parse(bytes);
                 pieces.0[piece].1[at] ^= 0x5a;
                 let bad = ask_everything(&pieces);
@@ -190,8 +189,7 @@ fn memory_that_ends_too_soon_is_noticed() {
     for (name, bytes) in DUMPS {
         let whole = Pieces::parse(bytes);
         for piece in 0..whole.0.len() {
-            let whole_len = whole.0[piece].1.len();
-            for len in (0..whole_len).step_by(1 + whole_len / 300) {
+            for len in 0..whole.0[piece].1.len() {
                 let mut pieces = Pieces::parse(bytes);
                 pieces.0[piece].1.truncate(len);
                 let bad = ask_everything(&pieces);
