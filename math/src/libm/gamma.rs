@@ -152,8 +152,9 @@ pub fn lgamma_r(x: f64) -> (f64, i32) {
 
 /// ln |Γ(`x`)| from -2.87 to -2.13.
 fn in_the_valley(x: f64) -> f64 {
-    let row = GAMMA_VALLEY.iter().find(|row| x < row.0);
-    let (_, c, c_low, value, p) = row.copied().unwrap_or_default();
+    let Some((_, c, c_low, value, p)) = GAMMA_VALLEY.iter().find(|row| x < row.0) else {
+        return f64::NAN;
+    };
     let d = (x - c) - c_low;
     let mut sum = 0.0;
     for coefficient in p.iter().rev() {
