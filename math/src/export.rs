@@ -1,11 +1,11 @@
 //! The functions of C's `math.h` under their C names.
 //!
-//! Each is a shim over the function of the same name in the `libm` crate: arguments and results by
+//! Each is a shim over the function of the same name in `libm/`: arguments and results by
 //! value, or by pointer where C returns a second result. None sets `errno` or `signgam`.
 //!
 //! - Domain: ISO C11 annex F. A NaN gives NaN, and functions keep the sign of a zero, unless said
 //!   otherwise.
-//! - Accuracy: measured in the README, by name. `fma`, `sqrt`, the roundings, the remainders and
+//! - Accuracy: measured, in `ACCURACY.md`, by name. `fma`, `sqrt`, the roundings, the remainders and
 //!   what only moves bits are exact or correctly rounded.
 //! - Source: beside each function. *C11* is ISO C11, *C23* is ISO C23, *POSIX* is POSIX.1-2017, *GNU*
 //!   is the GNU C library, whose names the compiler may call on targets named after it.

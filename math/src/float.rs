@@ -1,6 +1,6 @@
 //! The methods of `f32` and `f64` that are in `std` and not in `core`, under the same names.
 //!
-//! In `std` they call the C library; here they call `libm`, directly and not through a C symbol, so
+//! In `std` they call the C library; here what is in `libm/`, directly and not through a C symbol, so
 //! the feature `export` is not needed for them. What `core` has by itself (`abs`, `signum`,
 //! `copysign`, `min`, `clamp`, …) is left out, and so is what is unstable or deprecated in `std`
 //! (`gamma`, `erf`, `abs_sub`): those are in [`export`](crate::export).
@@ -26,9 +26,9 @@ mod sealed {
 /// Where `std` is linked its methods win, and the compiler says that the import is unused.
 ///
 /// - Domain: as `std` documents; NaN gives NaN unless said otherwise.
-/// - Accuracy: methods marked *exact* give the one right or correctly rounded result. The others are
-///   `libm`'s, with errors as listed in the README.
-/// - Source: the documentation of `f64` in `std`; the values by the `libm` crate.
+/// - Accuracy: methods marked *exact* give the one right or correctly rounded result. The errors of the
+///   others are in `ACCURACY.md`.
+/// - Source: the documentation of `f64` in `std`.
 pub trait Float: Sized + Copy + sealed::Sealed {
     /// Largest integer from `self` down; exact.
     fn floor(self) -> Self;

@@ -57,7 +57,8 @@ cases! {
     One exp "exp" Span(-745.2, 709.8), NONE, 0.52;
     One exp2 "exp2" Span(-1075.0, 1024.0), NONE, 0.52;
     One exp10 "exp10" Span(-323.4, 308.3), NONE, 0.52;
-    One expm1 "expm1" Span(-40.0, 709.8), NONE, 0.8;
+    One expm1 "expm1" Span(-40.0, 709.8), NONE, 0.6;
+    One expm1 "expm1" Span(-0.5, 0.5), NONE, 0.6;
     One log "log" POSITIVE, NONE, 0.52;
     One log "log" Span(0.5, 2.0), NONE, 0.52;
     One log2 "log2" POSITIVE, NONE, 0.53;

@@ -165,6 +165,11 @@ def powers():
         "QUICK_POWER", "(2^(r/128) - 1) / r", lambda x: mp.expm1(x * LN2 / STEPS) / x,
         -slack / 2, slack / 2, 3, lambda x, e: e * x,
     )
+    r = mpf(1) / 16
+    yield polynomial(
+        "EXPM1", "(e^x - 1 - x - x²/2) / x³", lambda x: (mp.expm1(x) - x - x * x / 2) / x**3, -r, r, 7,
+        lambda x, e: e * x * x,
+    )
     yield constant("STEPS_PER_E", "128 / ln 2", STEPS / LN2)
     yield parts("E_PER_STEP", "ln 2 / 128", LN2 / STEPS, 42)
     yield constant("STEPS_PER_10", "128 · log2 10", STEPS * LOG2_10)

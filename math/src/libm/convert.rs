@@ -1,4 +1,4 @@
-//! Conversions to `f64` that wait for nothing but their argument.
+//! Conversions to `f64` that wait for nothing but their argument; and numbers that are computed one at a time.
 //!
 //! On x86 the instructions keep the upper half of the register they write, and so wait for it: for what the call
 //! before left there. LLVM clears a register that it wrote itself shortly before, but not at the start of a
@@ -45,8 +45,8 @@ mod imp {
         float
     }
 
-    /// `x`, computed by itself: else LLVM makes one operation on two numbers in a register out of two that are alike, and
-    /// moving them there and back takes longer than what it saves.
+    /// `x`, computed by itself: else LLVM makes one operation on two numbers in a register out of two that are
+    /// alike, and moving them there and back takes longer than what it saves.
     #[inline(always)]
     pub fn alone(mut x: f64) -> f64 {
         // SAFETY: no instruction.

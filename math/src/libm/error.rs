@@ -1,8 +1,8 @@
 //! The complementary error function where it is small, and both for `f32`.
 //!
 //! erfc x = e^(-x² + ln((x + 1) e^x² erfc x)) / (x + 1): x² in two parts, the logarithm by a polynomial in
-//! (x - c) / (x + c), which takes the half-line to an interval. Source of the variable: Shepherd and Laframboise, Chebyshev
-//! approximation of (1 + 2x) exp(x²) erfc x in 0 ≤ x < ∞, Mathematics of Computation 36, 1981.
+//! (x - c) / (x + c), which takes the half-line to an interval. Source of the variable: Shepherd and Laframboise,
+//! Chebyshev approximation of (1 + 2x) exp(x²) erfc x in 0 ≤ x < ∞, Mathematics of Computation 36, 1981.
 
 use super::convert::wide;
 use super::double::{product, sum};

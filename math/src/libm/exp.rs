@@ -7,10 +7,10 @@
 //! routines (MIT).
 
 use super::convert::{alone, wide};
-use super::double::entry;
+use super::double::{entry, sum};
 use super::narrow::{Exceptions, is_settled, narrow};
 use super::tables::{
-    E_PER_STEP_HIGH, E_PER_STEP_LOW, EXP, EXP2, EXP10, POWERS, QUICK_POWER, STEPS_PER_10,
+    E_PER_STEP_HIGH, E_PER_STEP_LOW, EXP, EXP2, EXP10, EXPM1, POWERS, QUICK_POWER, STEPS_PER_10,
     STEPS_PER_E, TEN_PER_STEP_HIGH, TEN_PER_STEP_LOW,
 };
 
@@ -79,7 +79,7 @@ impl Power {
         large + small
     }
 
-    /// The power less 1, with all its digits.
+    /// The power less 1, with the digits that an `f32` needs.
     #[inline(always)]
     pub fn less_1(self) -> f64 {
         let (large, small) = self.parts();
@@ -213,9 +213,34 @@ macro_rules! single {
 }
 
 single! { expf, STEPS_PER_E, 87.0; every_expf, |x| power_of_e(x, 0.0), 105.0, [] }
-single! { exp2f, 128.0, 126.0; every_exp2f, power_of_2, 151.0,
-[(0x3b429d37, 0x3f804385), (0xbcf3a937, 0x3f7ac6b1)] }
+single! { exp2f, 128.0, 126.0; every_exp2f, power_of_2, 151.0, [
+    (0x3b42_9d37, 0x3f80_4385),
+    (0xbcf3_a937, 0x3f7a_c6b1),
+] }
 single! { exp10f, STEPS_PER_10, 37.0; every_exp10f, power_of_10, 46.0, [] }
+
+/// C's `expm1`.
+#[inline]
+pub fn expm1(x: f64) -> f64 {
+    let size = x.abs();
+    // From there on the steps' small part is small beside the result, and its errors with it.
+    if size < 0.0625 {
+        // Also to keep the sign of a zero.
+        if size < 1.0 / (1_u64 << 54) as f64 {
+            return x;
+        }
+        let [a, b, c, d, e, f, g] = EXPM1;
+        let square = x * x;
+        let curve = (a + b * x) + square * ((c + d * x) + square * ((e + f * x) + square * g));
+        return x + square * (0.5 + x * curve);
+    }
+    if size < 60.0 {
+        let (large, small) = power_of_e(x, 0.0).parts();
+        let (less_1, lost) = sum(large, -1.0);
+        return less_1 + (lost + small);
+    }
+    if x < 0.0 { -1.0 } else { exp(x) }
+}
 
 const EXPM1F: &Exceptions = &[];
 

@@ -30,8 +30,8 @@ const ASINF: &Exceptions = &[];
 const ACOSF: &Exceptions = &[(0x328885a3, 0x3fc90fdb), (0x39826222, 0x3fc907b5)];
 const ATANF: &Exceptions = &[(0x3d8d6b23, 0x3d8d31c3)];
 
-/// `offset` + `factor` · asin `a` for `a` up to 1/2, and beyond with asin √((1 - `a`)/2) instead, from tables whose second
-/// entries are for that; no branch, as nothing foretells it.
+/// Offset + factor · asin `a` for `a` up to 1/2; beyond, with asin √((1 - `a`)/2) and the table's next row. No
+/// branch, as nothing foretells which.
 #[inline(always)]
 fn arc<const N: usize>(a: f64, table: &'static [(f64, f64, f64); N], row: usize) -> f64 {
     let large = a > 0.5;

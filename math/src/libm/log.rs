@@ -319,16 +319,29 @@ macro_rules! single {
 /// 2^-36, in units of the last place.
 const DOUBT: u64 = 1 << 17;
 
-single! { logf, k, ln => alone(k * (LN_2_HIGH + LN_2_LOW)) + ln; every_logf, x => ln_short(x),
-[(0x3c413d3a, 0xc08e158f), (0x41178feb, 0x400fe5e7), (0x4c5d65a5, 0x418f034b), (0x65d890d3, 0x4254d1f9), (0x6f31a8ec, 0x42845a89)] }
-single! { log10f, k, ln => (alone(k * (LN_2_HIGH + LN_2_LOW)) + ln) * LOG10_E; every_log10f, x => ln_short(x) * LOG10_E,
-[(0x0a4d4ce8, 0xc2000527), (0x0efeee7a, 0xc1e99d23), (0x2f149212, 0xc11de885)] }
-single! { log2f, k, ln => k + ln * (LOG2_E_HIGH + LOG2_E_LOW); every_log2f, x => {
+const LN_2: f64 = LN_2_HIGH + LN_2_LOW;
+const LOG2_E: f64 = LOG2_E_HIGH + LOG2_E_LOW;
+
+single! { logf, k, ln => alone(k * LN_2) + ln; every_logf, x => ln_short(x), [
+    (0x3c41_3d3a, 0xc08e_158f),
+    (0x4117_8feb, 0x400f_e5e7),
+    (0x4c5d_65a5, 0x418f_034b),
+    (0x65d8_90d3, 0x4254_d1f9),
+    (0x6f31_a8ec, 0x4284_5a89),
+] }
+
+single! { log10f, k, ln => (alone(k * LN_2) + ln) * LOG10_E;
+every_log10f, x => ln_short(x) * LOG10_E, [
+    (0x0a4d_4ce8, 0xc200_0527),
+    (0x0efe_ee7a, 0xc1e9_9d23),
+    (0x2f14_9212, 0xc11d_e885),
+] }
+
+single! { log2f, k, ln => k + ln * LOG2_E; every_log2f, x => {
     let Scaled { k, m, cell } = scaled(x);
     let r = m * entry(&LOGS, cell).0 - 1.0;
     let (high, low) = entry(&LOGS2, cell);
-    let line = r * (LOG2_E_HIGH + LOG2_E_LOW);
-    (float(k) + high) + (line + (log2_curve(r) + low))
+    (float(k) + high) + (r * LOG2_E + (log2_curve(r) + low))
 }, [] }
 
 const LOG1PF: &Exceptions = &[

@@ -30,16 +30,16 @@ mod tests;
 mod trig;
 
 pub use ::libm::{
-    acos, asin, atan, cbrt, cbrtf, ceil, ceilf, copysign, copysignf, cos, erf, expm1, fabs, fabsf,
-    fdim, fdimf, floor, floorf, fmax, fmaxf, fmaximum, fmaximum_num, fmaximum_numf, fmaximumf,
-    fmin, fminf, fminimum, fminimum_num, fminimum_numf, fminimumf, frexp, frexpf, hypot, ilogb,
-    ilogbf, j0, j0f, j1, j1f, jn, jnf, ldexp, ldexpf, modf, modff, nextafter, nextafterf, rint,
-    rintf, round, roundeven, roundevenf, roundf, scalbn, scalbnf, sin, sincos, tan, trunc, truncf,
-    y0, y0f, y1, y1f, yn, ynf,
+    acos, asin, atan, cbrt, cbrtf, ceil, ceilf, copysign, copysignf, cos, erf, fabs, fabsf, fdim,
+    fdimf, floor, floorf, fmax, fmaxf, fmaximum, fmaximum_num, fmaximum_numf, fmaximumf, fmin,
+    fminf, fminimum, fminimum_num, fminimum_numf, fminimumf, frexp, frexpf, hypot, ilogb, ilogbf,
+    j0, j0f, j1, j1f, jn, jnf, ldexp, ldexpf, modf, modff, nextafter, nextafterf, rint, rintf,
+    round, roundeven, roundevenf, roundf, scalbn, scalbnf, sin, sincos, tan, trunc, truncf, y0,
+    y0f, y1, y1f, yn, ynf,
 };
 pub use area::{acosh, acoshf, asinh, asinhf, atanh, atanhf};
 pub use error::{erfc, erfcf, erff};
-pub use exp::{exp, exp2, exp2f, exp10, exp10f, expf, expm1f};
+pub use exp::{exp, exp2, exp2f, exp10, exp10f, expf, expm1, expm1f};
 pub use gamma::{lgamma, lgamma_r, lgammaf, lgammaf_r, tgamma, tgammaf};
 pub use hyperbolic::{cosh, coshf, sinh, sinhf, tanh, tanhf};
 pub use integral::{

@@ -1,7 +1,7 @@
 //! Remainders: `fmod`, `remainder`, `remquo`, all exact.
 //!
-//! Both numbers are integers times a power of two. The dividend's larger power is worked off as many bits at a time as
-//! a register has left beside the divisor, each time by one division of integers; most often that is the only one.
+//! Both numbers are integers times a power of two. The dividend's larger power is worked off as many bits at a
+//! time as a register has left beside the divisor, each time by one division of integers; most often there is one.
 
 use core::hint::select_unpredictable;
 use core::num::NonZero;

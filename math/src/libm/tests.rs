@@ -217,3 +217,22 @@ fn remainder_f_10_7_2() {
         }
     }
 }
+
+#[test]
+fn tables_fit_16_kib() {
+    use tables::*;
+    let sizes = [
+        size_of_val(&POWERS),
+        size_of_val(&LOGS),
+        size_of_val(&LOGS2),
+        size_of_val(&CURVES),
+        size_of_val(&ATAN_CELLS),
+        size_of_val(&ATANS),
+        size_of_val(&TWO_OVER_PI),
+        size_of_val(&GAMMA_ZEROS),
+        size_of_val(&GAMMA_VALLEY),
+    ];
+    let text = include_str!("tables.rs");
+    assert_eq!(text.matches("pub static").count(), sizes.len());
+    assert!(sizes.iter().sum::<usize>() < 16 * 1024, "{sizes:?}");
+}
