@@ -187,6 +187,12 @@ fn long_all_libraries_build_for_aarch64_without_floats() {
     }
 }
 
+/// 32 bits, and an alignment of 4 for 64.
+#[test]
+fn all_libraries_build_for_i686() {
+    all_libraries_build_for("i686-unknown-linux-gnu");
+}
+
 #[test]
 fn all_libraries_build_for_riscv64() {
     all_libraries_build_for("riscv64gc-unknown-none-elf");

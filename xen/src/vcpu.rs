@@ -2,8 +2,6 @@
 //!
 //! Source: `public/vcpu.h`, `VCPUOP_*`.
 
-use core::mem::offset_of;
-
 use crate::hypercall::{Hypercall, address, check, number};
 use crate::{Error, Xen};
 
@@ -19,7 +17,10 @@ pub(crate) struct SingleShot {
     pub flags: u32,
 }
 
-const _: () = assert!(size_of::<SingleShot>() == 16 && offset_of!(SingleShot, flags) == 8);
+// 32-bit guests have another layout, and no hypercalls here.
+#[cfg(target_pointer_width = "64")]
+const _: () =
+    assert!(size_of::<SingleShot>() == 16 && core::mem::offset_of!(SingleShot, flags) == 8);
 
 impl Xen {
     /// Has an event sent to this virtual CPU when the system time ([`SharedInfo::system_time`]) is `at`, in
