@@ -75,6 +75,7 @@ pub(super) struct Level {
 
 impl Level {
     /// Finds free stacks for what comes while the handler of `frame` runs.
+    #[inline(never)] // Else its caller needs the frame pointer for something else, and traces end there.
     pub(super) fn enter(frame: &Frame) -> Level {
         // An NMI may come between any two of these lines. It counts back what it has counted, and finds this
         // frame's stack by itself.

@@ -5,7 +5,7 @@
 use freestone::acpi::{self, Entry};
 use freestone::{BootInfo, Exit, exit, println};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 fn main(_boot: &'static BootInfo) -> Exit {
     if let Err(error) = describe() {

@@ -11,7 +11,7 @@ use embassy_executor::raw::Executor;
 use embassy_time::{Duration, Instant, Ticker, Timer, with_timeout};
 use freestone::{BootInfo, Exit, interrupts, println, time};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 freestone::critical_section!();
 freestone::embassy_time_driver!();
 

@@ -7,7 +7,7 @@ use core::hint::black_box;
 
 use freestone::{BootInfo, Exit};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 extern crate alloc;
 

@@ -10,7 +10,7 @@ use freestone::platform::x86_64::{cpu, events};
 use freestone::xen::{Domain, Port, Virq, Xen};
 use freestone::{BootInfo, Exit, interrupts, println, time, timer};
 
-freestone::entry!(main);
+freestone::entry!(main, audit: exit);
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static LAST: AtomicU32 = AtomicU32::new(0);
