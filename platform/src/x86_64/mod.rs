@@ -43,7 +43,7 @@ use freestone_xen::{E820Entry, E820Kind, Xen};
 use image::Image;
 
 use crate::boot_info::{BootInfo, Protocol};
-use crate::memory::{Kind, MAX_REGIONS, MemoryMap};
+use crate::memory::{Kind, MAX_REGIONS, MemoryMap, PAGE_SIZE};
 use crate::{Exit, console, exit};
 
 /// Where the BIOS leaves ACPI's root pointer (ACPI 6.5, 5.2.5.1). The other place, the first KiB of the extended
@@ -132,13 +132,24 @@ pub unsafe fn boot(
         refuse(&pvh::Error::NoMemory);
     }
     // Low memory and the image are used in place; `protect` reserves what it takes itself.
-    let kept = found.memory.reserve(0..paging::LOW_MEMORY) && found.memory.reserve(image().pages());
+    let pages = image().pages();
+    let kept = found.memory.reserve(0..paging::LOW_MEMORY) && found.memory.reserve(pages.clone());
     if !kept {
         refuse(&pvh::Error::TooMuch);
     }
     // SAFETY: the caller's promise again; the entry code enables NX and WP.
     if let Err(error) = unsafe { paging::protect(image(), &mut found.memory) } {
         refuse(&error);
+    }
+    // A loader that reports more than there is would be found out by a heap that loses its headers.
+    for region in found.memory.regions() {
+        let last = (region.end - 1) & !(PAGE_SIZE - 1);
+        let is_asked =
+            region.kind == Kind::Usable && last >= paging::LOW_MEMORY && !pages.contains(&last);
+        // SAFETY: the last page of RAM, outside the image: `protect` has mapped it, all of it. Nothing else runs.
+        if is_asked && !unsafe { is_memory(last) } {
+            refuse(&pvh::Error::OutOfReach("the RAM that was reported", last));
+        }
     }
     // SAFETY: ring 0, and no page is for ring 3.
     unsafe { cpu::protect_supervisor() };
@@ -163,6 +174,24 @@ pub unsafe fn boot(
     });
     STARTED.store(true, Ordering::Release);
     exit(main(info))
+}
+
+/// Whether the word at `at` keeps what is written to it. It is as before then. (A cache in front of nothing may keep
+/// it too; virtual machines have none.)
+///
+/// # Safety
+///
+/// - `at` is aligned, mapped to be written, and nobody else looks at it meanwhile.
+unsafe fn is_memory(at: u64) -> bool {
+    let word = at as *mut u64;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let before = word.read_volatile();
+        word.write_volatile(!before);
+        let is_kept = word.read_volatile() == !before;
+        word.write_volatile(before);
+        is_kept
+    }
 }
 
 /// PVH version 0 brings no memory map; Xen gives it to who asks. Xen does not say whether there is more

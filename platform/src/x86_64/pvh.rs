@@ -17,6 +17,7 @@ use core::fmt;
 
 use freestone_rt::number::Hex;
 
+use super::table::HIGHEST;
 use crate::boot_info::{Loaded, MAX_MODULES};
 use crate::memory::{Kind, MemoryMap};
 
@@ -151,7 +152,13 @@ impl StartInfo {
         }
         let entries = fetch(from, "memory map", list, count as usize * MEMMAP_ENTRY_BYTES)?;
         for entry in entries.chunks_exact(MEMMAP_ENTRY_BYTES) {
-            if !self.memory.add(long(entry, 0), long(entry, 8), Kind::from(word(entry, 16))) {
+            let (start, len) = (long(entry, 0), long(entry, 8));
+            // RAM that no table can map is none for us.
+            let kind = match Kind::from(word(entry, 16)) {
+                Kind::Usable if start.saturating_add(len) > HIGHEST => Kind::Reserved,
+                kind => kind,
+            };
+            if !self.memory.add(start, len, kind) {
                 return Err(Error::TooMuch);
             }
         }
