@@ -137,7 +137,7 @@ fn usable(all: &[&Contender]) -> String {
         "\n| of 16 MiB can be used, % | {names} |\n|---|{}\n",
         "---|".repeat(memory::FILLS.len())
     );
-    // It looks through a list as long as the arena has holes: not done after ten minutes.
+    // It looks through a list as long as the arena has holes: minutes for its row, so only by itself, `--only =` and its name.
     let slow = "linked_list_allocator";
     for one in all.iter().filter(|one| one.bounded && (all.len() == 1 || one.name != slow)) {
         text += &format!("| {} |", one.name);
