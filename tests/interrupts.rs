@@ -84,7 +84,7 @@ fn the_same_holds_in_none_mode() {
         ("timers", "", status::SUCCESS, &["order: 123", "slept: "]),
         ("unexpected", "", status::SUCCESS, &["unexpected interrupt, vector 119", "counted: 4"]),
         ("endless_nesting", "", status::CRASH, &["STACK OVERFLOW: the interrupt stack"]),
-        ("nested_fault", "", status::CRASH, &["page fault", "raised inside an exception handler"]),
+        ("nested_fault", "", status::CRASH, &["page fault", "raised inside an interrupt handler"]),
         ("breakpoint_in_panic", "", status::CRASH, &["KERNEL PANIC", "broke and went on"]),
     ] {
         let mut command = tool();
