@@ -30,7 +30,7 @@ use crate::install::find_program;
 use crate::mode::Mode;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Output, Stop, Watch};
-use crate::{new, run, sysroot, toolchain};
+use crate::{flags, new, run, sysroot, toolchain};
 
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
@@ -183,9 +183,9 @@ fn build(mode: &Mode, scratch: &Path, verbose: bool) -> Result<PathBuf, Failure>
     command.current_dir(scratch).env("CARGO_TARGET_DIR", &target_directory);
     command.args(["build", "--release"]);
     // Only ours count: the archive is to be what was proved, whatever the user builds kernels with.
-    command.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("RUSTFLAGS");
-    let flags = ["-Cno-redzone=yes", "-Cforce-unwind-tables=no"].map(Into::into);
-    mode.apply(&mut command, &target_directory, &flags);
+    let extra = ["-Cno-redzone=yes", "-Cforce-unwind-tables=no"].map(Into::into);
+    mode.apply(&mut command, &target_directory, &extra)?;
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags::only(&mode.flags(&extra)));
     let watch = Watch {
         limit: Some(LIMIT),
         stop: Stop::Ask,

@@ -2,8 +2,12 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{self, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
 
 use crate::status::Failure;
 use crate::toolchains::{self, Toolchain};
@@ -11,23 +15,116 @@ use crate::toolchains::{self, Toolchain};
 /// Separates flags in CARGO_ENCODED_RUSTFLAGS.
 const UNIT: u8 = 0x1f;
 
-/// What cargo would take: one variable, or else the other.
-fn users() -> Vec<OsString> {
+/// The flags in the environment, of the first variable that is set, as cargo would take them.
+fn from_environment() -> Option<Vec<OsString>> {
     let split = |all: OsString, is_between: fn(&u8) -> bool| -> Vec<OsString> {
         let words = all.as_bytes().split(is_between).filter(|word| !word.is_empty());
         words.map(|word| OsStr::from_bytes(word).to_owned()).collect()
     };
     match env::var_os("CARGO_ENCODED_RUSTFLAGS") {
-        Some(encoded) => split(encoded, |byte| *byte == UNIT),
-        None => split(env::var_os("RUSTFLAGS").unwrap_or_default(), u8::is_ascii_whitespace),
+        Some(encoded) => Some(split(encoded, |byte| *byte == UNIT)),
+        None => env::var_os("RUSTFLAGS").map(|all| split(all, u8::is_ascii_whitespace)),
     }
 }
 
-/// The user's flags and ours, as CARGO_ENCODED_RUSTFLAGS wants them: it replaces all others.
-pub fn with(ours: &[&OsStr]) -> OsString {
-    let users = users();
-    let all: Vec<_> = users.iter().map(OsString::as_os_str).chain(ours.iter().copied()).collect();
-    OsString::from_vec(all.join(OsStr::from_bytes(&[UNIT])).into_vec())
+/// All flags that the user has set, wherever.
+fn users() -> Vec<OsString> {
+    let from_files = || {
+        let all = Configured::read(&files()).unwrap_or_default();
+        all.build.into_iter().chain(all.target).map(OsString::from).collect()
+    };
+    from_environment().unwrap_or_else(from_files)
+}
+
+/// These flags alone, as CARGO_ENCODED_RUSTFLAGS wants them: it replaces all others.
+pub fn only(flags: &[&OsStr]) -> OsString {
+    OsString::from_vec(flags.join(OsStr::from_bytes(&[UNIT])).into_vec())
+}
+
+/// Has a cargo command compile with our flags besides the user's. Cargo takes flags from one place only: where the
+/// user's are, ours are added.
+pub fn add(command: &mut Command, ours: &[&OsStr]) -> Result<(), Failure> {
+    if let Some(users) = from_environment() {
+        let all: Vec<_> =
+            users.iter().map(OsString::as_os_str).chain(ours.iter().copied()).collect();
+        command.env("CARGO_ENCODED_RUSTFLAGS", only(&all));
+        return Ok(());
+    }
+    let configured = Configured::read(&files())?;
+    // A list is added to the lists of the files. Of both tables cargo takes the target's.
+    let table = if configured.target.is_empty() { "build" } else { "target.'cfg(all())'" };
+    // JSON's strings are TOML's, too.
+    let list: Vec<_> = ours.iter().map(|flag| json!(flag.to_string_lossy()).to_string()).collect();
+    command.arg("--config").arg(format!("{table}.rustflags=[{}]", list.join(", ")));
+    Ok(())
+}
+
+/// Cargo's configuration files for this folder: its own, those of the folders above, and the user's.
+fn files() -> Vec<PathBuf> {
+    let here = env::current_dir().unwrap_or_default();
+    let home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
+    let folders = here.ancestors().map(|folder| folder.join(".cargo")).chain(home);
+    let mut files: Vec<_> = folders
+        .filter_map(|folder| {
+            // The old name wins, if both are there.
+            ["config", "config.toml"]
+                .map(|name| folder.join(name))
+                .into_iter()
+                .find(|f| f.is_file())
+        })
+        .collect();
+    files.dedup();
+    files
+}
+
+/// The flags in cargo's configuration.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Configured {
+    /// `build.rustflags`
+    build: Vec<String>,
+    /// `target.….rustflags` of every target, this one or not.
+    target: Vec<String>,
+}
+
+impl Configured {
+    fn read(files: &[PathBuf]) -> Result<Self, Failure> {
+        let mut all = Self::default();
+        for file in files {
+            // What is wrong with a file, cargo says.
+            let text = fs::read_to_string(file).unwrap_or_default();
+            all.add(&text).map_err(|table| {
+                Failure::usage(format!(
+                    "{}: the rustflags of [{table}] are one string, to which nothing can be added; \
+                     write them as a list: rustflags = [\"…\", \"…\"]",
+                    file.display()
+                ))
+            })?;
+        }
+        Ok(all)
+    }
+
+    /// Adds what is in a file's text; or the name of a table whose flags are no list.
+    fn add(&mut self, text: &str) -> Result<(), String> {
+        let Ok(file) = text.parse::<toml::Table>() else { return Ok(()) };
+        let flags = |table: &toml::Value, name: &str| match table.get("rustflags") {
+            None => Ok(Vec::new()),
+            Some(toml::Value::Array(list)) => {
+                Ok(list.iter().filter_map(|flag| flag.as_str().map(str::to_owned)).collect())
+            }
+            Some(_) => Err(name.to_owned()),
+        };
+        if let Some(build) = file.get("build") {
+            self.build.extend(flags(build, "build")?);
+        }
+        for (name, table) in
+            file.get("target").and_then(toml::Value::as_table).into_iter().flatten()
+        {
+            self.target.extend(flags(table, &format!("target.{name}"))?);
+        }
+        Ok(())
+    }
 }
 
 /// Whether this text is in one of the user's flags.
@@ -92,5 +189,23 @@ mod tests {
         assert_eq!(find(&["--sysroots", "c"]), None);
         assert_eq!(find(&["--sysroot"]), None);
         assert_eq!(find(&[]), None);
+    }
+
+    #[test]
+    fn flags_are_found_in_both_tables_of_a_file() {
+        let read = |text: &str| {
+            let mut all = Configured::default();
+            all.add(text).map(|()| (all.build, all.target))
+        };
+        let list = |flags: &[&str]| flags.iter().map(|f| (*f).to_owned()).collect::<Vec<_>>();
+        assert_eq!(read("[build]\nrustflags = ['-O', '-g']"), Ok((list(&["-O", "-g"]), list(&[]))));
+        let targets = "[target.a]\nrustflags = ['x']\n[target.'cfg(unix)']\nrustflags = ['y']";
+        assert_eq!(read(targets), Ok((list(&[]), list(&["x", "y"]))));
+        assert_eq!(
+            read("[target.a]\nrunner = 'r'\n[alias]\nb = 'build'"),
+            Ok((list(&[]), list(&[])))
+        );
+        assert_eq!(read("[build]\nrustflags = '-O -g'"), Err("build".into()));
+        assert_eq!(read("no toml ["), Ok((list(&[]), list(&[]))));
     }
 }

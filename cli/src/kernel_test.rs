@@ -89,7 +89,7 @@ fn command(
     // An array, unlike the environment variable for it, survives spaces in the path.
     let runner = format!("target.{}.runner=[{own:?}, \"runner\"]", mode.target_name);
     command.args(["--config", &runner]);
-    mode.apply(&mut command, target_directory, flags);
+    mode.apply(&mut command, target_directory, flags)?;
     // The façade's build script then adds nothing to these arguments.
     command.env("FREESTONE_LINKED_BY_TOOL", "1").env(install::QEMU_VARIABLE, qemu);
     let mut set = |name, value: Option<OsString>| {

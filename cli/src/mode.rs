@@ -13,7 +13,7 @@
 //! what runs. In the others the compiler, the flags and the target are put on cargo's command line and
 //! in its environment; `--verbose` shows them.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -197,7 +197,12 @@ impl Mode {
     }
 
     /// Makes `command`, a cargo command with its verb, build in this mode, with `extra` compiler flags.
-    pub fn apply(&self, command: &mut Command, target_directory: &Path, extra: &[OsString]) {
+    pub fn apply(
+        &self,
+        command: &mut Command,
+        target_directory: &Path,
+        extra: &[OsString],
+    ) -> Result<(), Failure> {
         command.arg("--target").arg(&self.target);
         if let Some(rustc) = &self.rustc {
             command.env("RUSTC", rustc);
@@ -211,10 +216,13 @@ impl Mode {
             command.args(["-Zpanic-abort-tests", "--target-dir"]);
             command.arg(target_directory.join("freestone/json"));
         }
-        let ours: Vec<_> = self.flags.iter().chain(extra).map(OsString::as_os_str).collect();
-        if !ours.is_empty() {
-            command.env("CARGO_ENCODED_RUSTFLAGS", flags::with(&ours));
-        }
+        let ours = self.flags(extra);
+        if ours.is_empty() { Ok(()) } else { flags::add(command, &ours) }
+    }
+
+    /// This mode's compiler flags, and `extra` ones.
+    pub fn flags<'a>(&'a self, extra: &'a [OsString]) -> Vec<&'a OsStr> {
+        self.flags.iter().chain(extra).map(OsString::as_os_str).collect()
     }
 }
 

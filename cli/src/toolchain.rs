@@ -343,7 +343,7 @@ pub fn build(
     }
     let extra = crate_flags::needed(&kernel.package, false, mode, verbose)?;
     if mode.has_flags() || !extra.is_empty() {
-        mode.apply(&mut command, target_directory, &extra);
+        mode.apply(&mut command, target_directory, &extra)?;
     }
     let watch = Watch {
         limit: Some(BUILD_LIMIT),
