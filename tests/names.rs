@@ -90,7 +90,12 @@ fn reports_have_names_through_core() {
     );
     misuse(
         "wrong layout",
-        &["; 104 bytes", "it has 100 bytes, alignment 4", "  allocated\n", " heap_misuse::give+"],
+        &[
+            "; 104 bytes",
+            "it was allocated with 100 bytes, alignment 4",
+            "  allocated\n",
+            " heap_misuse::give+",
+        ],
     );
     misuse("foreign pointer", &["not a block of this heap", bytes, " heap_misuse::take_back+"]);
     boot("heap_misuse", &[]).expect(status::SUCCESS, &[]);

@@ -162,7 +162,8 @@ impl fmt::Display for Misuse {
             Kind::DoubleFree => "freed twice",
             Kind::Foreign => "not a block of this heap",
             Kind::NotLive => {
-                "not a block in use: freed before, or the bytes in front of it are overwritten"
+                "not the start of a block in use: freed before, a pointer into a block, or the bytes in front \
+                 of it are overwritten"
             }
             Kind::WrongLayout => "freed or resized with another layout than it was allocated with",
             Kind::Overflow => "bytes behind its end are overwritten",
@@ -176,7 +177,12 @@ impl fmt::Display for Misuse {
             given.align()
         )?;
         if let Some(layout) = self.recorded.filter(|&layout| layout != given) {
-            write!(f, "; it has {} bytes, alignment {}", layout.size(), layout.align())?;
+            write!(
+                f,
+                "; it was allocated with {} bytes, alignment {}",
+                layout.size(),
+                layout.align()
+            )?;
         }
         Ok(())
     }

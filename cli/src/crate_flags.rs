@@ -42,7 +42,8 @@ pub fn needed(
     let flag = format!("{GETRANDOM}=\"custom\"");
     say!(
         "flags: {package} uses getrandom, which gets --cfg {flag}; plain cargo needs \
-         RUSTFLAGS='--cfg {flag}' and --target {}",
+         RUSTFLAGS='--cfg {flag}' and --target {}; the kernel gives it bytes by \
+         freestone::platform::getrandom_backend!(getrandom::Error)",
         mode.target.to_string_lossy()
     );
     Ok(vec!["--cfg".into(), flag.into()])

@@ -11,7 +11,7 @@
 //!         assert_eq!(2 + 2, 4);
 //!     }
 //!
-//!     #[should_panic(expected = "out of range")]
+//!     #[should_panic(expected = "out of bounds")]
 //!     fn an_index_is_checked() {
 //!         let empty: &[u8] = &[];
 //!         let _ = empty[core::hint::black_box(3)];
@@ -283,6 +283,9 @@ pub fn panicked(info: &PanicInfo<'_>) -> ! {
     let test = unsafe { CURRENT.load(Ordering::Relaxed).as_ref() };
     let expected =
         test.is_some_and(|test| test.panics == Panics::Yes && says(info, test.expected()));
+    if let Some(test) = test.filter(|test| test.panics == Panics::Yes && !expected) {
+        println!("note: this test's panic must contain {:?}", test.expected());
+    }
     let expected = expected && look_at_the_map().is_ok();
     let in_one_boot = COUNT.load(Ordering::Relaxed) > 0;
     if !in_one_boot {

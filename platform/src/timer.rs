@@ -101,7 +101,7 @@ pub fn start() -> Result<(), Error> {
     if STATE.load(Ordering::Relaxed) == RUNS {
         return Ok(());
     }
-    let vector = interrupts::allocate(interrupt).ok_or(Error::Dead)?;
+    let vector = interrupts::allocate(interrupt).ok_or(Error::NoVector)?;
     if let Err(error) = hardware::start_timer(vector) {
         interrupts::release(vector);
         return Err(error);

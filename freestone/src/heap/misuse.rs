@@ -7,7 +7,7 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use freestone_alloc::checked::{CallSite, Misuse};
+use freestone_alloc::checked::{CallSite, Kind, Misuse};
 use freestone_rt::backtrace;
 
 /// Return addresses in a trace. In a debug build a dozen of them lie between a kernel's own function and the allocator.
@@ -95,9 +95,10 @@ impl fmt::Display for Report<'_> {
         write!(f, "{}", self.0)?;
         write_trace(f, "allocated", self.0.allocated)?;
         write_trace(f, "freed", self.0.freed)?;
-        if self.0.here == 0 {
+        // Nobody allocated what was never a block.
+        if self.0.here == 0 && self.0.kind != Kind::Foreign {
             f.write_str(
-                "\n  (built with -Cforce-frame-pointers=yes, it would say who allocated it)",
+                "\n  (built with RUSTFLAGS=-Cforce-frame-pointers=yes, it would say who allocated or freed it)",
             )?;
         }
         Ok(())

@@ -50,6 +50,8 @@ pub enum Error {
     Unmappable(MapError),
     /// It does not answer, or its timer does not count.
     Dead,
+    /// All interrupt vectors are taken.
+    NoVector,
 }
 
 impl fmt::Display for Error {
@@ -60,6 +62,7 @@ impl fmt::Display for Error {
                 write!(f, "the local APIC's page cannot be mapped: {error}")
             }
             Error::Dead => f.write_str("the local APIC does not answer"),
+            Error::NoVector => f.write_str("all interrupt vectors are taken"),
         }
     }
 }

@@ -30,10 +30,8 @@ static IS_ON: AtomicBool = AtomicBool::new(false);
 pub enum Error {
     /// This is no Xen, or it does not share its page.
     NoXen,
-    /// There is no local APIC for the upcall to come by.
+    /// There is no local APIC for the upcall to come by, or no vector.
     Apic(apic::Error),
-    /// All interrupt vectors are taken.
-    NoVector,
     /// The port's number is beyond [`MOST`].
     TooMany,
     /// Xen refuses.
@@ -45,9 +43,6 @@ impl fmt::Display for Error {
         match self {
             Error::NoXen => f.write_str("there are no event channels: this is not Xen"),
             Error::Apic(error) => write!(f, "event channels need the local APIC: {error}"),
-            Error::NoVector => {
-                f.write_str("event channels need an interrupt vector; all are taken")
-            }
             Error::TooMany => {
                 write!(f, "an event channel's port is beyond the {MOST} with handlers")
             }
@@ -73,7 +68,7 @@ pub fn start() -> Result<Xen, Error> {
     }
     apic::start().map_err(Error::Apic)?;
     shared.mask_all();
-    let vector = interrupts::allocate(upcall).ok_or(Error::NoVector)?;
+    let vector = interrupts::allocate(upcall).ok_or(Error::Apic(apic::Error::NoVector))?;
     if let Err(error) = xen.set_upcall_vector(BOOT_CPU, vector) {
         interrupts::release(vector);
         return Err(error.into());

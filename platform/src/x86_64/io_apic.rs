@@ -39,6 +39,8 @@ const WRITABLE: u32 = 0x1_afff;
 pub enum Error {
     /// ACPI's tables are there and cannot be used.
     Tables(acpi::Error),
+    /// The ISA bus has interrupts 0 to 15 only.
+    NoSuchIsa(u8),
     /// No I/O APIC has the line.
     NoSuchLine(u32),
     /// The registers at this address cannot be mapped.
@@ -55,6 +57,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Tables(error) => error.fmt(f),
+            Error::NoSuchIsa(irq) => {
+                write!(f, "the ISA bus has interrupts 0 to 15, and no {irq}")
+            }
             Error::NoSuchLine(line) => write!(f, "no I/O APIC has line {line}"),
             Error::Unmappable(at, error) => write!(f, "the I/O APIC at {at:#x}: {error}"),
             Error::Dead(at) => write!(f, "no I/O APIC answers at {at:#x}"),
@@ -226,8 +231,11 @@ fn find_among(number: u32, all: impl IntoIterator<Item = IoApic>) -> Result<Line
 ///
 /// # Errors
 ///
-/// [`Error::Tables`] if there are tables, and they are damaged.
+/// [`Error::NoSuchIsa`] above 15; [`Error::Tables`] if there are tables, and they are damaged.
 pub fn isa(irq: u8) -> Result<Wire, Error> {
+    if irq > 15 {
+        return Err(Error::NoSuchIsa(irq));
+    }
     match acpi::tables() {
         Ok(tables) => {
             tables.controllers().and_then(|controllers| controllers.isa(irq)).map_err(Error::Tables)
