@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use freestone_tests::{MACHINES, Profile, boot, kernel, run, status, tool};
+use freestone_tests::{MACHINES, Profile, Scratch, boot, kernel, run, status, tool};
 
 #[test]
 fn gdb_stops_where_main_begins() {
@@ -19,6 +19,36 @@ fn gdb_stops_where_main_begins() {
             status::SUCCESS,
             &["Breakpoint 1, ", "kernel_hello::main", "in section .text", "hello/src/main.rs:"],
         );
+    }
+}
+
+#[test]
+fn a_kernel_that_ends_in_gdb_gives_its_status() {
+    if Command::new("gdb").arg("--version").output().is_err() {
+        println!("skipped: gdb is not installed");
+        return;
+    }
+    for (package, name, expected) in [
+        ("kernel-hello", "kernel-hello", status::SUCCESS),
+        ("kernel-faults", "failure", status::FAILURE),
+    ] {
+        let image = kernel(package, name, Profile::Dev);
+        run(tool().arg("debug").arg(&image).args(["--batch", "-x", "continue"]))
+            .expect(expected, &["Breakpoint 1, "]);
+    }
+}
+
+/// What has no names is refused by the verbs that need them, and by none of them called empty.
+#[test]
+fn an_image_without_names_is_refused() {
+    let scratch = Scratch::new("debug-stripped");
+    let image = kernel("kernel-hello", "kernel-hello", Profile::Release);
+    let stripped = scratch.path().join("stripped");
+    let done = run(Command::new("strip").arg(&image).arg("-o").arg(&stripped));
+    assert_eq!(done.status, Some(0), "{done}");
+    for verb in ["debug", "symbols"] {
+        let ended = run(tool().arg(verb).arg(&stripped)).expect(status::USAGE, &[]);
+        assert!(ended.stderr.contains("before it was stripped"), "{ended}");
     }
 }
 

@@ -57,6 +57,7 @@ fn main(_boot: &'static BootInfo) -> Exit {
         }
     }
     println!(\"{:?}\", bytes[0]);
+    println!(\"the project's flags: {}\", cfg!(kept));
     let differ = bytes[0] != bytes[1] && getrandom::u64() != getrandom::u64();
     if differ { Exit::Success } else { Exit::Failure }
 }
@@ -102,6 +103,18 @@ fn getrandom_asks_the_kernel_and_is_refused_without_a_source() {
     let ended = freestone(&project, &["run"]).expect(status::SUCCESS, &["["]);
     let said = "random uses getrandom, which gets --cfg getrandom_backend=\"custom\"";
     assert!(ended.stderr.contains(said), "{ended}");
+
+    // It comes to the project's own flags, wherever those are.
+    let config = ".cargo/config.toml";
+    for table in ["build", "target.'cfg(unix)'"] {
+        project.write(config, &format!("[{table}]\nrustflags = ['--cfg', 'kept']\n"));
+        freestone(&project, &["run"]).expect(status::SUCCESS, &["the project's flags: true"]);
+    }
+    project.write(config, "build.rustflags = '--cfg kept'\n");
+    let ended = freestone(&project, &["run"]).expect(status::USAGE, &[]);
+    assert!(ended.stderr.contains("write them as a list"), "{ended}");
+    project.remove(config);
+
     let [flag, value] = WITHOUT;
     freestone(&project, &["run", flag, value]).expect(status::FAILURE, &["refused: "]);
 

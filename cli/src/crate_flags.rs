@@ -43,7 +43,7 @@ pub fn needed(
     say!(
         "flags: {package} uses getrandom, which gets --cfg {flag}; plain cargo needs \
          RUSTFLAGS='--cfg {flag}' and --target {}; the kernel gives it bytes by \
-         freestone::platform::getrandom_backend!(getrandom::Error)",
+         freestone::getrandom_backend!(getrandom::Error)",
         mode.target.to_string_lossy()
     );
     Ok(vec!["--cfg".into(), flag.into()])

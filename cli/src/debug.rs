@@ -8,7 +8,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches};
 
@@ -73,7 +75,13 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     }
     machine.arg("--").args(matches.get_many::<OsString>("command-line").unwrap_or_default());
     machine.stdin(Stdio::null());
-    let mut gdb = gdb(matches, &image, port);
+    let entry = entry(&image).ok_or_else(|| {
+        Failure::usage(format!(
+            "{}: no function to stop at: it has no names; debug the image as it was before it was stripped",
+            image.display()
+        ))
+    })?;
+    let mut gdb = gdb(matches, &image, entry, port);
     if matches.get_flag("print") {
         println!("{}\n{}", words(&machine), words(&gdb));
         return Ok(Status::Success);
@@ -88,6 +96,10 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let inherit = Output::Inherit;
     let watch = Watch { limit: None, stop: Stop::Ask, stdout: inherit, stderr: inherit };
     let ended = supervise::run(&mut gdb, &watch);
+    // A batch of commands that lets the kernel run to its end has lost its machine then; gdb calls that a failure.
+    let has_failed =
+        matches!(&ended, Ok(outcome) if matches!(outcome.ending, Ending::Ended(s) if !s.success()));
+    let verdict = has_failed.then(|| verdict(&mut running)).flatten();
     supervise::stop(&mut running, Stop::Ask);
     let outcome = ended.map_err(|error| {
         Failure::tool(format!(
@@ -96,13 +108,27 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     })?;
     match outcome.ending {
         Ending::Ended(status) if status.success() => Ok(Status::Success),
-        Ending::Ended(status) => Err(Failure::tool(format!("gdb {}", supervise::describe(status)))),
+        Ending::Ended(status) => {
+            verdict.ok_or_else(|| Failure::tool(format!("gdb {}", supervise::describe(status))))
+        }
         Ending::Signalled(signal) => Err(Failure::silent(Status::of_signal(signal))),
         _ => Err(Failure::silent(Status::Tool)),
     }
 }
 
-fn gdb(matches: &ArgMatches, image: &Path, port: u16) -> Command {
+/// How the kernel ended, if it has: the machine's process ends a moment after the machine.
+fn verdict(running: &mut Child) -> Option<Status> {
+    for _ in 0..20 {
+        if let Ok(Some(ended)) = running.try_wait() {
+            let code = ended.code()?;
+            return Status::ALL.into_iter().find(|&status| status as i32 == code);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    None
+}
+
+fn gdb(matches: &ArgMatches, image: &Path, entry: u64, port: u16) -> Command {
     let program = env::var_os(VARIABLE).filter(|name| !name.is_empty());
     let mut gdb = Command::new(program.unwrap_or_else(|| "gdb".into()));
     gdb.arg("-q");
@@ -116,7 +142,7 @@ fn gdb(matches: &ArgMatches, image: &Path, port: u16) -> Command {
     // It waits until the machine listens.
     order("set tcp connect-timeout 20");
     order(&format!("target remote 127.0.0.1:{port}"));
-    order(&format!("break *{:#x}", entry(image)));
+    order(&format!("break *{entry:#x}"));
     order("continue");
     for command in matches.get_many::<String>("command").unwrap_or_default() {
         order(command);
@@ -125,12 +151,11 @@ fn gdb(matches: &ArgMatches, image: &Path, port: u16) -> Command {
 }
 
 /// Where the kernel's `main` begins, or what comes before it.
-fn entry(image: &Path) -> u64 {
+fn entry(image: &Path) -> Option<u64> {
     let functions = names::functions(&fs::read(image).unwrap_or_default()).unwrap_or_default();
     names::main_of(image, &functions)
         .or_else(|| names::find(&functions, FALLBACK))
         .or_else(|| names::find(&functions, "freestone_pvh_entry"))
-        .unwrap_or(0)
 }
 
 /// A port that nobody uses now; who takes it in the moment between is told on by QEMU.

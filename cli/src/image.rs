@@ -109,6 +109,9 @@ fn machine_name(machine: u16) -> String {
     }
 }
 
+/// What the firmware of `pc` and `q35` keeps for its tables, at the end of memory.
+const FIRMWARE_BYTES: u64 = 128 << 10;
+
 /// What matters about an image that can be booted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bootable {
@@ -119,9 +122,10 @@ pub struct Bootable {
 }
 
 impl Bootable {
-    /// Refuses a machine that the image does not fit into: its loader would not say so.
+    /// Refuses a machine that the image does not fit into: its loader would not say so, and firmware would write
+    /// over the image's end.
     pub fn must_fit(&self, memory_mib: u32) -> Result<(), Failure> {
-        let needed = self.end.div_ceil(1 << 20);
+        let needed = self.end.saturating_add(FIRMWARE_BYTES).div_ceil(1 << 20);
         if needed > u64::from(memory_mib) {
             return Err(Failure::usage(format!(
                 "the image does not fit into {memory_mib} MiB of memory; it needs -m {needed} or more"
@@ -283,6 +287,10 @@ mod tests {
         assert_eq!(failure.status, crate::status::Status::Usage);
         assert!(failure.to_string().contains("it needs -m 4 or more"), "{failure}");
         image.must_fit(4).unwrap();
+        let room = Bootable { entry: ENTRY, end: (2 << 20) - FIRMWARE_BYTES };
+        room.must_fit(2).unwrap();
+        let end = room.end + 1;
+        assert!(Bootable { end, ..room }.must_fit(2).is_err(), "over the firmware's tables");
         let hostile = Bootable { entry: ENTRY, end: u64::MAX };
         assert!(hostile.must_fit(u32::MAX).is_err());
         let end = examine(&good()).unwrap().end;

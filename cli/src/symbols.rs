@@ -61,6 +61,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     } else {
         // compiler_builtins is good to have here, not needed.
         let files = named.into_iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
+        files.iter().try_for_each(must_have_symbols)?;
         (files, libraries.ok().map(|libraries| open(&libraries.helpers)).transpose()?)
     };
     let rows = contract::contract(&files, helpers.as_ref())
@@ -77,6 +78,20 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
 
 fn open(path: &Path) -> Result<File, Failure> {
     File::open(path).map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// Refuses a file that does not say what it wants: the answer would be "nothing".
+fn must_have_symbols(file: &File) -> Result<(), Failure> {
+    let fail = |error: freestone_inspect::Error| Failure::usage(error.to_string());
+    for object in file.objects().map_err(fail)? {
+        if object.map_err(fail)?.symbols().iter().any(|symbol| !symbol.name.is_empty()) {
+            return Ok(());
+        }
+    }
+    Err(Failure::usage(format!(
+        "{}: it has no symbol table and does not say what it wants; name the file as it was before it was stripped",
+        file.name()
+    )))
 }
 
 /// Where a toolchain keeps what every Rust kernel is linked with.
