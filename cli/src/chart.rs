@@ -5,7 +5,7 @@
 //! Under `-icount` a run is the same each time, so the numbers are exact and can be compared. The image is the one
 //! that `run` boots: nothing is added to it, and any kernel with symbols will do.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, BufReader, PipeReader, PipeWriter, Write};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
@@ -74,6 +74,12 @@ pub fn command() -> Command {
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let image = run::built(matches)?;
     let svg = matches.get_one::<PathBuf>("svg");
+    let no_svg = |svg: &Path, error| Failure::usage(format!("{}: {error}", svg.display()));
+    if let Some(svg) = svg {
+        // Now rather than when all is counted.
+        let tried = File::options().append(true).create(true).open(svg);
+        tried.map_err(|error| no_svg(svg, error))?;
+    }
     let path = |id| matches.get_one::<PathBuf>(id).map(PathBuf::as_path);
     let code = Code::read(&image, matches.get_one::<String>("main").map(String::as_str))?;
     let mut machine = Machine::new(install::qemu(path("qemu"), matches.get_flag("yes"))?, matches);
@@ -117,8 +123,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         let _ = writeln!(io::stdout(), "{text}");
         if let Some(svg) = svg {
             let picture = chart_svg::picture(&title, &chart, &code.functions);
-            fs::write(svg, picture)
-                .map_err(|error| Failure::usage(format!("{}: {error}", svg.display())))?;
+            fs::write(svg, picture).map_err(|error| no_svg(svg, error))?;
         }
     }
     match verdict.status {
