@@ -191,9 +191,9 @@ impl Mode {
         })
     }
 
-    /// Whether cargo has to be told the target even for a plain build.
-    pub fn has_flags(&self) -> bool {
-        self.name != "host"
+    /// Whether plain `cargo build` does what this mode wants.
+    pub fn is_plain(&self) -> bool {
+        self.name == "host" && self.rustc.is_none()
     }
 
     /// Makes `command`, a cargo command with its verb, build in this mode, with `extra` compiler flags.

@@ -342,7 +342,7 @@ pub fn build(
         command.arg("--release");
     }
     let extra = crate_flags::needed(&kernel.package, false, mode, verbose)?;
-    if mode.has_flags() || !extra.is_empty() {
+    if !mode.is_plain() || !extra.is_empty() {
         mode.apply(&mut command, target_directory, &extra)?;
     }
     let watch = Watch {
