@@ -308,8 +308,8 @@ mod tests {
 
     #[test]
     fn paths_are_as_short_as_they_are_clear() {
-        let here = Path::new("/home/me/kernel");
-        assert_eq!(shortened("/home/me/kernel/src/main.rs", here), "src/main.rs");
+        let here = Path::new("/some/kernel");
+        assert_eq!(shortened("/some/kernel/src/main.rs", here), "src/main.rs");
         assert_eq!(
             shortened("/rustc/0123abc/library/core/src/x.rs", here),
             "library/core/src/x.rs"
