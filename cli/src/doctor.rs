@@ -71,7 +71,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
             "make it writable, or set CARGO_TARGET_DIR to a folder that is",
         ),
     ];
-    let notes = [("kvm", kvm()), ("xen", xen::state())];
+    let notes = [("kvm", kvm()), ("xen", xen::XEN.state("xen"))];
     let toolchains: Vec<_> = Toolchain::all().iter().map(Abilities::of).collect();
     let status =
         if checks.iter().all(|check| check.found.is_ok()) { Status::Success } else { Status::Tool };

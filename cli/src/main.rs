@@ -35,6 +35,7 @@ mod kernel_test;
 mod mode;
 mod names;
 mod new;
+mod packages;
 mod places;
 mod qemu;
 mod qmp;

@@ -36,7 +36,7 @@ use crate::toolchain::words;
 
 use crate::places::{Completer, Places};
 use console::{Console, End, Listener, Word};
-pub use fetch::state;
+pub use fetch::XEN;
 
 /// Names a Xen; `--xen` wins over it.
 pub const VARIABLE: &str = "FREESTONE_XEN";
@@ -68,7 +68,7 @@ pub fn find(named: Option<&Path>) -> Result<Image, Failure> {
     match (named, &variable) {
         (Some(path), _) => open(path, "--xen"),
         (None, Some(path)) => open(path, VARIABLE),
-        (None, None) => fetch::xen().map(Image::Path),
+        (None, None) => XEN.get().map(Image::Path),
     }
 }
 
