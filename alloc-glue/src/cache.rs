@@ -316,9 +316,8 @@ impl<C: CpuId, const CPUS: usize, L: RawMutex, P: Pool> Cached<C, CPUS, L, P> {
     /// A block without a class.
     #[inline(never)]
     fn allocate_large(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let pool = unclassed(layout);
-        let block = self.heap.with(|state| state.allocate(pool));
-        block.or_else(|| self.after_draining(pool))
+        let block = self.heap.with(|state| state.allocate(layout));
+        block.or_else(|| self.after_draining(layout))
     }
 
     /// # Safety
@@ -327,11 +326,11 @@ impl<C: CpuId, const CPUS: usize, L: RawMutex, P: Pool> Cached<C, CPUS, L, P> {
     #[inline(never)]
     unsafe fn free_large(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promise.
-        self.heap.with(|state| unsafe { state.free(block, unclassed(layout)) });
+        self.heap.with(|state| unsafe { state.free(block, layout) });
     }
 
     /// The classes with the most bytes in use.
-    fn top(&self) -> [ClassStats; TOP] {
+    pub(crate) fn top(&self) -> [ClassStats; TOP] {
         let mut top = [ClassStats::default(); TOP];
         for mut class in self.classes() {
             for place in &mut top {
@@ -470,13 +469,6 @@ fn add(counter: &AtomicUsize, count: usize) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
 }
 
-/// What the pool is asked for where there is no class. Aligned to 16 at least, as classes above spans are, so that a
-/// reallocation may go from one to the other in place.
-fn unclassed(layout: Layout) -> Layout {
-    // SAFETY: a power of two. A size that rounds up to more than `isize::MAX` only now is refused by every pool.
-    unsafe { Layout::from_size_align_unchecked(layout.size(), layout.align().max(16)) }
-}
-
 // SAFETY: a block in a magazine came from the heap with its class's layout, which is large and aligned enough for each
 // layout of the class, and is in one magazine or batch or handed out, never two of them: the magazines of a CPU are used by one
 // context at a time, and the depot under its lock.
@@ -520,7 +512,6 @@ unsafe impl<C: CpuId, const CPUS: usize, L: RawMutex, P: Pool> GlobalAlloc
         let wanted = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         match (Self::class(layout), Self::class(wanted)) {
             (None, None) => {
-                let (layout, wanted) = (unclassed(layout), unclassed(wanted));
                 // SAFETY: the caller promises that the block is live and of this layout, and that the new size is not 0. A
                 // new block is another one.
                 pointer(unsafe {

@@ -56,6 +56,9 @@ pub unsafe trait Backing: GlobalAlloc {
     /// Its counters.
     fn stats(&self) -> Stats;
 
+    /// Counts and reports a request that was not even made: with what [`Checked`] adds it would be larger than any block.
+    fn too_large(&self, wanted: Layout);
+
     /// Shows start and length of each block that is in use or in a magazine, with locks held.
     fn each_used(&self, visit: &mut dyn FnMut(NonNull<u8>, usize));
 }
@@ -70,6 +73,11 @@ unsafe impl<L: RawMutex, P: Pool> Backing for Heap<L, P> {
 
     fn stats(&self) -> Stats {
         Heap::stats(self)
+    }
+
+    #[cold]
+    fn too_large(&self, wanted: Layout) {
+        self.report(wanted, &[]);
     }
 
     fn each_used(&self, visit: &mut dyn FnMut(NonNull<u8>, usize)) {
@@ -92,6 +100,11 @@ unsafe impl<C: CpuId, const CPUS: usize, L: RawMutex, P: Pool> Backing for Cache
 
     fn stats(&self) -> Stats {
         Cached::stats(self)
+    }
+
+    #[cold]
+    fn too_large(&self, wanted: Layout) {
+        self.heap().report(wanted, &self.top());
     }
 
     fn each_used(&self, visit: &mut dyn FnMut(NonNull<u8>, usize)) {
@@ -219,7 +232,7 @@ struct Record {
     layout: u64,
 }
 
-/// Sizes from here on belong to no block: what unmasks to more is no layout.
+/// Sizes from here on belong to no block: a record has no room for them, and what unmasks to more is no layout.
 const SIZE_END: u64 = 1 << 48;
 
 impl Record {
@@ -270,19 +283,16 @@ fn front(align: usize) -> usize {
     align.max(RECORD)
 }
 
-/// What the heap inside is asked for; a size of more than it can have if there is no such layout.
+/// What the heap inside is asked for, if there is such a layout: every block that is in use has one.
 #[inline]
-fn outer(layout: Layout) -> Layout {
+fn outer(layout: Layout) -> Option<Layout> {
+    if layout.size() as u64 >= SIZE_END {
+        return None;
+    }
     // No overflow: a layout's size is at most `isize::MAX`, and its alignment here less than a page.
     let size = layout.size().wrapping_add(front(layout.align()) + CANARY);
-    Layout::from_size_align(size, layout.align().max(RECORD)).unwrap_or(NEVER)
+    Layout::from_size_align(size, layout.align().max(RECORD)).ok()
 }
-
-/// No heap has it.
-const NEVER: Layout = match Layout::from_size_align(isize::MAX as usize - 15, 16) {
-    Ok(layout) => layout,
-    Err(_) => panic!("a valid layout"),
-};
 
 /// What stands behind a block in use.
 #[inline]
@@ -398,10 +408,13 @@ impl<A: Backing, S: CallSite, const QUARANTINE: usize> Checked<A, S, QUARANTINE>
         });
     }
 
-    /// Whether the block is in use with this layout and not overrun. If not, that has been reported.
+    /// What the heap inside has of a block that is in use with this layout and not overrun. If it is not, that has been reported.
     #[inline]
-    fn check(&self, block: *mut u8, layout: Layout) -> bool {
-        if block.addr().is_multiple_of(RECORD) && self.inner.may_own(block.addr()) {
+    fn check(&self, block: *mut u8, layout: Layout) -> Option<Layout> {
+        if let Some(outer) = outer(layout)
+            && block.addr().is_multiple_of(RECORD)
+            && self.inner.may_own(block.addr())
+        {
             // SAFETY: an aligned address inside the heap.
             let record = unsafe { read_record(block) };
             let tail = || {
@@ -409,11 +422,11 @@ impl<A: Backing, S: CallSite, const QUARANTINE: usize> Checked<A, S, QUARANTINE>
                 unsafe { read_tail(block, layout.size()) }
             };
             if record.layout == masked(block, layout) && tail() == canary(block) {
-                return true;
+                return Some(outer);
             }
         }
         self.refuse(block, layout);
-        false
+        None
     }
 
     /// Finds out what is wrong with a pointer, and reports it.
@@ -455,7 +468,7 @@ impl<A: Backing, S: CallSite, const QUARANTINE: usize> Checked<A, S, QUARANTINE>
     ///
     /// # Safety
     ///
-    /// - `base` is a live block of the heap inside, of layout `outer(layout)`.
+    /// - `base` is a live block of the heap inside, of the layout that is [`outer`] to this one.
     #[inline]
     unsafe fn begin(&self, base: *mut u8, layout: Layout) -> *mut u8 {
         // SAFETY: the outer layout has room for the front, the bytes and the canary.
@@ -502,7 +515,7 @@ impl<A: Backing, S: CallSite, const QUARANTINE: usize> Checked<A, S, QUARANTINE>
         // SAFETY: it was put here by this function, and nothing but a misuse has written to it since.
         let record = unsafe { read_record(oldest) };
         let Some(layout) = record.freed(oldest).filter(|_| record.seal == seal(oldest)) else {
-            self.report(Kind::WriteAfterFree, oldest, NEVER, None, None);
+            self.report(Kind::WriteAfterFree, oldest, Layout::new::<()>(), None, None);
             return None;
         };
         // SAFETY: as the record is intact, the block is as large as it says.
@@ -554,8 +567,12 @@ unsafe impl<A: Backing, S: CallSite, const QUARANTINE: usize> GlobalAlloc
             // SAFETY: the caller's promise.
             return unsafe { self.inner.alloc(layout) };
         }
+        let Some(outer) = outer(layout) else {
+            self.inner.too_large(layout);
+            return ptr::null_mut();
+        };
         // SAFETY: the size is not 0.
-        let base = unsafe { self.inner.alloc(outer(layout)) };
+        let base = unsafe { self.inner.alloc(outer) };
         if base.is_null() {
             return base;
         }
@@ -569,14 +586,16 @@ unsafe impl<A: Backing, S: CallSite, const QUARANTINE: usize> GlobalAlloc
             // SAFETY: the caller's promise.
             return unsafe { self.inner.dealloc(block, layout) };
         }
-        if !self.check(block, layout) {
+        if self.check(block, layout).is_none() {
             return;
         }
         // SAFETY: it is ours, in use and of this layout, as has been checked.
         unsafe {
             Self::end(block, layout);
-            if let Some((block, layout)) = self.exchange(block, layout) {
-                self.inner.dealloc(block.sub(front(layout.align())), outer(layout));
+            if let Some((block, layout)) = self.exchange(block, layout)
+                && let Some(outer) = outer(layout)
+            {
+                self.inner.dealloc(block.sub(front(layout.align())), outer);
             }
         }
     }
@@ -589,15 +608,17 @@ unsafe impl<A: Backing, S: CallSite, const QUARANTINE: usize> GlobalAlloc
         let Ok(wanted) = Layout::from_size_align(new_size, layout.align()) else {
             return ptr::null_mut();
         };
-        if !self.check(block, layout) {
+        let Some(from) = self.check(block, layout) else { return ptr::null_mut() };
+        let Some(to) = outer(wanted) else {
+            self.inner.too_large(wanted);
             return ptr::null_mut();
-        }
+        };
         let before = front(layout.align());
         // SAFETY: it is ours, in use and of this layout, as has been checked. The record is marked as freed meanwhile, as it stays
         // behind if the block moves.
         unsafe {
             let record = Self::end(block, layout);
-            let base = self.inner.realloc(block.sub(before), outer(layout), outer(wanted).size());
+            let base = self.inner.realloc(block.sub(before), from, to.size());
             if base.is_null() {
                 write_record(block, record);
                 write_tail(block, layout.size(), canary(block));

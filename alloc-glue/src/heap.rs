@@ -259,7 +259,8 @@ impl<L: RawMutex, P: Pool> Heap<L, P> {
         (unsafe { self.add_region(region.cast(), region.len()) }) > 0
     }
 
-    fn report(&self, wanted: Layout, top: &[ClassStats]) {
+    /// Counts a request that is answered with null, and tells the hook of the first.
+    pub(crate) fn report(&self, wanted: Layout, top: &[ClassStats]) {
         let stats = self.with(|state| {
             state.stats.failed();
             state.stats()

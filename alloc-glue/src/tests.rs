@@ -12,6 +12,7 @@ use crate::pool::Pool;
 use crate::{Heap, OutOfMemory, Stats};
 
 mod front;
+mod huge;
 mod layers;
 mod misuse;
 mod model;

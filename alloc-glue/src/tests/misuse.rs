@@ -14,11 +14,11 @@ std::thread_local! {
     static SITE: Cell<usize> = const { Cell::new(0) };
 }
 
-fn note(misuse: &Misuse) {
+pub(super) fn note(misuse: &Misuse) {
     REPORTS.with(|reports| reports.borrow_mut().push(*misuse));
 }
 
-fn reports() -> Vec<Misuse> {
+pub(super) fn reports() -> Vec<Misuse> {
     REPORTS.with(RefCell::take)
 }
 
