@@ -1,5 +1,5 @@
 //! The heap's magazines in machine code: a trap after every single instruction, whose handler uses them too; and
-//! timer interrupts that allocate, as real handlers do.
+//! timer interrupts that allocate, as real handlers do. And requests that no machine can meet, to every heap.
 #![no_std]
 #![no_main]
 
@@ -13,7 +13,9 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use core::time::Duration;
 
 use freestone::alloc_glue::{Cached, Interrupts, OneCpu, Paged, SpinLock};
-use freestone::heap::{FramePages, MaskInterrupts, grow_from_frames};
+use freestone::heap::{
+    Cached as KernelCached, Checked, FramePages, KernelHeap, MaskInterrupts, grow_from_frames,
+};
 use freestone::traps::{self, Frame, Outcome};
 use freestone::{interrupts, time, timer};
 
@@ -167,7 +169,88 @@ fn on_tick(_: usize) {
     }
 }
 
+/// Asks for all that an address space cannot have, by every entry, also in place of a small block.
+fn refuses_the_huge(heap: &impl GlobalAlloc) {
+    for align in (0..63).map(|log2| 1_usize << log2) {
+        let most = isize::MAX as usize - (align - 1);
+        let ends = [0, 1, 8, 16, 24, 64, 88, 4096].map(|less| most.saturating_sub(less));
+        let powers = [1 << 40, 1 << 48, 1 << 58, 1 << 62];
+        for size in ends.into_iter().chain(powers).filter(|size| (1 << 40..=most).contains(size)) {
+            let huge = Layout::from_size_align(size, align).unwrap();
+            // SAFETY: no size is 0; the small block is freed once, with its layout.
+            unsafe {
+                assert!(
+                    heap.alloc(huge).is_null() && heap.alloc_zeroed(huge).is_null(),
+                    "{huge:?}"
+                );
+                if align <= 4096 {
+                    let small = Layout::from_size_align(100, align).unwrap();
+                    let block = heap.alloc(small);
+                    block.write_bytes(7, 100);
+                    assert!(heap.realloc(block, small, size).is_null(), "{huge:?}");
+                    assert_eq!((*block, *block.add(99)), (7, 7));
+                    heap.dealloc(block, small);
+                }
+            }
+        }
+        let far = Layout::from_size_align(1, align).unwrap();
+        // SAFETY: the size is not 0. RAM does not reach so far.
+        assert!(align < 1 << 40 || unsafe { heap.alloc(far) }.is_null(), "{far:?}");
+    }
+}
+
+/// A heap as `entry!` would stamp it, with a megabyte.
+fn lend(heap: &impl KernelHeap) {
+    let arena = Vec::<u8>::with_capacity(ARENA_BYTES).leak().as_mut_ptr();
+    // SAFETY: leaked, so nobody else's and there for ever.
+    assert!(unsafe { heap.base().add_region(NonNull::new(arena).unwrap(), ARENA_BYTES) } > 0);
+}
+
 freestone_harness::tests! {
+    fn every_heap_refuses_the_huge_and_goes_on() {
+        static PLAIN: freestone::heap::Heap = KernelHeap::NEW;
+        static CHECKED: Checked = KernelHeap::NEW;
+        static CACHED: KernelCached = KernelHeap::NEW;
+        static PAGED: Paged<KernelCached, FramePages> = Paged::new(KernelHeap::NEW, FramePages);
+        lend(&PLAIN);
+        lend(&CHECKED);
+        lend(&CACHED);
+        lend(PAGED.heap());
+        refuses_the_huge(&PLAIN);
+        refuses_the_huge(&CHECKED);
+        refuses_the_huge(&CACHED);
+        refuses_the_huge(&CACHED.direct());
+        refuses_the_huge(&PAGED);
+        CACHED.drain();
+        PAGED.heap().drain();
+        let audits = [PLAIN.audit(), CHECKED.inner().audit(), CACHED.heap().audit()];
+        for audit in audits.into_iter().chain([PAGED.heap().heap().audit()]) {
+            assert_eq!((audit.used_blocks, audit.broken), (0, 0));
+        }
+    }
+
+    fn a_vector_of_the_whole_address_space_is_an_error() {
+        #[repr(align(64))]
+        struct Line(#[expect(dead_code, reason = "it takes up room")] [u8; 64]);
+
+        for len in [0, 1, 100, 5000] {
+            let (mut bytes, mut lines) = (alloc::vec![7_u8; len], Vec::new());
+            lines.extend((0..len / 64).map(|_| Line([7; 64])));
+            for less in 0..200 {
+                let most = isize::MAX as usize - less;
+                assert!(bytes.try_reserve_exact(most - bytes.len()).is_err());
+                assert!(lines.try_reserve_exact(most / 64 - lines.len()).is_err());
+            }
+            assert!(bytes.iter().all(|&byte| byte == 7));
+        }
+        // SAFETY: what is null is not used.
+        unsafe {
+            assert!(malloc(isize::MAX as usize).is_null() && malloc(usize::MAX).is_null());
+            assert!(realloc(core::ptr::null_mut(), usize::MAX - 16).is_null());
+        }
+        assert_eq!((0..10_000).collect::<Vec<u64>>().iter().sum::<u64>(), 49_995_000);
+    }
+
     fn timer_interrupts_allocate_while_the_kernel_does() {
         give_memory();
         let limit = time::now() + Duration::from_secs(30);
