@@ -154,6 +154,63 @@ fn main(_boot: &'static freestone::BootInfo) -> freestone::Exit {
     refused(&project, "entry! has no option `allocator: best`");
 }
 
+/// Sections that the linker script does not name: each goes into the part that it needs, and none among the notes, where
+/// it would keep loaders from finding the entry.
+#[test]
+fn sections_of_ones_own_boot_with_every_linker() {
+    let sections: String = [
+        ("odd", "aR", "@progbits", ".byte 1"),
+        ("aligned", "aR", "@progbits", ".balign 64; .quad 1"),
+        ("page", "aR", "@progbits", ".balign 4096; .quad 1"),
+        ("texts", "aMSR", "@progbits, 1", ".asciz \\\"text\\\""),
+        ("zeroes", "aR", "@nobits", ".balign 32; .zero 64"),
+        ("notice", "aR", "@note", ".balign 8; .long 4, 4, 1; .asciz \\\"own\\\"; .long 1"),
+        (".note.own", "aR", "@note", ".balign 8; .long 4, 4, 1; .asciz \\\"own\\\"; .long 1"),
+        ("variables", "awR", "@progbits", ".balign 32; .quad 1"),
+        ("room", "awR", "@nobits", ".balign 64; .zero 64"),
+        ("code", "axR", "@progbits", ".balign 64; ret"),
+    ]
+    .map(|(name, flags, kind, what)| {
+        format!("    \".pushsection {name}, \\\"{flags}\\\", {kind}; {what}; .popsection\",\n")
+    })
+    .concat();
+    let main = format!(
+        "{}
+#[used]
+#[unsafe(link_section = \"build_info\")]
+static INFO: u64 = 5;
+#[unsafe(link_section = \"settings\")]
+static SETTING: core::sync::atomic::AtomicU64 = core::sync::atomic::AtomicU64::new(7);
+core::arch::global_asm!(
+{sections});
+",
+        shown("src/main.rs").replace(
+            "    freestone::Exit",
+            "    SETTING.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+    assert!(INFO == 5 && SETTING.load(core::sync::atomic::Ordering::Relaxed) == 8);
+    freestone::Exit"
+        )
+    );
+    let project = project("orphans");
+    project.write("src/main.rs", &main);
+    // A linker that is not installed says so, and is left out; rustc brings its own.
+    let other = "-Clinker-features=-lld -Clink-arg=-fuse-ld=";
+    for flags in ["", &format!("{other}bfd"), &format!("{other}lld")] {
+        let mut command = cargo(project.path());
+        command.args(["build", "--quiet", "--target-dir"]).arg(shared_target());
+        let built = run(command.env("RUSTFLAGS", flags));
+        if flags.ends_with("lld") && built.stderr.contains("cannot find 'ld.lld'") {
+            continue;
+        }
+        assert_eq!(built.status, Some(0), "{flags}\n{built}");
+        let image = shared_target().join("debug/orphans");
+        boot(&image, &[]).expect(status::SUCCESS, &["hello from"]);
+        let checked = run(freestone_tests::tool().arg("check").arg(&image));
+        let checked = checked.expect(status::SUCCESS, &[]);
+        assert!(!checked.stdout.contains("misplaced-section"), "{flags}\n{checked}");
+    }
+}
+
 #[test]
 fn a_forgotten_build_script_is_named() {
     let project = project("no-build");

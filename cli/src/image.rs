@@ -15,7 +15,7 @@ use std::path::Path;
 
 use object::LittleEndian;
 use object::elf;
-use object::read::elf::{FileHeader, ProgramHeader};
+use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
 
 use crate::status::Failure;
 
@@ -24,6 +24,9 @@ type Segment = elf::ProgramHeader64<LittleEndian>;
 
 /// XEN_ELFNOTE_PHYS32_ENTRY.
 const PHYS32_ENTRY: u32 = 18;
+
+/// What the parts of a note are aligned to. QEMU takes the segment's alignment instead, if that is more.
+const NOTE_ALIGNMENT: u64 = 4;
 
 /// More than any image that fits below 4 GiB: with a larger file something is wrong, and reading it
 /// to find out what would take long.
@@ -50,6 +53,7 @@ pub enum Problem {
     NoSegments,
     NoNote,
     BadNote,
+    NoteAlignment(u64),
     EntryOutside(u64),
 }
 
@@ -86,6 +90,14 @@ impl fmt::Display for Problem {
             }
             Self::BadNote => {
                 "the PVH note (`Xen`, type 18) must hold an address of 4 or 8 bytes; correct it"
+            }
+            Self::NoteAlignment(alignment) => {
+                return write!(
+                    f,
+                    "the segment with the PVH note is aligned to {alignment}, and loaders then look for the note's \
+                     address where it is not: keep other sections out of the PT_NOTE segment, and notes \
+                     at 4 (`cargo freestone check` names them)"
+                );
             }
             Self::EntryOutside(entry) => {
                 return write!(
@@ -218,18 +230,29 @@ fn identify(bytes: &[u8]) -> Result<(), Problem> {
 }
 
 fn pvh_entry(segments: &[Segment], bytes: &[u8]) -> Result<u64, Problem> {
-    for segment in segments {
-        let Some(mut notes) = segment.notes(LittleEndian, bytes).map_err(|_| Problem::Truncated)?
-        else {
+    let mut problem = Problem::NoNote;
+    for segment in segments.iter().filter(|s| s.p_type.get(LittleEndian) == elf::PT_NOTE) {
+        let data = segment.data(LittleEndian, bytes).map_err(|()| Problem::Truncated)?;
+        let Ok(mut notes) = NoteIterator::<Header>::new(LittleEndian, NOTE_ALIGNMENT, data) else {
             continue;
         };
-        while let Some(note) = notes.next().map_err(|_| Problem::Broken)? {
+        // What is behind a note that is none may be anything; an entry before it is one.
+        while let Some(note) = notes.next().unwrap_or_else(|_| {
+            problem = Problem::Broken;
+            None
+        }) {
             if note.name() == b"Xen" && note.n_type(LittleEndian).0 == PHYS32_ENTRY {
-                return address(note.desc());
+                let alignment = segment.p_align.get(LittleEndian);
+                let is_read = alignment <= NOTE_ALIGNMENT;
+                return if is_read {
+                    address(note.desc())
+                } else {
+                    Err(Problem::NoteAlignment(alignment))
+                };
             }
         }
     }
-    Err(Problem::NoNote)
+    Err(problem)
 }
 
 fn address(descriptor: &[u8]) -> Result<u64, Problem> {
@@ -332,6 +355,22 @@ mod tests {
     }
 
     #[test]
+    fn a_note_where_loaders_do_not_look_is_told_from_a_truncated_file() {
+        let second = size_of::<Header>() + size_of::<Segment>();
+        let aligned = |alignment: u64| changed(second + 48, &alignment.to_le_bytes());
+        for taken in [0, 1, 4] {
+            assert_eq!(aligned(taken), Ok(ENTRY), "{taken}");
+        }
+        for alignment in [8, 16, 64, 4096, 3 << 40] {
+            assert_eq!(aligned(alignment), Err(Problem::NoteAlignment(alignment)));
+        }
+        // Something else behind the note, and before it.
+        let entry_note = note(b"Xen\0", PHYS32_ENTRY, &(ENTRY as u32).to_le_bytes());
+        assert_eq!(entry(&kernel(&[&entry_note[..], &[5; 8]].concat())), Ok(ENTRY));
+        assert_eq!(entry(&kernel(&[&[5; 16][..], &entry_note].concat())), Err(Problem::Broken));
+    }
+
+    #[test]
     fn other_notes_are_passed_over() {
         let mut notes = note(b"GNU\0", 3, &[0xaa; 20]);
         notes.extend(note(b"Xen\0", 6, b"freestone\0"));
@@ -381,8 +420,8 @@ mod tests {
             (first + 8, &[1], Problem::Truncated),                     // p_offset
             (second, &[0], Problem::NoNote),
             (second + 8, &[0xff; 8], Problem::Truncated),
-            (second + 48, &[5], Problem::Truncated), // p_align
-            (NOTE_AT, &[0xff; 4], Problem::Broken),  // n_namesz
+            (second + 48, &[5], Problem::NoteAlignment(5)), // p_align
+            (NOTE_AT, &[0xff; 4], Problem::Broken),         // n_namesz
             (NOTE_AT + 8, &[17], Problem::NoNote),
             (NOTE_AT + 12, b"Zen", Problem::NoNote),
         ] {

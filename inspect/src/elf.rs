@@ -118,6 +118,11 @@ impl Segment<'_> {
         self.kind == elf::PT_LOAD.0
     }
 
+    /// Whether `address` is in it.
+    pub fn contains(&self, address: u64) -> bool {
+        address.checked_sub(self.address).is_some_and(|offset| offset < self.size)
+    }
+
     /// Whether code in it can run.
     pub fn is_executable(&self) -> bool {
         self.flags & elf::PF_X.0 != 0
@@ -476,6 +481,15 @@ impl<'data> Object<'data> {
             }
         }
         notes
+    }
+
+    /// How many bytes at the start of `data` are notes.
+    pub fn notes_len(&self, data: &'data [u8]) -> usize {
+        let mut rest = data;
+        while let Some((_, len)) = self.note(rest, 0) {
+            rest = &rest[len..];
+        }
+        data.len() - rest.len()
     }
 
     /// The first note in `data`, and how many bytes it takes. All known notes are aligned to 4.

@@ -144,6 +144,60 @@ fn entry_note() {
     expect(&image, rule, Severity::Error, "4 or 8 bytes");
 }
 
+/// Orphans: sections that no linker script names, among the notes.
+#[test]
+fn the_segment_of_the_note_holds_notes_only_and_is_aligned_to_4() {
+    let rule = "entry-note";
+    let script = "PHDRS { all PT_LOAD FLAGS(5); note PT_NOTE FLAGS(4); } SECTIONS { . = 0x100000; \
+        .note.Xen : { *(.note.Xen) } :all :note .alien : { *(.alien) } .text : { *(.text) } :all }";
+    let linked = |name: &str, assembly: &str| {
+        let path = folder(&format!("{name}-script")).join("script.ld");
+        fs::write(&path, script).expect("a script");
+        let script = format!("-Wl,-T{}", path.display());
+        let flags: Vec<_> = FREESTANDING.into_iter().chain([&*script]).collect();
+        link(name, &[&format!("{KERNEL}\n{assembly}")], &flags)
+    };
+    let alien = |align: u64| {
+        format!(".section .alien, \"a\", @progbits\n.balign {align}\n.quad 5\n.text\n")
+    };
+    expect_silent(&linked("note-alone", ""), rule);
+    expect(&linked("note-alien", &alien(1)), rule, Severity::Error, "holds .alien, no notes");
+    expect(&linked("note-aligned", &alien(8)), rule, Severity::Error, "is aligned to 8");
+    let other = alien(8).replace("@progbits", "@note");
+    expect(&linked("note-other", &other), rule, Severity::Error, "is aligned to 8");
+}
+
+#[test]
+fn misplaced_section() {
+    let rule = "misplaced-section";
+    let script = "PHDRS { all PT_LOAD FLAGS(5); text PT_LOAD FLAGS(4); note PT_NOTE FLAGS(4); \
+        } SECTIONS { . = 0x100000; .note.Xen : { *(.note.Xen) } :all :note .text : { *(.text) } :all \
+        .rodata : { *(.rodata) *(.own) } :text .data.rel.ro : { *(.data.rel.ro) } .variables : { *(.variables) } \
+        .code : { *(.code) } .nowhere : { *(.nowhere) } :NONE }";
+    let path = folder("misplaced-script").join("script.ld");
+    fs::write(&path, script).expect("a script");
+    let script = format!("-Wl,-T{}", path.display());
+    let flags: Vec<_> = FREESTANDING.into_iter().chain([&*script]).collect();
+    let linked = |name: &str, section: &str| {
+        let assembly = format!("{KERNEL}\n.section {section}\n.quad 5\n.text\n");
+        link(name, &[&assembly], &flags)
+    };
+    for fine in [".rodata, \"a\"", ".data.rel.ro, \"aw\"", ".debug_some, \"\""] {
+        expect_silent(&linked("misplaced-not", fine), rule);
+    }
+    for (section, severity, text) in [
+        (".nowhere, \"a\"", Severity::Error, ".nowhere is in no segment"),
+        (".code, \"ax\"", Severity::Error, ".code holds code"),
+        (".variables, \"aw\"", Severity::Warning, ".variables is for writing"),
+    ] {
+        expect(&linked("misplaced", section), rule, severity, text);
+    }
+    // The whole of it must be loaded, not its first byte.
+    let file = with_segment(&kernel("misplaced-short", ""), 40, |_| 1);
+    let said = said(&check_file(&file, Options::default()), rule);
+    assert!(said.iter().any(|(_, message)| message.contains(".text is in no segment")), "{said:?}");
+}
+
 /// The image with the section of one of its global symbols taken away.
 fn without_section(image: &Path, name: &str) -> File {
     let file = File::open(image).expect("the image was just made");

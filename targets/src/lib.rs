@@ -59,7 +59,7 @@ const HOST_LIBRARIES: [&str; 9] =
 const EMPTY_ARCHIVE: &str = "!<arch>\n";
 
 impl Linker {
-    /// `norelro` because nothing relocates the image, so its relocated constants are constants.
+    /// All but how `-z relro` stands, see [`LinkInput`].
     const fn arguments(self) -> &'static [&'static str] {
         match self {
             Linker::Driver => &[
@@ -67,19 +67,21 @@ impl Linker {
                 "-nostdlib",
                 "-static",
                 "-no-pie",
-                "-Wl,-z,norelro,-z,max-page-size=4096",
+                "-Wl,-z,max-page-size=4096",
                 "-Wl,--build-id=none",
             ],
             // A word a line: these are read one by one.
-            Linker::Plain => &[
-                "-static",
-                "--no-pie",
-                "-z",
-                "norelro",
-                "-z",
-                "max-page-size=4096",
-                "--build-id=none",
-            ],
+            Linker::Plain => {
+                &["-static", "--no-pie", "-z", "max-page-size=4096", "--build-id=none"]
+            }
+        }
+    }
+
+    /// The argument for `-z WORD`.
+    fn keyword(self, word: &str) -> String {
+        match self {
+            Linker::Driver => format!("-Wl,-z,{word}"),
+            Linker::Plain => format!("-z\n{word}"),
         }
     }
 }
@@ -89,18 +91,23 @@ impl Linker {
 pub struct LinkInput {
     script: String,
     linker: Linker,
+    /// Whether `.data.rel.ro` is told from `.data` when a linker looks for the section most like one that the script
+    /// does not name: it is with `relro`, and our script has program headers of its own, so that nothing else follows
+    /// from the word. Lld before 20 would put variables in sections of their own among the constants. Without such
+    /// headers lld would make one for it, and refuse what lies between.
+    relro: &'static str,
 }
 
 impl LinkInput {
     /// Our script and arguments for `target` (a triple). `None` unless it is in [`SUPPORTED`].
     pub fn for_target(target: &str) -> Option<LinkInput> {
         let (_, linker) = LINKED_BY.iter().find(|(name, _)| *name == target)?;
-        Some(LinkInput { script: X86_64_PVH.to_owned(), linker: *linker })
+        Some(LinkInput { script: X86_64_PVH.to_owned(), linker: *linker, relro: "relro" })
     }
 
     /// The same with a linker script of your own.
     pub fn with_script(self, script: &str) -> LinkInput {
-        LinkInput { script: script.to_owned(), ..self }
+        LinkInput { script: script.to_owned(), relro: "norelro", ..self }
     }
 
     /// Writes the linker script, the empty libraries and the response file that names them into
@@ -119,7 +126,8 @@ impl LinkInput {
         fs::write(&script, &self.script)?;
 
         let mut arguments = self.linker.arguments().join("\n");
-        let _ = write!(arguments, "\n-L{}\n-T{}\n", quoted(&libraries), quoted(&script));
+        let relro = self.linker.keyword(self.relro);
+        let _ = write!(arguments, "\n{relro}\n-L{}\n-T{}\n", quoted(&libraries), quoted(&script));
         let response_file = directory.join("link.args");
         fs::write(&response_file, arguments)?;
         Ok(response_file)

@@ -14,7 +14,7 @@ use freestone_rt::println;
 freestone_rt::runtime!(exit = power_off);
 
 global_asm!(
-    ".pushsection .note.Xen, \"a\", @note",
+    ".pushsection .note.Xen, \"a\", @progbits",
     ".long 4, 8, 18",
     ".asciz \"Xen\"",
     ".quad entry",

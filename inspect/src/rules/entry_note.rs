@@ -1,7 +1,9 @@
 //! How a boot loader gets in.
 
+use object::elf;
+
 use super::{Report, Rule, Severity, Subject};
-use crate::elf::Machine;
+use crate::elf::{Machine, Note, Section, Segment};
 use crate::image::{Image, XEN_PHYS32_ENTRY};
 
 pub(super) const RULE: Rule = Rule {
@@ -11,8 +13,11 @@ pub(super) const RULE: Rule = Rule {
     explanation: "Boot loaders know a kernel by a mark in it: PVH (QEMU, Xen, Firecracker) by an ELF note of \
 owner `Xen` and type 18 with the entry's physical address; Xen PV by its notes 1 and 6; Multiboot by the number \
 0x1badb002 in the first 8 KiB, Multiboot2 by 0xe85250d6 in the first 32 KiB; Limine by its request numbers, the Rust \
-`bootloader` crate by a section. None of these is here, or the entry it names is not in code. Notes are easily \
-lost to the linker's garbage collection: KEEP them in the linker script and give them a PT_NOTE segment. \
+`bootloader` crate by a section. None of these is here, or the entry it names is not in code, or loaders will read \
+the PVH note wrongly, as its segment is aligned to more than 4 or holds more than notes. Notes are easily \
+lost to the linker's garbage collection: KEEP them in the linker script and give them a PT_NOTE segment of their own; \
+name the part (`:rodata`) of the output section that follows, and let that be read-only as well, so that linkers put \
+what the script does not name behind it and not into the notes. \
 `freestone::entry!` puts a PVH note in.",
     matters_for_boot: true,
     check,
@@ -61,6 +66,34 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
             "the PVH entry {entry:#x} is not the physical address of code: it lies in no executable segment"
         );
         report.add(Severity::Error, message).at(entry);
+    }
+    segment_of_the_note(image, &pvh, report);
+}
+
+/// QEMU steps through the segment by its alignment, if that is more than a note's own.
+fn segment_of_the_note(image: &Image<'_>, pvh: &Note<'_>, report: &mut Report) {
+    const NOTE_ALIGNMENT: u64 = 4;
+    let holds = |s: &&Segment<'_>| s.kind == elf::PT_NOTE.0 && s.contains(pvh.address);
+    let Some(segment) = image.segments.iter().find(holds) else { return };
+    // Linkers may call a section a note because it is in this segment: what it holds must be one too.
+    let end = segment.address.saturating_add(image.notes_len(segment.data) as u64);
+    let is_stray = |s: &&Section<'_>| {
+        let is_note = s.kind == elf::SHT_NOTE.0 || s.name.starts_with(".note");
+        let is_read = is_note && s.address.saturating_add(s.size) <= end;
+        s.is_loaded() && s.size > 0 && !is_read && segment.contains(s.address)
+    };
+    let strays: Vec<_> = image.sections.iter().filter(is_stray).map(|s| &*s.name).collect();
+    if !strays.is_empty() {
+        let message = format!("the PVH note's segment holds {}, no notes", strays.join(", "));
+        report.add(Severity::Error, message).at(segment.address);
+    }
+    if segment.align > NOTE_ALIGNMENT {
+        let message = format!(
+            "the PVH note's segment is aligned to {}: QEMU takes that for the alignment of what is in a note, and \
+             reads the entry from elsewhere",
+            segment.align
+        );
+        report.add(Severity::Error, message).at(segment.address);
     }
 }
 

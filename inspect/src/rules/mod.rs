@@ -20,6 +20,7 @@ mod entry_note;
 mod float_abi_mix;
 mod hosted_libc;
 mod init_array;
+mod misplaced_section;
 mod red_zone;
 mod self_recursion;
 mod thread_local;
@@ -30,9 +31,10 @@ mod writable_text;
 
 /// Every rule, in the order of reports: what keeps a kernel from starting, what breaks it
 /// silently, what it carries along for nothing.
-pub const RULES: [&Rule; 15] = [
+pub const RULES: [&Rule; 16] = [
     &entry_note::RULE,
     &empty_or_misaligned::RULE,
+    &misplaced_section::RULE,
     &undefined_symbol::RULE,
     &hosted_libc::RULE,
     &dynamic_relocations::RULE,

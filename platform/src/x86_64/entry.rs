@@ -49,7 +49,7 @@ macro_rules! boot {
 
         ::core::arch::global_asm!(
             // The note: owner "Xen", type 18 (XEN_ELFNOTE_PHYS32_ENTRY), an address.
-            ".pushsection .note.Xen, \"a\", @note",
+            ".pushsection .note.Xen, \"a\", @progbits",
             ".balign 4",
             ".long 4, 8, 18",
             ".asciz \"Xen\"",
@@ -58,7 +58,7 @@ macro_rules! boot {
             // What `cargo freestone check` relies on, owner "Freestone": type 1, interrupt entry
             // leaves the red zone alone (every vector has an IST stack); type 2, vector state is
             // saved at traps.
-            ".pushsection .note.Freestone, \"a\", @note",
+            ".pushsection .note.Freestone, \"a\", @progbits",
             ".balign 4",
             ".long 10, 0, 1; .asciz \"Freestone\"; .balign 4",
             ".long 10, 0, 2; .asciz \"Freestone\"; .balign 4",

@@ -4,7 +4,7 @@
 use core::arch::global_asm;
 
 global_asm!(
-    ".pushsection .note.Xen, \"a\", @note",
+    ".pushsection .note.Xen, \"a\", @progbits",
     ".long 4, 8, 18",
     ".asciz \"Xen\"",
     ".quad entry",
