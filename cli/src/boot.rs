@@ -1,6 +1,6 @@
 //! A boot: what is asked for, where it happens, and what came of it.
 //!
-//! What one place needs and another has not is in that place's file: [`qemu`], [`xen`].
+//! What one place needs and another has not is in that place's file: [`qemu`], [`xen`], [`kvm`].
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
@@ -11,6 +11,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches};
 
 use crate::install;
+use crate::kvm;
 use crate::qemu::{self, Machine};
 use crate::say;
 use crate::status::{Failure, Status};
@@ -18,9 +19,10 @@ use crate::supervise::{Ending, Outcome, Output};
 use crate::xen::{self, Host};
 
 /// Where kernels can be booted; the first is the default.
-pub const PLACES: [&str; 2] = [QEMU, XEN];
+pub const PLACES: [&str; 3] = [QEMU, XEN, KVM];
 pub const QEMU: &str = "qemu";
 pub const XEN: &str = "xen";
+pub const KVM: &str = "kvm-nested";
 
 /// How many lines are repeated when time ran out.
 const TAIL_LINES: usize = 20;
@@ -31,6 +33,8 @@ pub enum Place {
     Qemu(Machine),
     /// On Xen.
     Xen(Host),
+    /// On a machine of QEMU's, by Linux's KVM.
+    Kvm(kvm::Host),
 }
 
 impl Place {
@@ -41,6 +45,7 @@ impl Place {
         let qemu = install::qemu(path("qemu"), matches.get_flag("yes"))?;
         Ok(match on {
             XEN => Place::Xen(Host { qemu, xen: xen::find(path(XEN))? }),
+            KVM => Place::Kvm(kvm::Host::new(Machine::new(qemu, matches))?),
             _ => Place::Qemu(Machine::new(qemu, matches)),
         })
     }
@@ -49,7 +54,17 @@ impl Place {
     pub fn name(&self) -> &str {
         match self {
             Place::Qemu(machine) => &machine.name,
+            Place::Kvm(host) => &host.machine.name,
             Place::Xen(_) => "Xen",
+        }
+    }
+
+    /// How many seconds a boot may take there unless the user says otherwise.
+    pub fn seconds(&self) -> u32 {
+        match self {
+            Place::Qemu(_) | Place::Xen(_) => 60,
+            // A Linux boots first, and each exit of the kernel's is emulated.
+            Place::Kvm(_) => 300,
         }
     }
 
@@ -58,6 +73,7 @@ impl Place {
         match self {
             Place::Qemu(machine) => &machine.program,
             Place::Xen(host) => &host.qemu,
+            Place::Kvm(host) => &host.machine.program,
         }
     }
 }
@@ -87,8 +103,11 @@ pub fn on(matches: &ArgMatches) -> Result<&'static str, Failure> {
         let source = matches.try_contains_id(id).unwrap_or(false).then(|| matches.value_source(id));
         source.flatten() == Some(clap::parser::ValueSource::CommandLine)
     };
-    let others: &[&str] =
-        if place == QEMU { &[XEN] } else { &["machine", "icount", "gdb", "trace"] };
+    let others: &[&str] = match place {
+        XEN => &["machine", "icount", "gdb", "trace"],
+        KVM => &[XEN, "icount", "gdb", "trace"],
+        _ => &[XEN],
+    };
     match others.iter().find(|id| is_given(id)) {
         Some(id) => Err(Failure::usage(format!("--{id} has no meaning with --on {place}"))),
         None => Ok(place),
@@ -126,6 +145,7 @@ impl Boot<'_> {
         let (outcome, (status, message)) = match self.place {
             Place::Qemu(machine) => qemu::run(machine, self, stdout)?,
             Place::Xen(host) => xen::run(host, self, stdout)?,
+            Place::Kvm(host) => kvm::run(host, self, stdout)?,
         };
         // A guest that stopped in the middle of a line would run into what is said about it.
         let is_mid_line = outcome.stdout.last().is_some_and(|byte| *byte != b'\n');

@@ -32,6 +32,7 @@ mod image;
 mod install;
 mod junit;
 mod kernel_test;
+mod kvm;
 mod mode;
 mod names;
 mod new;

@@ -14,6 +14,7 @@
 //! ones, lists are fetched into `xen.new/`, so nothing here needs root or changes the system. The sums are
 //! checked before each use, which takes some 20 ms for each 10 MB; a folder that does not agree with them is made anew.
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -49,16 +50,18 @@ pub struct Product {
     /// What a user can do where it cannot be fetched, in an imperative.
     pub instead: &'static str,
     /// Makes the image, in the first folder, of the packages' files, in the second. Returns what else it is made of,
-    /// as absolute paths: if one of those changes, it is made anew.
+    /// as paths, absolute or from the first folder: if one of those changes, it is made anew.
     pub make: fn(&Path, &Path) -> Result<Vec<PathBuf>, Failure>,
 }
 
-/// A package: the newest whose name begins and ends so, with nothing but a version between.
-pub struct Wanted {
-    /// How its name begins.
-    pub prefix: &'static str,
-    /// How it ends.
-    pub suffix: &'static str,
+/// A package.
+pub enum Wanted {
+    /// The one of this name.
+    Named(&'static str),
+    /// The one that this one stands for: its first dependency.
+    Behind(&'static str),
+    /// The newest whose name begins and ends so, with nothing but a version of two numbers between.
+    Newest(&'static str, &'static str),
 }
 
 impl Product {
@@ -172,8 +175,8 @@ impl Product {
         let update = private.update()?;
         let offers = private.offers(self.packages)?.map_err(|wanted| {
             Failure::tool(format!(
-                "apt knows no package {}…{}; is there a network, and are there mirrors in /etc/apt? Or {}{update}",
-                wanted.prefix, wanted.suffix, self.instead
+                "apt knows no package {wanted}; is there a network, and are there mirrors in /etc/apt? Or {}{update}",
+                self.instead
             ))
         })?;
         match private.get(self, &offers, new)? {
@@ -268,10 +271,16 @@ impl Apt {
     }
 
     fn offer(&self, wanted: &Wanted) -> Result<Option<Offer>, Failure> {
-        let names = run(self.command("apt-cache").args(["pkgnames", wanted.prefix]), LIMIT)?;
-        let Some(package) = wanted.newest(&String::from_utf8_lossy(&names.stdout)) else {
-            return Ok(None);
+        let ask = |arguments: [&str; 2]| {
+            let outcome = run(self.command("apt-cache").args(arguments), LIMIT)?;
+            Ok(String::from_utf8_lossy(&outcome.stdout).into_owned())
         };
+        let package = match *wanted {
+            Wanted::Named(name) => Some(name.to_owned()),
+            Wanted::Behind(name) => first_dependency(&ask(["depends", name])?),
+            Wanted::Newest(prefix, suffix) => newest(prefix, suffix, &ask(["pkgnames", prefix])?),
+        };
+        let Some(package) = package else { return Ok(None) };
         let mut command = self.command("apt-get");
         let uris = run(command.args(["download", "--print-uris", &package]), LIMIT)?;
         Ok(offer_of(&package, &String::from_utf8_lossy(&uris.stdout)))
@@ -301,22 +310,29 @@ impl Apt {
     }
 }
 
-impl Wanted {
-    /// The package with the highest version among names, one a line.
-    fn newest(&self, names: &str) -> Option<String> {
-        let version = |name: &str| -> Option<Vec<u32>> {
-            let number = name.strip_prefix(self.prefix)?.strip_suffix(self.suffix)?;
-            if number.is_empty() {
-                return Some(Vec::new());
-            }
-            // At least two numbers: `linux-image-6` would be something else.
-            let numbers: Option<Vec<_>> =
-                number.split(['.', '-']).map(|part| part.parse().ok()).collect();
-            numbers.filter(|numbers| numbers.len() > 1)
-        };
-        let known = names.lines().filter_map(|name| Some((version(name.trim())?, name.trim())));
-        known.max().map(|(_, name)| name.to_owned())
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wanted::Named(name) | Wanted::Behind(name) => f.write_str(name),
+            Wanted::Newest(prefix, suffix) => write!(f, "{prefix}…{suffix}"),
+        }
     }
+}
+
+/// The package with the highest version among names, one a line.
+fn newest(prefix: &str, suffix: &str, names: &str) -> Option<String> {
+    let version = |name: &str| -> Option<(u32, u32)> {
+        let number = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
+        let (major, minor) = number.split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    let known = names.lines().filter_map(|name| Some((version(name.trim())?, name.trim())));
+    known.max().map(|(_, name)| name.to_owned())
+}
+
+/// The first line of its kind in what `apt-cache depends` prints.
+fn first_dependency(listing: &str) -> Option<String> {
+    listing.lines().find_map(|line| Some(line.trim().strip_prefix("Depends: ")?.to_owned()))
 }
 
 /// Reads `'URI' FILE SIZE SHA256:SUM`.
@@ -381,20 +397,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_package_is_chosen_by_number() {
-        let xen = Wanted { prefix: "xen-hypervisor-", suffix: "-amd64" };
+    fn the_newest_hypervisor_is_chosen_by_number() {
+        let newest = |names| newest("xen-hypervisor-", "-amd64", names);
         let names = "xen-hypervisor-common\nxen-hypervisor-4.9-amd64\nxen-hypervisor-4.17-amd64-dbg\n\
                      xen-hypervisor-4.17-amd64\nxen-hypervisor-4.20-arm64\n";
-        assert_eq!(xen.newest(names).as_deref(), Some("xen-hypervisor-4.17-amd64"));
-        assert_eq!(xen.newest("xen-hypervisor-common\nxen-hypervisor-4-amd64\n"), None);
-        assert_eq!(xen.newest(""), None);
-        let linux = Wanted { prefix: "linux-image-", suffix: "-cloud-amd64" };
-        let names = "linux-image-cloud-amd64\nlinux-image-6.1.0-9-cloud-amd64\n\
-                     linux-image-6.1.0-56-cloud-amd64\nlinux-image-6.1.0-57-cloud-amd64-dbg\n";
-        assert_eq!(linux.newest(names).as_deref(), Some("linux-image-6.1.0-56-cloud-amd64"));
-        let exact = Wanted { prefix: "busybox-static", suffix: "" };
-        let names = "busybox\nbusybox-static\nbusybox-static-1\n";
-        assert_eq!(exact.newest(names).as_deref(), Some("busybox-static"));
+        assert_eq!(newest(names).as_deref(), Some("xen-hypervisor-4.17-amd64"));
+        assert_eq!(newest("xen-hypervisor-common\nxen-hypervisor-4-amd64\n"), None);
+        assert_eq!(newest(""), None);
+    }
+
+    #[test]
+    fn a_package_may_stand_for_another() {
+        let listing = "linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-56-cloud-amd64\n";
+        let found = first_dependency(listing);
+        assert_eq!(found.as_deref(), Some("linux-image-6.1.0-56-cloud-amd64"));
+        assert_eq!(first_dependency(""), None);
     }
 
     #[test]

@@ -13,8 +13,9 @@
 //!
 //! These numbers must stay in step with the exit code in the platform crate.
 
+use std::ffi::OsString;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use clap::ArgMatches;
@@ -153,33 +154,46 @@ impl Filter for Listener<'_> {
 
 fn command(machine: &Machine, boot: &Boot) -> Command {
     let mut command = Command::new(&machine.program);
-    command.stdin(Stdio::null());
-    command.args(["-machine", &machine.name, "-accel", machine.accelerator, "-cpu", "max"]);
-    command.args(["-m", &boot.memory_mib.to_string(), "-smp", "1"]);
-    command.args(["-nodefaults", "-no-user-config", "-no-reboot"]);
-    command.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
-    command.args(["-device", DEBUG_EXIT]);
+    command.stdin(Stdio::null()).args(arguments(machine, boot, boot.booted));
+    command
+}
+
+/// What QEMU is told to boot the kernel at this path.
+pub fn arguments(machine: &Machine, boot: &Boot, kernel: &Path) -> Vec<OsString> {
+    let memory = boot.memory_mib.to_string();
+    let mut all: Vec<OsString> = [
+        ["-machine", &machine.name].as_slice(),
+        &["-accel", machine.accelerator, "-cpu", "max", "-m", &memory, "-smp", "1"],
+        &["-nodefaults", "-no-user-config", "-no-reboot"],
+        &["-display", "none", "-monitor", "none", "-serial", "stdio", "-device", DEBUG_EXIT],
+    ]
+    .concat()
+    .into_iter()
+    .map(OsString::from)
+    .collect();
     if machine.icount {
-        command.args(["-icount", "shift=0,sleep=off"]);
+        all.extend(["-icount", "shift=0,sleep=off"].map(OsString::from));
     }
     if let Some(port) = machine.gdb {
-        command.args(["-gdb", &format!("tcp:127.0.0.1:{port}"), "-S"]);
+        all.extend(["-gdb".into(), format!("tcp:127.0.0.1:{port}").into(), "-S".into()]);
     }
-    command.arg("-kernel").arg(boot.booted).arg("-append").arg(boot.command_line);
-    command.args(boot.extra);
-    command
+    all.extend(["-kernel".into(), kernel.into(), "-append".into(), boot.command_line.into()]);
+    all.extend(boot.extra.iter().cloned());
+    all
 }
 
 fn judge(boot: &Boot, outcome: &Outcome) -> (Status, String) {
     match outcome.ending {
-        Ending::Ended(status) => judge_status(status, outcome),
+        Ending::Ended(status) => {
+            judge_status(status, !outcome.stdout.is_empty(), &prefixed(&outcome.stderr))
+        }
         // Only a filter has enough, and there is none here.
         _ => boot.judge_stop(outcome).unwrap_or((Status::Crash, String::new())),
     }
 }
 
-fn judge_status(status: ExitStatus, outcome: &Outcome) -> (Status, String) {
-    let complaint = prefixed(&outcome.stderr);
+/// The verdict that QEMU's status tells; `said` is whether the kernel printed anything, `complaint` what QEMU did.
+pub fn judge_status(status: ExitStatus, said: bool, complaint: &str) -> (Status, String) {
     // QEMU ends in order, with status 0, when somebody sends it SIGTERM. The guest is not to blame.
     if status.code() == Some(0) && complaint.contains("terminating on signal") {
         return (Status::Tool, format!("QEMU was stopped from outside{complaint}"));
@@ -193,9 +207,7 @@ fn judge_status(status: ExitStatus, outcome: &Outcome) -> (Status, String) {
                 "the machine went off without a verdict: a triple fault, a reset or a power-off";
             (Status::Crash, format!("{message}{complaint}"))
         }
-        Some(1) if outcome.stdout.is_empty() => {
-            (Status::Tool, format!("QEMU could not start{complaint}"))
-        }
+        Some(1) if !said => (Status::Tool, format!("QEMU could not start{complaint}")),
         _ => (Status::Tool, format!("QEMU {}, which is no verdict{complaint}", describe(status))),
     }
 }
@@ -218,9 +230,8 @@ fn port_must_be_free(port: u16) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::{OsStr, OsString};
+    use std::ffi::OsStr;
     use std::os::unix::process::ExitStatusExt;
-    use std::path::Path;
     use std::time::Duration;
 
     use super::*;

@@ -20,7 +20,6 @@ use crate::supervise::Output;
 use crate::toolchain::{self, Workspace};
 use crate::{check, image};
 
-const DEFAULT_SECONDS: u32 = 60;
 /// Its name, for every verb that has it.
 pub const NO_NAMES: &str = "no-names";
 
@@ -28,14 +27,14 @@ pub const NO_NAMES: &str = "no-names";
 pub fn command() -> Command {
     Command::new("run")
         .about(
-            "Build a kernel and boot it in QEMU or on Xen; the exit status is the kernel's verdict",
+            "Build a kernel and boot it in QEMU, on Xen or by KVM; the exit status is the kernel's verdict",
         )
         .override_usage("cargo freestone run [OPTIONS] [ELF | -p PACKAGE] [-- KERNEL COMMAND LINE]")
         .args(which())
         .arg(boot::on_arg())
         .arg(machine())
         .arg(memory())
-        .arg(timeout("60; none with --gdb"))
+        .arg(timeout("60, with --on kvm-nested 300; none with --gdb"))
         .arg(flag(
             "icount",
             "Count instructions instead of time: the guest's clocks repeat exactly",
@@ -179,7 +178,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         "verdict": status.word(),
         "status": status.code(),
         "message": message,
-        "machine": (on == boot::QEMU).then_some(machine),
+        "machine": (on != boot::XEN).then_some(machine),
         "image": image.map(|path| path.to_string_lossy().into_owned()),
         "wall_ms": wall.map(|wall| wall.as_millis() as u64),
     });
@@ -228,7 +227,7 @@ fn boot(matches: &ArgMatches, image: &mut Option<PathBuf>) -> Result<Verdict, Fa
         command_line: &joined(matches.get_many("command-line").unwrap_or_default()),
         memory_mib,
         extra: &matches.get_many("qemu-arg").unwrap_or_default().cloned().collect::<Vec<_>>(),
-        limit: limit(matches, gdb.is_none().then_some(DEFAULT_SECONDS)),
+        limit: limit(matches, gdb.is_none().then_some(place.seconds())),
         verbose,
     };
     let (stdout, stderr) = (io::stdout(), io::stderr());

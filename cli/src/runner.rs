@@ -20,7 +20,7 @@ use crate::qemu::{self, MACHINES};
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::test_table::{self, KernelTest};
-use crate::{image, install, junit, say, xen};
+use crate::{image, install, junit, kvm, say, xen};
 
 /// Where to boot: what `--on` takes.
 pub const PLACE_VARIABLE: &str = "FREESTONE_TEST_ON";
@@ -238,6 +238,7 @@ fn place_from_environment() -> Result<Place, Failure> {
     let program = install::qemu(None, false)?;
     Ok(match on {
         boot::XEN => Place::Xen(xen::Host { qemu: program, xen: xen::find(None)? }),
+        boot::KVM => Place::Kvm(kvm::Host::new(qemu::Machine::plain(program, name))?),
         _ => Place::Qemu(qemu::Machine::plain(program, name)),
     })
 }

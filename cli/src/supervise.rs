@@ -82,6 +82,14 @@ pub fn leave_interrupts() {
     handle(libc::SIGINT, wake);
 }
 
+/// A file without a name, for a child to read: gone with the last process that has it open, however that ends.
+pub fn nameless(name: &str) -> io::Result<File> {
+    let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
+}
+
 /// Starts a child beside the one that will be watched: in a group of its own, which the terminal's signals
 /// do not reach, and killed if the tool is.
 pub fn spawn_beside(command: &mut Command) -> io::Result<Child> {

@@ -27,7 +27,6 @@ use crate::{check, image, install, kernel_test, say};
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 const LONG_LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
 
-const BOOT_SECONDS: u32 = 60;
 const MEMORY_MIB: u32 = 64;
 
 /// Asks the reference kernel to do its tour once and to end.
@@ -212,7 +211,7 @@ fn boots(
             command_line: OsStr::new(COMMAND_LINE),
             memory_mib: MEMORY_MIB,
             extra: &[],
-            limit: run::limit(matches, Some(BOOT_SECONDS)),
+            limit: run::limit(matches, Some(place.seconds())),
             verbose,
         };
         rows.push(row_of(name, &boot)?);

@@ -13,7 +13,7 @@
 //! them sets RUSTFLAGS, which cargo inherits.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -129,15 +129,19 @@ pub fn libraries(target: Option<&str>, verbose: bool) -> Result<PathBuf, Failure
 /// A command as one could type it, for `--verbose`.
 pub fn words(command: &Command) -> String {
     let all = std::iter::once(command.get_program()).chain(command.get_args());
-    all.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    let quoted =
+        |word: &OsStr| String::from_utf8_lossy(&quoted(word.as_encoded_bytes())).into_owned();
+    all.map(quoted).collect::<Vec<_>>().join(" ")
 }
 
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+%@".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
+/// A word as a shell takes it.
+pub fn quoted(word: &[u8]) -> Vec<u8> {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./=:,+%@".contains(byte);
+    if !word.is_empty() && word.iter().all(is_plain) {
         return word.into();
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    let inside: Vec<&[u8]> = word.split(|byte| *byte == b'\'').collect();
+    [b"'", inside.join(&br"'\''"[..]).as_slice(), b"'"].concat()
 }
 
 impl Workspace {

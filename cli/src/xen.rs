@@ -92,9 +92,12 @@ fn open(path: &Path, origin: &str) -> Result<Image, Failure> {
     }
     let unpacked = unpack(path)?.ok_or_else(|| refuse("gzip cannot unpack it; get it again"))?;
     check(&unpacked).map_err(refuse)?;
-    let file =
-        nameless(&unpacked).map_err(|error| Failure::tool(format!("a temporary file: {error}")))?;
-    Ok(Image::Unpacked(file))
+    let file = supervise::nameless("freestone-xen").and_then(|mut file| {
+        file.write_all(&unpacked)?;
+        file.rewind()?;
+        Ok(file)
+    });
+    file.map(Image::Unpacked).map_err(|error| Failure::tool(format!("a temporary file: {error}")))
 }
 
 /// Whether QEMU's `-kernel` can start this, as far as the first page shows: Xen is a Multiboot image in
@@ -129,16 +132,6 @@ fn unpack(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
         _ if outcome.is_success() => Ok(Some(outcome.stdout)),
         _ => Ok(None),
     }
-}
-
-/// A file without a name: gone with the last process that has it open, however that ends.
-fn nameless(bytes: &[u8]) -> io::Result<File> {
-    let path = env::temp_dir().join(format!("freestone-xen-{}", std::process::id()));
-    let mut file = File::options().read(true).write(true).create_new(true).open(&path)?;
-    fs::remove_file(&path)?;
-    file.write_all(bytes)?;
-    file.rewind()?;
-    Ok(file)
 }
 
 /// Boots and judges.
@@ -228,7 +221,7 @@ impl Module {
 }
 
 /// The name of an open file for a child, which inherits it.
-fn inherited(file: &File) -> OsString {
+pub fn inherited(file: &File) -> OsString {
     let number = file.as_raw_fd();
     // SAFETY: two integers for a file descriptor that `file` holds open; only the flag that closes it
     // in children is cleared, so nothing of ours changes.

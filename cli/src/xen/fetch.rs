@@ -10,7 +10,7 @@ use crate::status::Failure;
 /// What QEMU starts.
 pub const XEN: Product = Product {
     name: "Xen",
-    packages: &[Wanted { prefix: "xen-hypervisor-", suffix: "-amd64" }],
+    packages: &[Wanted::Newest("xen-hypervisor-", "-amd64")],
     size: "2 MB",
     image: "xen.elf",
     instead: "name a Xen with --xen PATH or FREESTONE_XEN: an ELF file or xen-*.gz, as in /boot of a system with Xen \
