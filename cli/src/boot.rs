@@ -45,8 +45,8 @@ impl Place {
         let qemu = install::qemu(path("qemu"), matches.get_flag("yes"))?;
         Ok(match on {
             XEN => Place::Xen(Host { qemu, xen: xen::find(path(XEN))? }),
-            KVM => Place::Kvm(kvm::Host::new(Machine::new(qemu, matches))?),
-            _ => Place::Qemu(Machine::new(qemu, matches)),
+            KVM => Place::Kvm(kvm::Host::new(Machine::new(qemu, matches)?)?),
+            _ => Place::Qemu(Machine::new(qemu, matches)?),
         })
     }
 
@@ -104,8 +104,8 @@ pub fn on(matches: &ArgMatches) -> Result<&'static str, Failure> {
         source.flatten() == Some(clap::parser::ValueSource::CommandLine)
     };
     let others: &[&str] = match place {
-        XEN => &["machine", "icount", "gdb", "trace"],
-        KVM => &[XEN, "icount", "gdb", "trace"],
+        XEN => &["machine", "icount", "gdb", "trace", "accel"],
+        KVM => &[XEN, "icount", "gdb", "trace", "accel"],
         _ => &[XEN],
     };
     match others.iter().find(|id| is_given(id)) {

@@ -82,7 +82,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     }
     let path = |id| matches.get_one::<PathBuf>(id).map(PathBuf::as_path);
     let code = Code::read(&image, matches.get_one::<String>("main").map(String::as_str))?;
-    let mut machine = Machine::new(install::qemu(path("qemu"), matches.get_flag("yes"))?, matches);
+    let mut machine = Machine::new(install::qemu(path("qemu"), matches.get_flag("yes"))?, matches)?;
     machine.icount = true;
     let about = format!("{} on {}", file_name(&image), machine.name);
 

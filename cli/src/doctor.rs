@@ -16,7 +16,7 @@ use crate::status::{Failure, Status};
 use crate::supervise;
 use crate::toolchain::Workspace;
 use crate::toolchains::{self, NoSource, OLDEST, Toolchain, answer, parse_version};
-use crate::{sysroot, xen};
+use crate::{accel, boot, kvm, sysroot, xen};
 
 const RUST_CURE: &str = "install Rust 1.95 or newer from https://rustup.rs, or: rustup update";
 
@@ -71,7 +71,11 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
             "make it writable, or set CARGO_TARGET_DIR to a folder that is",
         ),
     ];
-    let notes = [("kvm", kvm()), ("xen", xen::XEN.state("xen"))];
+    let notes = [
+        ("kvm", own_kvm()),
+        ("xen", xen::XEN.state(boot::XEN)),
+        ("nested", kvm::KVM.state(boot::KVM)),
+    ];
     let toolchains: Vec<_> = Toolchain::all().iter().map(Abilities::of).collect();
     let status =
         if checks.iter().all(|check| check.found.is_ok()) { Status::Success } else { Status::Tool };
@@ -84,7 +88,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
             io::stdout(),
             "{}",
             json!({
-                "status": status.code(), "checks": checks, "kvm": notes[0].1, "xen": notes[1].1,
+                "status": status.code(), "checks": checks, "kvm": notes[0].1, "xen": notes[1].1, "kvm_nested": notes[2].1,
                 "toolchains": toolchains.iter().map(Abilities::to_json).collect::<Vec<_>>(),
             })
         );
@@ -250,11 +254,10 @@ fn target() -> Result<String, String> {
 }
 
 /// Only a note: kernels run under TCG, QEMU's own translator, which is everywhere and repeatable.
-fn kvm() -> String {
-    let usable = File::options().read(true).write(true).open("/dev/kvm");
-    match usable {
-        Ok(_) => "/dev/kvm can be opened; it is not used yet, TCG does the work".into(),
-        Err(error) => format!("/dev/kvm cannot be opened ({error}); it is not needed"),
+fn own_kvm() -> String {
+    match accel::usable() {
+        Ok(()) => "/dev/kvm can be used; run does so unless told --accel tcg".into(),
+        Err(why) => format!("{why}; it is not needed, run goes by emulation"),
     }
 }
 

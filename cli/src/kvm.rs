@@ -23,6 +23,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
+use crate::accel::{self, Accelerator};
 use crate::boot::{Boot, prefixed};
 use crate::places::{Completer, Places};
 use crate::qemu::{self, Machine};
@@ -58,7 +59,8 @@ impl Host {
     pub fn new(machine: Machine) -> Result<Host, Failure> {
         let files = KVM.get()?;
         let linux = files.with_file_name(fetch::LINUX);
-        Ok(Host { machine: Machine { accelerator: "kvm", ..machine }, linux, files })
+        let accelerator = Accelerator { name: accel::KVM, ..Accelerator::tcg() };
+        Ok(Host { machine: Machine { accelerator, ..machine }, linux, files })
     }
 }
 
@@ -181,7 +183,8 @@ mod tests {
 
     #[test]
     fn the_inner_machine_gets_the_command_line_and_the_accelerator() {
-        let machine = Machine { accelerator: "kvm", ..Machine::plain("qemu".into(), "pc".into()) };
+        let accelerator = Accelerator { name: accel::KVM, ..Accelerator::tcg() };
+        let machine = Machine { accelerator, ..Machine::plain("qemu".into(), "pc".into()) };
         let host = Host { machine, linux: "vmlinuz".into(), files: "linux.cpio".into() };
         let place = Place::Kvm(host);
         let Place::Kvm(host) = &place else { unreachable!() };

@@ -18,6 +18,7 @@
 //!   finding them in an image, running them, reporting
 //! - [`supervise`]: child processes, none of which outlives the tool
 
+mod accel;
 mod archive;
 mod boot;
 mod calls;

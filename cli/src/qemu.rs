@@ -20,6 +20,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use clap::ArgMatches;
 
+use crate::accel::Accelerator;
 use crate::boot::{Boot, prefixed};
 use crate::places::{Completer, Places};
 use crate::qmp::Monitor;
@@ -43,27 +44,32 @@ pub struct Machine {
     pub icount: bool,
     pub gdb: Option<u16>,
     pub trace: bool,
-    pub accelerator: &'static str,
+    pub accelerator: Accelerator,
 }
-
-const TCG: &str = "tcg";
 
 impl Machine {
     /// A machine with nothing asked of it.
     pub fn plain(program: PathBuf, name: String) -> Machine {
-        Machine { program, name, icount: false, gdb: None, trace: false, accelerator: TCG }
+        Machine {
+            program,
+            name,
+            icount: false,
+            gdb: None,
+            trace: false,
+            accelerator: Accelerator::tcg(),
+        }
     }
 
     /// The machine that the arguments of a verb ask for.
-    pub fn new(program: PathBuf, matches: &ArgMatches) -> Machine {
+    pub fn new(program: PathBuf, matches: &ArgMatches) -> Result<Machine, Failure> {
         let name = matches.get_one::<String>("machine").map_or(MACHINES[0], String::as_str);
         let is_set = |id| matches.try_get_one(id).ok().flatten().is_some_and(|set: &bool| *set);
-        Machine {
-            icount: is_set("icount"),
-            gdb: matches.try_get_one("gdb").ok().flatten().copied(),
-            trace: is_set("trace"),
-            ..Machine::plain(program, name.to_owned())
-        }
+        let gdb = matches.try_get_one("gdb").ok().flatten().copied();
+        let (icount, trace) = (is_set("icount"), is_set("trace"));
+        let needs = [(icount, "--icount"), (trace, "--trace"), (gdb.is_some(), "--gdb")];
+        let needs_tcg = needs.into_iter().find_map(|(is_set, option)| is_set.then_some(option));
+        let accelerator = Accelerator::new(matches, needs_tcg)?;
+        Ok(Machine { icount, gdb, trace, accelerator, ..Machine::plain(program, name.to_owned()) })
     }
 
     /// Makes it take instructions one by one; what it returns are arguments to be added. QEMU 8.1 has a new name
@@ -72,14 +78,34 @@ impl Machine {
         let answer = answer(&self.program, &["--version"]).unwrap_or_default();
         let is_new = version(&answer).is_some_and(|version| version >= (8, 1));
         if is_new {
-            self.accelerator = "tcg,one-insn-per-tb=on";
+            self.accelerator.name = "tcg,one-insn-per-tb=on";
         }
         (!is_new).then_some("-singlestep")
     }
 }
 
-/// Boots and judges.
+/// Boots and judges. A KVM that was only tried is no reason to fail.
 pub fn run(
+    machine: &Machine,
+    boot: &Boot,
+    stdout: Output,
+) -> Result<(Outcome, (Status, String)), Failure> {
+    let Accelerator { name, reason, may_fall_back } = &machine.accelerator;
+    if boot.verbose && !reason.is_empty() {
+        say!("accelerator: {name}, as {reason}");
+    }
+    let (outcome, (status, message)) = run_once(machine, boot, stdout)?;
+    if *may_fall_back && status == Status::Tool && outcome.stdout.is_empty() {
+        say!(
+            "{message}\nKVM does not work here; going on by emulation (--accel tcg does that at once)"
+        );
+        let machine = Machine { accelerator: Accelerator::tcg(), ..machine.clone() };
+        return run_once(&machine, boot, stdout);
+    }
+    Ok((outcome, (status, message)))
+}
+
+fn run_once(
     machine: &Machine,
     boot: &Boot,
     stdout: Output,
@@ -163,7 +189,7 @@ pub fn arguments(machine: &Machine, boot: &Boot, kernel: &Path) -> Vec<OsString>
     let memory = boot.memory_mib.to_string();
     let mut all: Vec<OsString> = [
         ["-machine", &machine.name].as_slice(),
-        &["-accel", machine.accelerator, "-cpu", "max", "-m", &memory, "-smp", "1"],
+        &["-accel", machine.accelerator.name, "-cpu", "max", "-m", &memory, "-smp", "1"],
         &["-nodefaults", "-no-user-config", "-no-reboot"],
         &["-display", "none", "-monitor", "none", "-serial", "stdio", "-device", DEBUG_EXIT],
     ]

@@ -18,7 +18,7 @@ use crate::qemu::MACHINES;
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::toolchain::{self, Workspace};
-use crate::{check, image};
+use crate::{accel, check, image};
 
 /// Its name, for every verb that has it.
 pub const NO_NAMES: &str = "no-names";
@@ -33,6 +33,7 @@ pub fn command() -> Command {
         .args(which())
         .arg(boot::on_arg())
         .arg(machine())
+        .arg(accel::argument())
         .arg(memory())
         .arg(timeout("60, with --on kvm-nested 300; none with --gdb"))
         .arg(flag(

@@ -21,7 +21,7 @@ use crate::run;
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
 use crate::toolchain::{self, Kernel, Workspace};
-use crate::{check, image, install, kernel_test, say};
+use crate::{accel, check, image, install, kernel_test, say};
 
 /// For building the tests, and for running them; with `--long` the second is longer.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -183,6 +183,8 @@ fn cargo_test(
         command.arg("--no-run");
     }
     command.args(matches.get_many::<OsString>("arguments").unwrap_or_default());
+    // Tests compare what emulation gives; those that want KVM say so.
+    command.env(accel::VARIABLE, accel::TCG);
     command.env("FREESTONE_CLI", own).env(install::QEMU_VARIABLE, qemu);
     if matches.get_flag("long") {
         command.env("FREESTONE_LONG", "1");

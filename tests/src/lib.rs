@@ -131,7 +131,7 @@ pub fn tool() -> Command {
         }
     });
     let mut command = Command::new(path);
-    command.current_dir(root());
+    command.current_dir(root()).env("FREESTONE_ACCEL", "tcg");
     command
 }
 
