@@ -7,9 +7,13 @@ use object::read::archive::{ArchiveFile, ArchiveMemberIterator};
 
 use crate::elf::Object;
 use crate::error::{Error, Problem};
+use crate::names;
 
 /// The compiler's own member of an rlib; in newer toolchains it looks like an object.
 const METADATA: &str = "lib.rmeta";
+
+/// No file system has longer names.
+const LONGEST_NAME: usize = 255;
 
 /// An archive.
 #[derive(Clone)]
@@ -76,8 +80,12 @@ impl<'data> Iterator for Members<'data> {
         let Ok(member) = self.members.next()? else {
             return Some(Err(malformed(self.name, None, None, "an archive member's header")));
         };
-        let name = String::from_utf8_lossy(member.name()).into_owned();
         let offset = member.file_range().0;
+        // Members may share a name of megabytes, and everything that they define is listed with it.
+        if member.name().len() > LONGEST_NAME {
+            return Some(Err(malformed(self.name, None, Some(offset), "an archive member's name")));
+        }
+        let name = names::text(member.name()).into_owned();
         Some(match member.data(self.bytes) {
             Ok(bytes) => Ok(Member { name, offset, bytes }),
             Err(_) => Err(malformed(self.name, Some(name), Some(offset), "the member's content")),

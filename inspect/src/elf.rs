@@ -5,7 +5,8 @@
 //! proportion to the file's own tables; contents are never copied.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::num::NonZeroU64;
 
 use object::Endianness;
 use object::elf;
@@ -60,8 +61,6 @@ pub struct Section<'data> {
     pub kind: u32,
     /// `sh_flags`.
     pub flags: u64,
-    /// `sh_info`; for relocations, the section they are for.
-    info: u32,
 }
 
 impl Section<'_> {
@@ -182,10 +181,17 @@ pub struct Object<'data> {
     imports: Vec<Symbol<'data>>,
     /// Names of shared libraries.
     libraries: Vec<Cow<'data, str>>,
-    /// How many bytes of names may still be read. Names may share bytes, but a table in which all of
-    /// them share the same megabyte was made to take for ever.
+    /// For each section that has some, by its index, the sections that hold its relocations.
+    relocated: BTreeMap<usize, Vec<usize>>,
+    /// How many bytes of names, and of contents, may still be handed out. Names may share bytes, and segments lie
+    /// over each other, but a table in which all share the same megabyte was made to take for ever.
     names_left: usize,
+    sections_left: usize,
+    segments_left: usize,
 }
+
+/// How often on average a byte of the file may be part of a name, of a section or of a segment.
+const SHARED: usize = 4;
 
 impl<'data> Object<'data> {
     pub(crate) fn parse(
@@ -207,7 +213,10 @@ impl<'data> Object<'data> {
             symbols: Vec::new(),
             imports: Vec::new(),
             libraries: Vec::new(),
-            names_left: bytes.len().saturating_mul(4),
+            relocated: BTreeMap::new(),
+            names_left: bytes.len().saturating_mul(SHARED),
+            sections_left: bytes.len().saturating_mul(SHARED),
+            segments_left: bytes.len().saturating_mul(SHARED),
         };
         match bytes.get(4) {
             Some(1) => object.read::<elf::FileHeader32<Endianness>>()?,
@@ -251,6 +260,11 @@ impl<'data> Object<'data> {
             .map_err(|_| self.malformed(header.e_phoff(endian).into(), "the program headers"))?;
         for segment in segments {
             let offset = segment.p_offset(endian).into();
+            let data = self.part(offset, segment.p_filesz(endian).into(), "a segment")?;
+            self.segments_left = self
+                .segments_left
+                .checked_sub(data.len())
+                .ok_or_else(|| self.malformed(offset, "segments, too many over each other"))?;
             self.segments.push(Segment {
                 kind: segment.p_type(endian).0,
                 flags: segment.p_flags(endian).0,
@@ -258,7 +272,7 @@ impl<'data> Object<'data> {
                 address: segment.p_vaddr(endian).into(),
                 physical: segment.p_paddr(endian).into(),
                 size: segment.p_memsz(endian).into(),
-                data: self.part(offset, segment.p_filesz(endian).into(), "a segment")?,
+                data,
                 align: segment.p_align(endian).into(),
             });
         }
@@ -274,21 +288,29 @@ impl<'data> Object<'data> {
         let fail = |object: &Self| object.malformed(table, "the section headers");
         let headers = header.section_headers(endian, bytes).map_err(|_| fail(self))?;
         let strings = header.section_strings(endian, bytes, headers).map_err(|_| fail(self))?;
-        for section in headers {
+        for (index, section) in headers.iter().enumerate() {
             let offset = section.sh_offset(endian).into();
             let size = section.sh_size(endian).into();
             let kind = section.sh_type(endian);
             let is_empty = matches!(kind, elf::SHT_NOBITS | elf::SHT_NULL);
+            let data = if is_empty { &[] } else { self.part(offset, size, "a section")? };
+            self.sections_left = self
+                .sections_left
+                .checked_sub(data.len())
+                .ok_or_else(|| self.malformed(offset, "sections, too many over each other"))?;
             let name = self.text(strings, section.sh_name(endian))?;
+            if matches!(kind, elf::SHT_RELA | elf::SHT_REL) {
+                let of = usize::try_from(section.sh_info(endian)).map_err(|_| fail(self))?;
+                self.relocated.entry(of).or_default().push(index);
+            }
             self.sections.push(Section {
                 name,
                 address: section.sh_addr(endian).into(),
                 size: if kind == elf::SHT_NULL { 0 } else { size },
-                data: if is_empty { &[] } else { self.part(offset, size, "a section")? },
+                data,
                 offset,
                 kind: kind.0,
                 flags: section.sh_flags(endian).0,
-                info: section.sh_info(endian),
             });
         }
         Ok(())
@@ -427,14 +449,10 @@ impl<'data> Object<'data> {
         })
     }
 
-    /// The relocations for one section, by its index; in an executable these are few or none. Looks at
-    /// every section to find them.
+    /// The relocations for one section, by its index; in an executable these are few or none.
     pub fn relocations(&self, section: usize) -> impl Iterator<Item = Relocation> + '_ {
-        let tables = self.sections.iter().filter(move |table| {
-            matches!(elf::SectionType(table.kind), elf::SHT_RELA | elf::SHT_REL)
-                && usize::try_from(table.info) == Ok(section)
-                && section != 0
-        });
+        let tables = self.relocated.get(&section).filter(|_| section != 0).into_iter().flatten();
+        let tables = tables.filter_map(|&table| self.sections.get(table));
         tables.flat_map(|table| self.relocation_table(table))
     }
 
@@ -444,19 +462,24 @@ impl<'data> Object<'data> {
         table: &'a Section<'data>,
     ) -> impl Iterator<Item = Relocation> + use<'a, 'data> {
         let has_addend = table.kind == elf::SHT_RELA.0;
-        let word = if self.is_64 { 8 } else { 4 };
-        let entry = if has_addend { 3 * word } else { 2 * word };
+        let (word, entry) = match (self.is_64, has_addend) {
+            (true, true) => (8, 24),
+            (true, false) => (8, 16),
+            (false, true) => (4, 12),
+            (false, false) => (4, 8),
+        };
         table.data.chunks_exact(entry).map(move |entry| {
-            let word_at = |index: usize| self.word(&entry[index * word..]).unwrap_or(0);
-            let info = word_at(1);
+            let mut words = entry.chunks_exact(word).map(|bytes| self.word(bytes).unwrap_or(0));
+            let mut next = || words.next().unwrap_or(0);
+            let (offset, info, addend) = (next(), next(), next());
             let (symbol, kind) =
                 if self.is_64 { (info >> 32, info as u32) } else { (info >> 8, info as u8 as u32) };
             let addend = match (has_addend, self.is_64) {
                 (false, _) => 0,
-                (true, true) => word_at(2) as i64,
-                (true, false) => i64::from(word_at(2) as i32),
+                (true, true) => addend as i64,
+                (true, false) => i64::from(addend as i32),
             };
-            Relocation { offset: word_at(0), kind, symbol: symbol as usize, addend }
+            Relocation { offset, kind, symbol: symbol as usize, addend }
         })
     }
 
@@ -499,9 +522,15 @@ impl<'data> Object<'data> {
         let owner = data.get(12..12_usize.checked_add(owner_len)?)?;
         let content_at = owner_len.checked_next_multiple_of(4)?.checked_add(12)?;
         let content = data.get(content_at..content_at.checked_add(content_len)?)?;
-        let end = content_at + content_len.checked_next_multiple_of(4)?;
+        let end = content_at.checked_add(content_len.checked_next_multiple_of(4)?)?;
         let owner = owner.strip_suffix(b"\0").unwrap_or(owner);
         Some((Note { owner, kind: number(8)?, content, address }, end.min(data.len())))
+    }
+
+    /// How many bytes an address has.
+    pub fn word_bytes(&self) -> NonZeroU64 {
+        const WIDTHS: [NonZeroU64; 2] = [NonZeroU64::new(4).unwrap(), NonZeroU64::new(8).unwrap()];
+        WIDTHS[usize::from(self.is_64)]
     }
 
     /// The address-sized number at the start of `bytes`.
@@ -537,7 +566,7 @@ impl<'data> Object<'data> {
             return Err(self.error(None, Problem::Malformed("the names of symbols or sections")));
         };
         self.names_left = left;
-        Ok(String::from_utf8_lossy(name))
+        Ok(names::text(name))
     }
 
     pub(crate) fn malformed(&self, offset: u64, part: &'static str) -> Error {

@@ -55,10 +55,12 @@ pub(crate) fn of<'data>(object: &Object<'data>) -> Vec<Function<'data>> {
     // Functions may lie over each other, but a table in which each takes up all code was made to take
     // for ever: when this is used up, each ends where the next begins.
     let code = object.sections.iter().filter(|section| section.is_code());
-    let mut left = code.map(|section| section.data.len()).sum::<usize>().saturating_mul(4);
+    let mut left =
+        code.map(|section| section.data.len()).fold(0, usize::saturating_add).saturating_mul(2);
     // Where the last function that knew its size ends.
     let mut covered = (0, 0);
-    for (index, start) in starts.iter().enumerate() {
+    let nexts = starts.iter().skip(1).map(Some).chain([None]);
+    for (start, next) in starts.iter().zip(nexts) {
         let is_label = start.size == 0 && covered.0 == start.section && start.address < covered.1;
         if is_label {
             continue;
@@ -66,8 +68,7 @@ pub(crate) fn of<'data>(object: &Object<'data>) -> Vec<Function<'data>> {
         let section = &object.sections[start.section];
         let base = if section.address == 0 { 0 } else { section.address };
         let end = match start.size {
-            0 => starts[index + 1..]
-                .first()
+            0 => next
                 .filter(|next| next.section == start.section)
                 .map_or(u64::MAX, |next| next.address),
             size => start.address.saturating_add(size),
@@ -75,7 +76,8 @@ pub(crate) fn of<'data>(object: &Object<'data>) -> Vec<Function<'data>> {
         if start.size != 0 {
             covered = (start.section, end);
         }
-        let Some(code) = slice(section.data, start.address - base, end - start.address) else {
+        let from = start.address.checked_sub(base).zip(end.checked_sub(start.address));
+        let Some(code) = from.and_then(|(from, len)| slice(section.data, from, len)) else {
             continue;
         };
         let code = match left.checked_sub(code.len()) {
@@ -83,7 +85,7 @@ pub(crate) fn of<'data>(object: &Object<'data>) -> Vec<Function<'data>> {
                 left = rest;
                 code
             }
-            None => until_next(code, start, starts.get(index + 1)),
+            None => until_next(code, start, next),
         };
         let first = start.names[0];
         functions.push(Function {
@@ -105,7 +107,7 @@ fn until_next<'data>(
     next: Option<&Start<'_, '_>>,
 ) -> &'data [u8] {
     let next = next.filter(|next| next.section == start.section);
-    let len = next.map_or(u64::MAX, |next| next.address - start.address);
+    let len = next.map_or(u64::MAX, |next| next.address.saturating_sub(start.address));
     &code[..code.len().min(usize::try_from(len).unwrap_or(usize::MAX))]
 }
 
@@ -140,8 +142,10 @@ fn is_candidate(object: &Object<'_>, symbol: &Symbol<'_>) -> bool {
     let section = symbol.section.and_then(|index| object.sections.get(index));
     let is_in_code = section.is_some_and(|section| {
         section.is_code()
-            && symbol.address >= section.address
-            && symbol.address - section.address < section.data.len() as u64
+            && symbol
+                .address
+                .checked_sub(section.address)
+                .is_some_and(|offset| offset < section.data.len() as u64)
     });
     // `$x` and `$d` tell code from data on Arm and RISC-V; `.L` are the assembler's own.
     let is_mark = symbol.name.is_empty() || symbol.name.starts_with(['$', '.']);

@@ -6,6 +6,7 @@ use object::elf;
 
 use crate::elf::{Note, Object, ObjectKind};
 use crate::error::{Error, Problem};
+use crate::names;
 
 /// XEN_ELFNOTE_PHYS32_ENTRY (xen/include/public/elfnote.h).
 pub const XEN_PHYS32_ENTRY: u32 = 18;
@@ -40,7 +41,7 @@ impl<'data> Image<'data> {
     pub fn interpreter(&self) -> Option<String> {
         let segment = self.object.segments.iter().find(|s| s.kind == elf::PT_INTERP.0)?;
         let name = segment.data.strip_suffix(b"\0").unwrap_or(segment.data);
-        Some(String::from_utf8_lossy(name).into_owned())
+        Some(names::shown(&names::text(name)))
     }
 
     /// The physical address at which PVH loaders enter it, if it has the note for them.

@@ -32,6 +32,8 @@
 //! # Ok::<(), freestone_inspect::Error>(())
 //! ```
 #![forbid(unsafe_code)]
+// Numbers come from files: a sum that could overflow is one that says what happens then.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 pub mod archive;
 pub mod contract;

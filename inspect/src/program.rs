@@ -13,6 +13,7 @@ use crate::disassembly::{self, Edge, Facts, Links, Target};
 use crate::elf::{Machine, Section};
 use crate::functions::Function;
 use crate::image::Image;
+use crate::names;
 use crate::symbols::Binding;
 
 /// How the functions of an image were found.
@@ -26,6 +27,15 @@ pub enum Source {
     Nothing,
 }
 
+/// What a function is called in messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Its name as people write it, cut if it is very long.
+    pub name: String,
+    /// The crate it belongs to, if the name tells.
+    pub crate_name: Option<String>,
+}
+
 /// The functions of an image.
 pub struct Program<'data> {
     /// How they were found.
@@ -33,6 +43,7 @@ pub struct Program<'data> {
     /// In the order of addresses.
     pub functions: Vec<Function<'data>>,
     facts: Vec<OnceCell<Facts>>,
+    labels: Vec<OnceCell<Label>>,
     by_name: OnceCell<HashMap<String, usize>>,
     links: Links,
     /// Read-only memory, where slots with addresses of functions are, by address.
@@ -60,6 +71,7 @@ impl<'data> Program<'data> {
         Self {
             source,
             facts: functions.iter().map(|_| OnceCell::new()).collect(),
+            labels: functions.iter().map(|_| OnceCell::new()).collect(),
             functions,
             by_name: OnceCell::new(),
             links: Links::default(),
@@ -73,11 +85,19 @@ impl<'data> Program<'data> {
         self.facts[index].get_or_init(|| disassembly::facts(&self.functions[index], &self.links))
     }
 
-    /// Every function whose code could be read, with what it does. Left out is what has bytes that
+    /// What a function, by its index, is called. Found out once: many messages may name the same one.
+    pub fn label(&self, index: usize) -> &Label {
+        self.labels[index].get_or_init(|| {
+            let name = &self.functions[index].name;
+            Label { name: names::shown(name), crate_name: names::crate_of_symbol(name) }
+        })
+    }
+
+    /// Every function whose code could be read, by its index, with what it does. Left out is what has bytes that
     /// are no 64-bit instructions: 32-bit boot code, and data among code.
-    pub fn readable(&self) -> impl Iterator<Item = (&Function<'data>, &Facts)> {
+    pub fn readable(&self) -> impl Iterator<Item = (usize, &Facts)> {
         let all = (0..self.functions.len()).filter(|index| self.is_readable(*index));
-        all.map(|index| (&self.functions[index], self.facts(index)))
+        all.map(|index| (index, self.facts(index)))
     }
 
     /// Whether the code of a function, by its index, is 64-bit instructions throughout.
@@ -120,7 +140,7 @@ impl<'data> Program<'data> {
             Target::Slot(slot) => {
                 let next = self.slots.partition_point(|(start, _)| *start <= slot);
                 let (start, data) = self.slots[next.checked_sub(1)?];
-                let offset = usize::try_from(slot - start).ok()?;
+                let offset = usize::try_from(slot.checked_sub(start)?).ok()?;
                 Some(u64::from_le_bytes(*data.get(offset..)?.first_chunk()?))
             }
             Target::Symbol(_) => None,
@@ -153,16 +173,17 @@ fn recovered<'data>(image: &Image<'data>) -> (Source, Vec<Function<'data>>) {
         let end = section.address.saturating_add(section.data.len() as u64);
         let own: Vec<u64> = starts.range(section.address..end).copied().collect();
         let ends = own.iter().skip(1).copied().chain([end]).collect::<Vec<_>>();
-        own.into_iter().zip(ends).map(|(start, end)| Function {
-            name: Cow::Owned(format!("code at {start:#x}")),
-            aliases: Vec::new(),
-            address: start,
-            // Both lie in the section, as that is the range they were taken from.
-            code: &section.data
-                [(start - section.address) as usize..(end - section.address) as usize],
-            section: *index,
-            is_sized: false,
-            binding: Binding::Local,
+        let offset = |address: u64| usize::try_from(address.checked_sub(section.address)?).ok();
+        own.into_iter().zip(ends).filter_map(move |(start, end)| {
+            Some(Function {
+                name: Cow::Owned(format!("code at {start:#x}")),
+                aliases: Vec::new(),
+                address: start,
+                code: section.data.get(offset(start)?..offset(end)?)?,
+                section: *index,
+                is_sized: false,
+                binding: Binding::Local,
+            })
         })
     });
     (Source::Calls, functions.collect())

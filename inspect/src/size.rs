@@ -50,7 +50,7 @@ impl Share {
 pub fn sizes(image: &Image<'_>) -> Sizes {
     let mut sizes = Sizes::default();
     for segment in image.segments.iter().filter(|s| s.is_loaded()) {
-        sizes.file_bytes += segment.data.len() as u64;
+        sizes.file_bytes = sizes.file_bytes.saturating_add(segment.data.len() as u64);
         sizes.memory_bytes = sizes.memory_bytes.saturating_add(segment.size);
     }
     let mut symbols: Vec<_> = image

@@ -35,7 +35,7 @@ pub fn deepest(program: &Program<'_>) -> Option<Deepest> {
     while let Some(index) = at {
         has_recursion |= graph.calls_back[index];
         let below = graph.next[index].map_or(0, |next| graph.bytes[next]);
-        path.push((index, graph.bytes[index] - below));
+        path.push((index, graph.bytes[index].saturating_sub(below)));
         at = graph.next[index];
     }
     Some(Deepest { bytes: graph.bytes[start], path, has_recursion })
@@ -70,10 +70,10 @@ impl<'a, 'data> Graph<'a, 'data> {
         }
         self.open(start);
         // Each function on the chain, and which of its edges is next.
-        let mut chain = vec![(start, 0)];
+        let mut chain = vec![(start, 0_usize)];
         while let Some((index, edge)) = chain.last_mut() {
             let (function, at) = (*index, *edge);
-            *edge += 1;
+            *edge = at.saturating_add(1);
             let Some(edge) = self.program.facts(function).edges.get(at) else {
                 self.state[function] = State::Done;
                 chain.pop();

@@ -33,7 +33,7 @@ impl Frame {
             }
             (Mnemonic::Call, _) => self.constant = constant,
             (Mnemonic::Leave, _) => {
-                self.depth = self.pointer.map_or(0, |base| base - 8);
+                self.depth = self.pointer.map_or(0, |base| base.saturating_sub(8));
             }
             (Mnemonic::Sub | Mnemonic::Add, Register::RSP) => {
                 let by_register = instruction.op1_register() == Register::RAX;
@@ -44,7 +44,9 @@ impl Frame {
                 };
                 let is_sub = instruction.mnemonic() == Mnemonic::Sub;
                 match amount.filter(|amount| amount.unsigned_abs() <= i32::MAX as u64) {
-                    Some(amount) => self.deepen(if is_sub { amount } else { -amount }),
+                    Some(amount) => {
+                        self.deepen(if is_sub { amount } else { amount.saturating_neg() })
+                    }
                     None => self.is_open = true,
                 }
             }
@@ -56,7 +58,7 @@ impl Frame {
                     && mask.count_ones() == 1
                     && mask <= 1 << 20
                 {
-                    self.deepen(mask - 8);
+                    self.deepen(mask.saturating_sub(8));
                 } else {
                     self.is_open = true;
                 }
@@ -95,7 +97,7 @@ impl Frame {
                 } else {
                     let change = i64::from(instruction.stack_pointer_increment());
                     if instruction.is_stack_instruction() && change != 0 {
-                        self.deepen(-change);
+                        self.deepen(change.saturating_neg());
                     }
                 }
             }

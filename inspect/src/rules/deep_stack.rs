@@ -1,7 +1,6 @@
 //! How much stack the deepest chain of calls takes.
 
 use super::{Report, Rule, Severity, Subject};
-use crate::names;
 use crate::program::Source;
 use crate::stack;
 
@@ -30,21 +29,16 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
     let Some(deepest) = stack::deepest(program) else { return };
     let limit = subject.options.stack_bytes;
     let severity = if deepest.bytes > limit { Severity::Warning } else { Severity::Note };
-    let names: Vec<_> = deepest
-        .path
-        .iter()
-        .map(|&(index, bytes)| {
-            format!("{} ({bytes})", names::demangled(&program.functions[index].name))
-        })
-        .collect();
-    let path = if names.len() > 2 * SHOWN {
-        let (first, last) = (&names[..SHOWN], &names[names.len() - SHOWN..]);
-        let between = names.len() - 2 * SHOWN;
-        format!("{} → … {between} more … → {}", first.join(" → "), last.join(" → "))
-    } else {
-        names.join(" → ")
+    let name = |&(index, bytes): &(usize, u64)| format!("{} ({bytes})", program.label(index).name);
+    let names = |part: &[(usize, u64)]| part.iter().map(name).collect::<Vec<_>>().join(" → ");
+    let path = match (deepest.path.first_chunk::<SHOWN>(), deepest.path.last_chunk::<SHOWN>()) {
+        (Some(first), Some(last)) if deepest.path.len() > 2 * SHOWN => {
+            let between = deepest.path.len().saturating_sub(2 * SHOWN);
+            format!("{} → … {between} more … → {}", names(first), names(last))
+        }
+        _ => names(&deepest.path),
     };
     let recursion = if deepest.has_recursion { ", once round each recursion" } else { "" };
     let message = format!("about {} bytes of stack{recursion}: {path}", deepest.bytes);
-    report.add(severity, message).function(&program.functions[deepest.path[0].0]);
+    report.add(severity, message).function(program, deepest.path[0].0);
 }

@@ -26,14 +26,11 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
     for table in image.sections.iter().filter(|s| s.is_loaded() && s.size > 0) {
         let (count, others) = match elf::SectionType(table.kind) {
             elf::SHT_RELA | elf::SHT_REL => {
-                let mut entries = (0, 0);
-                for relocation in image.relocation_table(table) {
-                    entries.0 += 1;
-                    entries.1 += u64::from(needs_a_loader(image, &relocation));
-                }
-                entries
+                let is_other = |relocation: &Relocation| needs_a_loader(image, relocation);
+                let count = image.relocation_table(table).count() as u64;
+                (count, image.relocation_table(table).filter(is_other).count() as u64)
             }
-            elf::SHT_RELR => (table.size / if image.is_64 { 8 } else { 4 }, 0),
+            elf::SHT_RELR => (table.size / image.word_bytes(), 0),
             _ => continue,
         };
         if count > 0 {

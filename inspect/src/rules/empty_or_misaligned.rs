@@ -33,7 +33,8 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
     for segment in &loaded {
         let is_congruent = segment.align < 2
             || !segment.align.is_power_of_two()
-            || segment.offset % segment.align == segment.address % segment.align;
+            || segment.offset.checked_rem(segment.align)
+                == segment.address.checked_rem(segment.align);
         if !is_congruent && !segment.data.is_empty() {
             let message = format!(
                 "segment at {:#x} is at offset {:#x} in the file: not the same modulo {:#x}",

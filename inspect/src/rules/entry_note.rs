@@ -113,7 +113,7 @@ fn numbers(
 }
 
 fn number(bytes: &[u8], index: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(*bytes.get(4 * index..)?.first_chunk()?))
+    Some(u32::from_le_bytes(*bytes.as_chunks().0.get(index)?))
 }
 
 /// Mark, flags and checksum are zero together.

@@ -8,7 +8,6 @@ use super::{Report, Rule, Severity, Subject};
 use crate::disassembly::Edge;
 use crate::functions::Function;
 use crate::libcalls::{self, Shape};
-use crate::names;
 use crate::program::{Program, Source};
 
 pub(super) const RULE: Rule = Rule {
@@ -42,22 +41,24 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
         report.cannot("the image has no symbols: float functions cannot be found");
         return;
     }
+    let mut hands_on = HashMap::new();
     let definitions: HashMap<usize, (Shape, Abi)> = (0..program.functions.len())
         .filter_map(|index| {
             let shape = program.functions[index].names().find_map(libcalls::float_shape)?;
-            Some((index, (shape, definition_abi(program, index)?)))
+            Some((index, (shape, definition_abi(program, index, &mut hands_on)?)))
         })
         .collect();
     if definitions.is_empty() {
         return;
     }
-    for (caller, function) in program.functions.iter().enumerate() {
+    for caller in 0..program.functions.len() {
+        let mut uses = None;
         for edge in &program.facts(caller).edges {
             let Some(callee) = program.callee(edge) else { continue };
             let Some((shape, abi)) = definitions.get(&callee) else { continue };
-            let Some(used) = caller_abi(program, caller, edge, *shape) else { continue };
-            if used != *abi {
-                let name = names::demangled(&program.functions[callee].name);
+            let uses = uses.get_or_insert_with(|| Uses::of(program, caller));
+            if let Some(used) = uses.abi(edge, *shape).filter(|used| used != abi) {
+                let name = &program.label(callee).name;
                 let message = match used {
                     Abi::Soft => format!(
                         "passes floats to `{name}` in general-purpose registers, which expects vector registers"
@@ -66,18 +67,38 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
                         "passes floats to `{name}` in vector registers, which expects general-purpose registers"
                     ),
                 };
-                report.add(Severity::Error, message).function(function).at(edge.at);
+                report.add(Severity::Error, message).function(program, caller).at(edge.at);
             }
         }
     }
 }
 
+/// The functions that one hands on to, each once; `None` if one of them is not known, or if they are too many
+/// to be followed.
+fn callees(program: &Program<'_>, index: usize) -> Option<Vec<usize>> {
+    let mut found = Vec::new();
+    for edge in &program.facts(index).edges {
+        let callee = program.callee(edge)?;
+        if !found.contains(&callee) {
+            found.push(callee);
+        }
+        if found.len() > FOLLOWED {
+            return None;
+        }
+    }
+    Some(found)
+}
+
 /// A function with floats in vector registers touches one, or hands all on to a function that does. One
 /// that does neither has them elsewhere.
-fn definition_abi(program: &Program<'_>, index: usize) -> Option<Abi> {
+fn definition_abi(
+    program: &Program<'_>,
+    index: usize,
+    hands_on: &mut HashMap<usize, Option<Vec<usize>>>,
+) -> Option<Abi> {
     let mut found = vec![index];
-    let mut next = 0;
-    while let Some(&index) = found.get(next) {
+    let mut next = 0..;
+    while let Some(&index) = next.next().and_then(|next: usize| found.get(next)) {
         let facts = program.facts(index);
         if !program.is_readable(index) || facts.unknown_calls.is_any() {
             return None;
@@ -85,66 +106,76 @@ fn definition_abi(program: &Program<'_>, index: usize) -> Option<Abi> {
         if facts.vector.is_any() {
             return Some(Abi::Hard);
         }
-        for edge in &facts.edges {
-            let callee = program.callee(edge)?;
-            if !found.contains(&callee) {
-                found.push(callee);
-            }
-            if found.len() > FOLLOWED {
-                return None;
+        // Once for all who lead here: a function can have as many edges as it has bytes.
+        let callees = hands_on.entry(index).or_insert_with(|| callees(program, index));
+        for callee in callees.as_ref()? {
+            if !found.contains(callee) {
+                found.push(*callee);
             }
         }
-        next += 1;
+        if found.len() > FOLLOWED {
+            return None;
+        }
     }
     Some(Abi::Soft)
 }
 
-/// A caller that touches vector registers was built to use them. One that does not may still hand on what
-/// it was given; it is soft-float for sure if it puts arguments into general-purpose registers, or
-/// takes the result from one.
-fn caller_abi(program: &Program<'_>, caller: usize, edge: &Edge, shape: Shape) -> Option<Abi> {
-    let facts = program.facts(caller);
-    if !program.is_readable(caller) {
-        return None;
-    }
-    if facts.vector.is_any() {
-        return Some(Abi::Hard);
-    }
-    let function = &program.functions[caller];
-    let is_soft = (shape.takes_float && writes_argument(function, edge.at))
-        || (shape.gives_float && edge.is_call && reads_result(function, edge.at));
-    is_soft.then_some(Abi::Soft)
+/// What a caller does with the registers that floats are passed in.
+enum Uses {
+    /// Its code could not be read.
+    Unknown,
+    /// It touches vector registers, so it was built to use them.
+    Vectors,
+    /// It does not, but may hand on what it was given. It is soft-float for sure if it puts arguments into
+    /// general-purpose registers, or takes the result from one.
+    General {
+        /// Where the first argument's register is first written.
+        argument: Option<u64>,
+        /// Where the result's register is read or written, and whether it is read.
+        result: Vec<(u64, bool)>,
+    },
 }
 
-/// Whether the first argument register is written before the call at `until`.
-fn writes_argument(function: &Function<'_>, until: u64) -> bool {
-    let mut written = false;
-    walk(function, |instruction, uses| {
-        written |= uses(Register::RDI, true);
-        instruction.ip() < until && !written
-    });
-    written
-}
-
-/// Whether the result register is read after the call at `from`, before it is written.
-fn reads_result(function: &Function<'_>, from: u64) -> bool {
-    let mut read = false;
-    walk(function, |instruction, uses| {
-        if instruction.ip() <= from {
-            return true;
+impl Uses {
+    /// Reads the caller's code, once for all of its calls.
+    fn of(program: &Program<'_>, caller: usize) -> Uses {
+        if !program.is_readable(caller) {
+            return Uses::Unknown;
         }
-        read = uses(Register::RAX, false);
-        !read && !uses(Register::RAX, true)
-    });
-    read
+        if program.facts(caller).vector.is_any() {
+            return Uses::Vectors;
+        }
+        let (mut argument, mut result) = (None, Vec::new());
+        walk(&program.functions[caller], |at, uses| {
+            if argument.is_none() && uses(Register::RDI, true) {
+                argument = Some(at);
+            }
+            let is_read = uses(Register::RAX, false);
+            if is_read || uses(Register::RAX, true) {
+                result.push((at, is_read));
+            }
+        });
+        Uses::General { argument, result }
+    }
+
+    /// How the call at `edge` passes floats, if that can be told.
+    fn abi(&self, edge: &Edge, shape: Shape) -> Option<Abi> {
+        let (argument, result) = match self {
+            Uses::Unknown => return None,
+            Uses::Vectors => return Some(Abi::Hard),
+            Uses::General { argument, result } => (argument, result),
+        };
+        let writes_argument = argument.is_some_and(|at| at <= edge.at);
+        let next = result.partition_point(|(at, _)| *at <= edge.at);
+        let reads_result = result.get(next).is_some_and(|(_, is_read)| *is_read);
+        let is_soft = (shape.takes_float && writes_argument)
+            || (shape.gives_float && edge.is_call && reads_result);
+        is_soft.then_some(Abi::Soft)
+    }
 }
 
-/// Shows each instruction, with a way to ask whether it reads (or writes) a register, while told to
-/// go on.
-fn walk(
-    function: &Function<'_>,
-    mut visit: impl FnMut(&Instruction, &dyn Fn(Register, bool) -> bool) -> bool,
-) {
+/// Shows where each instruction is, with a way to ask whether it reads (or writes) a register.
+fn walk(function: &Function<'_>, mut visit: impl FnMut(u64, &dyn Fn(Register, bool) -> bool)) {
     let mut decoder = Decoder::with_ip(64, function.code, function.address, DecoderOptions::NONE);
     let mut factory = InstructionInfoFactory::new();
     let mut instruction = Instruction::default();
@@ -165,8 +196,6 @@ fn walk(
                     && if writes { is_write } else { is_read }
             })
         };
-        if !visit(&instruction, &uses) {
-            return;
-        }
+        visit(instruction.ip(), &uses);
     }
 }

@@ -38,7 +38,7 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
                 || section.name == ".ctors"
                 || section.name.starts_with(".init_array");
         if is_list {
-            let count = section.size / if image.is_64 { 8 } else { 4 };
+            let count = section.size / image.word_bytes();
             let message = format!("{} lists {count} functions, which nobody calls", section.name);
             report.add(Severity::Warning, message).at(section.address);
         }

@@ -7,10 +7,9 @@
 use std::cell::OnceCell;
 
 use crate::disassembly::Facts;
-use crate::functions::Function;
 use crate::image::Image;
 use crate::names;
-use crate::program::{Program, Source};
+use crate::program::{Label, Program, Source};
 
 mod deep_stack;
 mod duplicate_provider;
@@ -154,7 +153,7 @@ pub struct Finding {
     pub message: String,
     /// Where.
     pub address: Option<u64>,
-    /// The function or variable, as people write its name.
+    /// The function or variable, as people write its name; a very long one is cut.
     pub symbol: Option<String>,
     /// The crate it belongs to.
     pub crate_name: Option<String>,
@@ -214,10 +213,9 @@ impl Report {
             Source::Symbols => {
                 let garbled: Vec<_> = (0..program.functions.len())
                     .filter(|index| !program.is_readable(*index))
-                    .map(|index| names::demangled(&program.functions[index].name).into_owned())
                     .collect();
-                if let Some(first) = garbled.first() {
-                    let count = garbled.len();
+                if let Some(&first) = garbled.first() {
+                    let (count, first) = (garbled.len(), &program.label(first).name);
                     let are = if count == 1 { "function is" } else { "functions are" };
                     self.cannot(format!(
                         "{count} {are} not 64-bit instructions throughout (32-bit code or data): {first}"
@@ -242,14 +240,16 @@ impl Finding {
     }
 
     fn named(&mut self, mangled: &str) -> &mut Self {
-        self.symbol = Some(names::demangled(mangled).into_owned());
+        self.symbol = Some(names::shown(mangled));
         self.crate_name = names::crate_of_symbol(mangled);
         self
     }
 
-    fn function(&mut self, function: &Function<'_>) -> &mut Self {
-        self.address = Some(function.address);
-        self.named(&function.name)
+    fn function(&mut self, program: &Program<'_>, index: usize) -> &mut Self {
+        let Label { name, crate_name } = program.label(index).clone();
+        self.address = Some(program.functions[index].address);
+        (self.symbol, self.crate_name) = (Some(name), crate_name);
+        self
     }
 }
 
@@ -278,8 +278,8 @@ fn run(
 
 /// Reports code that is only wrong if something interrupts it and comes back: each function, or, in
 /// an image that never returns from an interrupt, all of them in one note.
-fn report_interruptible<'a>(
-    subject: &'a Subject<'_>,
+fn report_interruptible(
+    subject: &Subject<'_>,
     report: &mut Report,
     what: &str,
     message: impl Fn(&Facts) -> Option<String>,
@@ -290,7 +290,7 @@ fn report_interruptible<'a>(
         Source::Symbols => Severity::Error,
         _ => Severity::Warning,
     };
-    let found: Vec<(&'a Function<'_>, String)> = program
+    let found: Vec<(usize, String)> = program
         .readable()
         .filter_map(|(function, facts)| Some((function, message(facts)?)))
         .collect();
@@ -303,12 +303,6 @@ fn report_interruptible<'a>(
         return;
     }
     for (function, message) in found {
-        report.add(severity, message).function(function);
+        report.add(severity, message).function(program, function);
     }
-}
-
-/// "in crate x", if a function's name tells.
-fn whose(function: &Function<'_>) -> String {
-    names::crate_of_symbol(&function.name)
-        .map_or_else(String::new, |name| format!(" (crate {name})"))
 }

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use super::{Report, Rule, Severity, Subject};
 use crate::libcalls::MEMORY;
-use crate::names;
 use crate::program::{Program, Source};
 
 pub(super) const RULE: Rule = Rule {
@@ -20,6 +19,9 @@ across generic code that is compiled elsewhere. freestone-mem's routines are che
     check,
 };
 
+/// How much of a way a message shows.
+const SHOWN: usize = 8;
+
 fn check(subject: &Subject<'_>, report: &mut Report) {
     let program = subject.program();
     if program.source != Source::Symbols {
@@ -29,16 +31,17 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
     for name in MEMORY {
         let Some(start) = program.named(name) else { continue };
         if let Some(path) = path_to_itself(program, start) {
-            let path: Vec<_> = path
-                .into_iter()
-                .map(|index| names::demangled(&program.functions[index].name))
-                .collect();
-            let message = if path.is_empty() {
-                format!("`{name}` calls itself")
-            } else {
-                format!("`{name}` calls itself, by way of {}", path.join(", "))
+            let between = path.iter().take(SHOWN).map(|&index| program.label(index).name.as_str());
+            let between = between.collect::<Vec<_>>().join(", ");
+            let message = match path.len() {
+                0 => format!("`{name}` calls itself"),
+                1..=SHOWN => format!("`{name}` calls itself, by way of {between}"),
+                more => format!(
+                    "`{name}` calls itself, by way of {between} and {} more",
+                    more.saturating_sub(SHOWN)
+                ),
             };
-            report.add(Severity::Error, message).function(&program.functions[start]);
+            report.add(Severity::Error, message).function(program, start);
         }
     }
 }
@@ -48,8 +51,10 @@ fn path_to_itself(program: &Program<'_>, start: usize) -> Option<Vec<usize>> {
     let mut seen = HashSet::new();
     // Depth first; each entry knows who called it.
     let mut found: Vec<(usize, Option<usize>)> = vec![(start, None)];
-    let mut next = 0;
-    while let Some(&(function, _)) = found.get(next) {
+    let mut numbers = 0..;
+    while let Some((next, &(function, _))) =
+        numbers.next().and_then(|next: usize| Some((next, found.get(next)?)))
+    {
         for callee in program.facts(function).edges.iter().filter_map(|edge| program.callee(edge)) {
             if callee == start {
                 return Some(way_back(&found, next));
@@ -58,7 +63,6 @@ fn path_to_itself(program: &Program<'_>, start: usize) -> Option<Vec<usize>> {
                 found.push((callee, Some(next)));
             }
         }
-        next += 1;
     }
     None
 }

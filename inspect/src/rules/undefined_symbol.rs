@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Report, Rule, Severity, Subject};
 use crate::disassembly::Target;
-use crate::functions::Function;
 use crate::names;
-use crate::program::Source;
+use crate::program::{Label, Source};
 use crate::symbols::Binding;
 
 pub(super) const RULE: Rule = Rule {
@@ -31,20 +30,21 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
     let is_weak = |binding: &Binding| *binding == Binding::Weak;
     let is_worth_it = !report.is_quick || undefined.values().any(|binding| !is_weak(binding));
     let callers = if is_worth_it { callers_of_nothing(subject) } else { Vec::new() };
+    let users = users(subject, &callers);
     for (mangled, binding) in &undefined {
-        let name = names::demangled(mangled);
+        let name = names::shown(mangled);
         if is_weak(binding) {
             let message = format!("`{name}` is weak and undefined: its address is 0");
             report.add(Severity::Note, message).named(mangled);
         } else {
-            let message = format!("`{name}` is undefined{}", users(&callers));
+            let message = format!("`{name}` is undefined{users}");
             report.add(Severity::Error, message).named(mangled);
         }
     }
     // Linkers that are told to let undefined symbols pass may forget their names.
     if !callers.is_empty() && undefined.is_empty() {
-        let message = format!("the name of an undefined symbol is lost{}", users(&callers));
-        report.add(Severity::Error, message).function(callers[0]);
+        let message = format!("the name of an undefined symbol is lost{users}");
+        report.add(Severity::Error, message).function(subject.program(), callers[0]);
     }
     if !image.has_symbols() && undefined.is_empty() {
         report.cannot("the image has no symbols: what is undefined has no name");
@@ -52,7 +52,7 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
 }
 
 /// The functions that call address 0, where nothing is: linkers put 0 for what is undefined.
-fn callers_of_nothing<'a>(subject: &'a Subject<'_>) -> Vec<&'a Function<'a>> {
+fn callers_of_nothing(subject: &Subject<'_>) -> Vec<usize> {
     let program = subject.program();
     let is_loaded_at_0 = subject.image.segments.iter().any(|s| s.is_loaded() && s.address == 0);
     if is_loaded_at_0 || program.source != Source::Symbols {
@@ -68,9 +68,11 @@ fn callers_of_nothing<'a>(subject: &'a Subject<'_>) -> Vec<&'a Function<'a>> {
 /// How many a message names.
 const SHOWN: usize = 3;
 
-fn users(callers: &[&Function<'_>]) -> String {
-    let name = |function: &&Function<'_>| {
-        format!("`{}`{}", names::demangled(&function.name), super::whose(function))
+fn users(subject: &Subject<'_>, callers: &[usize]) -> String {
+    let name = |&caller: &usize| {
+        let Label { name, crate_name } = subject.program().label(caller);
+        let whose = crate_name.as_ref().map(|name| format!(" (crate {name})"));
+        format!("`{name}`{}", whose.unwrap_or_default())
     };
     let names: Vec<_> = callers.iter().take(SHOWN).map(name).collect();
     if names.is_empty() {
