@@ -193,6 +193,9 @@ pub struct Object<'data> {
 /// How often on average a byte of the file may be part of a name, of a section or of a segment.
 const SHARED: usize = 4;
 
+/// Far more than linkers make; each is looked at for each section.
+const MOST_SEGMENTS: usize = 1024;
+
 impl<'data> Object<'data> {
     pub(crate) fn parse(
         file: &'data str,
@@ -258,6 +261,9 @@ impl<'data> Object<'data> {
         let segments = header
             .program_headers(endian, bytes)
             .map_err(|_| self.malformed(header.e_phoff(endian).into(), "the program headers"))?;
+        if segments.len() > MOST_SEGMENTS {
+            return Err(self.malformed(header.e_phoff(endian).into(), "program headers, too many"));
+        }
         for segment in segments {
             let offset = segment.p_offset(endian).into();
             let data = self.part(offset, segment.p_filesz(endian).into(), "a segment")?;
@@ -512,7 +518,7 @@ impl<'data> Object<'data> {
         while let Some((_, len)) = self.note(rest, 0) {
             rest = &rest[len..];
         }
-        data.len() - rest.len()
+        data.len().saturating_sub(rest.len())
     }
 
     /// The first note in `data`, and how many bytes it takes. All known notes are aligned to 4.

@@ -123,6 +123,16 @@ fn files(len: usize) -> Vec<(&'static str, Vec<u8>)> {
     let mut elf = Elf::kernel(BASE, vec![0xc3; len / 4]);
     elf.segments.extend((0..len / 2 / 56).map(|_| (LOAD, 5, BASE, Part::File)));
     add("segments over each other", elf);
+    let mut elf = Elf::kernel(BASE, vec![0xc3; len / 4]);
+    elf.segments.extend((0..len / 4 / 56).map(|_| (LOAD, 5, 0, Part::Same(2))));
+    let small = Section {
+        name: b".s".to_vec(),
+        kind: 1,
+        flags: ALLOC,
+        ..Section::code(1 << 40, Part::Own(vec![1]))
+    };
+    elf.sections.extend(vec![small; len / 4 / 64]);
+    add("sections in no segment", elf);
     let mut elf = Elf::kernel(BASE, vec![0; len / 4]);
     elf.segments.extend((0..len / 2 / 56).map(|_| (NOTE, 4, BASE, Part::Same(1))));
     add("notes over each other", elf);

@@ -62,8 +62,9 @@ fn check(subject: &Subject<'_>, report: &mut Report) {
 }
 
 fn holds(segment: &Segment<'_>, section: &Section<'_>) -> bool {
-    segment.contains(section.address)
-        && section.size <= segment.size - (section.address - segment.address)
+    let left = section.address.checked_sub(segment.address);
+    let left = left.and_then(|offset| segment.size.checked_sub(offset));
+    segment.contains(section.address) && left.is_some_and(|left| section.size <= left)
 }
 
 fn is_constant(section: &Section<'_>) -> bool {
