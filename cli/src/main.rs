@@ -16,7 +16,7 @@
 //! - [`install`]: getting QEMU
 //! - [`kernel_test`], [`test_table`], [`runner`], [`junit`]: tests inside a kernel: building them,
 //!   finding them in an image, running them, reporting
-//! - [`supervise`]: child processes, none of which outlives the tool
+//! - [`supervise`]: child processes, and [`guard`]: none of them outlives the tool, nor do theirs
 
 mod accel;
 mod archive;
@@ -29,6 +29,7 @@ mod crate_flags;
 mod debug;
 mod doctor;
 mod flags;
+mod guard;
 mod image;
 mod install;
 mod junit;
@@ -93,7 +94,17 @@ const VERBS: [Verb; 11] = [
 ];
 
 fn main() -> ExitCode {
+    guard::stand();
     supervise::watch_signals();
+    let code = verb();
+    if supervise::caught().is_some() {
+        guard::sweep();
+    }
+    code.into()
+}
+
+/// Does what the command line says, and returns the exit status.
+fn verb() -> u8 {
     // Called by cargo and nextest, with words that are libtest's and not clap's.
     let mut words = arguments(env::args_os()).into_iter().skip(1).peekable();
     if words.next_if(|word| word == "runner").is_some() {
@@ -105,18 +116,18 @@ fn main() -> ExitCode {
         Err(error) => {
             let _ = error.print();
             let status = if error.use_stderr() { Status::Usage } else { Status::Success };
-            return status.code().into();
+            return status.code();
         }
     };
     let (name, matches) = matches.subcommand().expect("clap insists on a verb");
     let verb = VERBS.iter().find(|verb| verb.name == name).expect("clap knows only these");
     match (verb.main)(matches) {
-        Ok(status) => status.code().into(),
+        Ok(status) => status.code(),
         Err(failure) => {
             if !failure.message.is_empty() {
                 say!("{}: {failure}", prefix(failure.status));
             }
-            failure.status.code().into()
+            failure.status.code()
         }
     }
 }

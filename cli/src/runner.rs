@@ -11,7 +11,6 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::boot::{self, Boot, Place, Verdict};
@@ -129,18 +128,18 @@ pub struct Ended {
 }
 
 /// Runs the verb. Its words are not clap's: the first is the image, the rest libtest's.
-pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+pub fn main(mut arguments: impl Iterator<Item = OsString>) -> u8 {
     let Some(image) = arguments.next() else {
         say!("error: runner wants the path of an image; cargo freestone test calls it");
-        return Status::Usage.code().into();
+        return Status::Usage.code();
     };
     let result = Options::parse(arguments).and_then(|options| run(Path::new(&image), &options));
     match result {
-        Ok(true) => Status::Success.code().into(),
-        Ok(false) => TESTS_FAILED.into(),
+        Ok(true) => Status::Success.code(),
+        Ok(false) => TESTS_FAILED,
         Err(failure) => {
             say!("error: {failure}");
-            failure.status.code().into()
+            failure.status.code()
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Child processes under watch: a limit of time, live output, and none that outlives the tool.
+//! Child processes under watch: a limit of time, live output, and none that outlives the tool (see also [`guard`]).
 //!
 //! Every program the tool starts goes through [`run`]: one loop over poll(2) that passes output on as
 //! it comes, looks at the clock, and looks at the signals the tool itself got. The loop is the only
@@ -18,6 +18,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::guard;
 
 /// The longest the loop sleeps without looking up.
 const TICK: Duration = Duration::from_millis(50);
@@ -59,7 +61,8 @@ pub fn watch_signals() {
     handle(libc::SIGCHLD, wake);
 }
 
-fn is_ignored(signal: libc::c_int) -> bool {
+/// Whether who started the tool wants it to ignore the signal.
+pub fn is_ignored(signal: libc::c_int) -> bool {
     // SAFETY: all-zero bytes are a valid `sigaction`, a C struct of integers and a nullable pointer.
     let mut old: libc::sigaction = unsafe { std::mem::zeroed() };
     // SAFETY: a null new action only asks; `old` is valid for writing.
@@ -67,13 +70,14 @@ fn is_ignored(signal: libc::c_int) -> bool {
     old.sa_sigaction == libc::SIG_IGN
 }
 
-fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
+/// Installs a handler, which must be async-signal-safe.
+pub fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
     // SAFETY: as in `is_ignored`; zero is also an empty mask on every system we build for.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handler as *const () as libc::sighandler_t;
     action.sa_flags = libc::SA_RESTART;
-    // SAFETY: `action` is initialised; both handlers are async-signal-safe: one touches an atomic,
-    // the other nothing. A null old action asks for no answer.
+    // SAFETY: `action` is initialised; the handlers, here and in `guard`, are async-signal-safe: they touch
+    // atomics and make system calls. A null old action asks for no answer.
     unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
 }
 
@@ -128,7 +132,7 @@ pub enum Stop {
     Ask,
     /// The same for the child's own process group: all that it started goes too.
     AskGroup,
-    /// SIGKILL at once, to its own group; and the kernel kills it should the tool itself be killed.
+    /// SIGKILL at once, to its own group.
     Kill,
 }
 
@@ -221,6 +225,10 @@ pub fn run_through(
     streams.iter_mut().for_each(Stream::finish);
     if !matches!(ending, Ending::Ended(_)) {
         stop(&mut child, watch.stop);
+        // The child does not speak for what it started, in groups of their own perhaps.
+        if !matches!(ending, Ending::Enough) {
+            guard::sweep();
+        }
     }
     let [stdout, stderr] = streams.map(|stream| stream.kept);
     Ok(Outcome { ending, stdout, stderr, wall: begin.elapsed() })
@@ -239,12 +247,11 @@ fn prepare(command: &mut Command, stop: Stop) {
     if stop != Stop::Ask {
         command.process_group(0);
     }
-    if stop == Stop::Kill {
-        die_with_the_tool(command);
-    }
+    die_with_the_tool(command);
 }
 
-/// Asks the kernel to kill the child when the tool dies, in whatever way.
+/// Asks the kernel to kill the child when the tool dies, in whatever way. The [guard](crate::guard) sees to what the
+/// child started; this is for when it is killed too.
 #[cfg(target_os = "linux")]
 fn die_with_the_tool(command: &mut Command) {
     let tool = std::process::id().cast_signed();

@@ -14,7 +14,9 @@
     .section .text._start, "ax", @progbits
     .code32
     .globl _start
+    .type freestone_start, @function    # what `debug` stops at
 _start:
+freestone_start:
     cld
     movl 24(%ebx), %edi         # hvm_start_info.cmdline_paddr
     movl $greeting, %esi
@@ -68,3 +70,4 @@ newline:
 no_idt:
     .word 0
     .long 0
+    .size freestone_start, . - freestone_start
