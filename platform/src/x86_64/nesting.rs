@@ -12,13 +12,17 @@
 //! Where no stack is free the TSS names the guard page of the last, and what comes is reported as a double fault. That
 //! takes a fault in the handler of a fault in the handler of a fault, or four NMIs.
 //!
+//! Interrupts enter on one stack and leave it within a dozen instructions, in which none comes. But an NMI or an
+//! exception may, and its handler may let interrupts in. So each level has them enter a little lower, below what may
+//! be live there ([`ENTRY_FRAME`]).
+//!
 //! Source: Intel SDM volume 3, 7.7.1 (NMIs are blocked until the next IRET), 7.14.5 (IST).
 
 use core::ops::Range;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use super::descriptors::{self, Ist};
-use super::stacks::{EXCEPTIONS, NMIS, TRAPS, trap_stack};
+use super::stacks::{self, EXCEPTIONS, NMIS, TRAPS, trap_stack};
 use super::traps::Frame;
 
 /// The set of stacks that [`Level`]s hold: a bit for each of [`TRAPS`].
@@ -63,6 +67,10 @@ fn aim(ist: Ist, all: Range<usize>, taken: u8) {
     descriptors::set_stack(ist, top);
 }
 
+/// What an interrupt has on its entry stack before it leaves that, in whole alignments of the processor's.
+const ENTRY_FRAME: u64 = 64;
+const _: () = assert!(TRAPS.len() as u64 * ENTRY_FRAME < stacks::ENTRY_BYTES as u64 / 2);
+
 /// Held while an exception's handler runs.
 pub(super) struct Level {
     /// What was counted before.
@@ -86,6 +94,7 @@ impl Level {
         TAKEN.store(taken, Ordering::Relaxed);
         aim(Ist::Exception, EXCEPTIONS, taken);
         aim(Ist::Nmi, NMIS, taken);
+        descriptors::set_stack(Ist::Interrupt, descriptors::stack(Ist::Interrupt) - ENTRY_FRAME);
         Level { before, taken, exceptions }
     }
 }
@@ -94,6 +103,7 @@ impl Drop for Level {
     fn drop(&mut self) {
         // The frame is live until IRETQ. An NMI may come before that, and must not enter here; an exception may
         // only in the handler of an NMI, which will have looked.
+        descriptors::set_stack(Ist::Interrupt, descriptors::stack(Ist::Interrupt) + ENTRY_FRAME);
         aim(Ist::Nmi, NMIS, self.taken);
         descriptors::set_stack(Ist::Exception, self.exceptions);
         TAKEN.store(self.before, Ordering::Relaxed);
@@ -217,6 +227,80 @@ mod tests {
         }
         assert_eq!(deepest, 6, "every stack is used");
         assert!(double_faults > 100 && double_faults < 15_000, "{double_faults}");
+    }
+
+    /// What interrupted what: for interrupts, from where their frame reaches down, and whether it is still there.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Context {
+        Interrupt { top: u64, is_live: bool },
+        Trap { is_counted: bool },
+    }
+
+    /// Interrupts let in by the handlers of traps, which may have come in the entry of interrupts. False if a frame that
+    /// was live was overwritten. `lower` and `disables` are what this file and `traps` do.
+    fn entries_stay_whole(mut random: impl FnMut(u64) -> u64, lower: u64, disables: bool) -> bool {
+        let (mut live, mut top, mut are_in) = (Vec::<(Context, bool)>::new(), 4096, true);
+        for _ in 0..80 {
+            let traps =
+                live.iter().filter(|(context, _)| matches!(context, Context::Trap { .. })).count();
+            match (random(4), live.last_mut()) {
+                (0, _) if are_in => {
+                    let covers = |&(context, _): &(Context, bool)| match context {
+                        Context::Interrupt { top: other, is_live: true } => {
+                            other.abs_diff(top) < ENTRY_FRAME
+                        }
+                        _ => false,
+                    };
+                    if live.iter().any(covers) {
+                        return false;
+                    }
+                    live.push((Context::Interrupt { top, is_live: true }, are_in));
+                    are_in = false;
+                }
+                (1, _) if traps < TRAPS.len() => {
+                    live.push((Context::Trap { is_counted: false }, are_in));
+                    are_in = false;
+                }
+                (_, Some((Context::Interrupt { is_live, .. }, _))) if *is_live => *is_live = false,
+                (_, Some((Context::Trap { is_counted }, _))) if !*is_counted => {
+                    *is_counted = true;
+                    top -= lower;
+                    // Two in three handlers let interrupts in.
+                    are_in = random(3) != 0;
+                }
+                (2, Some((Context::Interrupt { .. }, _))) => are_in = true,
+                // It ends: what was is again. Between the end of its level and IRETQ is a moment.
+                (_, Some((Context::Trap { .. }, before))) if are_in && !disables => {
+                    top += lower;
+                    live.pop();
+                    // The frame of the trap is still there, and interrupts are in.
+                    live.push((Context::Interrupt { top: 0, is_live: false }, true));
+                }
+                (_, Some((context, before))) => {
+                    top += if matches!(context, Context::Trap { .. }) { lower } else { 0 };
+                    are_in = *before;
+                    live.pop();
+                }
+                (_, None) => {}
+            }
+        }
+        true
+    }
+
+    #[test]
+    fn an_interrupt_that_a_traps_handler_lets_in_overwrites_no_entry() {
+        let all_whole = |lower, disables| {
+            let mut seed = 7_u64;
+            let mut random = |below: u64| {
+                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                (seed >> 33) % below
+            };
+            (0..20_000).all(|_| entries_stay_whole(&mut random, lower, disables))
+        };
+        assert!(all_whole(ENTRY_FRAME, true));
+        assert!(!all_whole(0, true), "the same stack for all is not enough");
+        assert!(!all_whole(ENTRY_FRAME / 2, true), "nor is half a frame");
+        assert!(!all_whole(ENTRY_FRAME, false), "interrupts must be out before the level ends");
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub const BOOT_BYTES: usize = 64 * 1024;
 /// Enough for a full report in an unoptimised build.
 pub const HANDLER_BYTES: usize = 16 * 1024;
 /// Interrupts stay on the stack they enter on for a dozen instructions.
-const ENTRY_BYTES: usize = 4 * 1024;
+pub const ENTRY_BYTES: usize = 4 * 1024;
 /// How deep exceptions may nest, and NMIs, before the next one is a double fault.
 pub const LEVELS: usize = 3;
 

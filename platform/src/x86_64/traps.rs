@@ -143,6 +143,8 @@ extern "C" fn dispatch(frame: &mut Frame) {
     if outcome != Outcome::Handled {
         report::exception(frame);
     }
+    // The handler may have let them in, and the level ends before the frame is left.
+    super::interrupts::disable();
 }
 
 /// Address of vector 0's stub; the others follow, [`STUB_BYTES`] apart.
