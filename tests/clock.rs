@@ -37,6 +37,54 @@ fn time_never_goes_back_on_xen() {
     run(&mut command).expect(status::SUCCESS, &["by Xen's shared clock", "date: 20"]);
 }
 
+/// What is found out on first use, asked for by a handler in the middle of that: in single steps, and by NMIs and
+/// interrupts in the millisecond of the measurement. By instructions, so that the moments are the same every time.
+#[test]
+fn who_interrupts_a_first_use_is_told_what_holds_afterwards() {
+    let image = kernel("kernel-clock", "first_use", Profile::Release);
+    let points = if long() { 1000 } else { 12 };
+    let mut cases = Vec::new();
+    for machine in MACHINES {
+        cases.extend(
+            ["clock", "wall", "timer", "acpi", "entropy", "map"]
+                .map(|name| (machine, name, "step", None)),
+        );
+        cases.extend(["nmi", "interrupt"].map(|by| (machine, "clock", by, None)));
+        cases.push((machine, "wall", "nmi", None));
+    }
+    let device = [
+        "--qemu-arg=-cpu",
+        "--qemu-arg=max,-rdrand,-rdseed",
+        "--qemu-arg=-device",
+        "--qemu-arg=virtio-rng-device",
+    ];
+    cases.extend(["entropy", "map"].map(|name| ("microvm", name, "step", Some(device))));
+    for (machine, name, by, more) in cases {
+        let [name, by] = [format!("use={name}"), format!("by={by}")];
+        let points = format!("points={points}");
+        let mut arguments = vec!["--machine", machine, "--icount", "--timeout", "600"];
+        arguments.extend(["--qemu-arg=-rtc", "--qemu-arg=clock=vm"]);
+        arguments.extend(more.iter().flatten());
+        arguments.extend(["--", &name, &by, &points]);
+        boot(&image, &arguments).expect(status::SUCCESS, &[" points of "]);
+    }
+}
+
+/// One moment for each boot: Xen's page cannot be put back.
+#[test]
+fn who_interrupts_a_first_use_on_xen_is_told_what_holds_afterwards() {
+    let image = kernel("kernel-clock", "first_use", Profile::Release);
+    let moments: &[u32] = if long() { &[1, 20, 60, 100, 200, 400] } else { &[100] };
+    for name in ["clock", "wall", "timer", "events"] {
+        for at in moments {
+            let mut command = tool();
+            command.args(["run", "--on", "xen"]).arg(&image).args(["--timeout", "300", "--"]);
+            let ended = run(command.args([format!("use={name}"), format!("at={at}")]));
+            ended.expect(status::SUCCESS, &["asked Some"]);
+        }
+    }
+}
+
 #[test]
 fn the_battery_backed_clock_tells_the_date() {
     let image = kernel("kernel-clock", "kernel-clock", Profile::Release);

@@ -160,6 +160,25 @@ fn nmis_may_come_in_handlers_of_nmis_once_an_exception_has_returned() {
 }
 
 #[test]
+fn an_exceptions_handler_may_let_interrupts_in_wherever_it_came() {
+    for machine in MACHINES {
+        boot(&image("entry_steps", Profile::Release), &["--machine", machine, "--timeout", "30"])
+            .expect(status::SUCCESS, &["instructions: "]);
+    }
+    check("entry_steps", status::SUCCESS, &["instructions: "]);
+}
+
+#[test]
+fn the_legacy_controllers_interrupts_are_counted() {
+    let image = image("legacy", Profile::Release);
+    for (machine, count) in [("microvm", "counted: 0"), ("q35", "counted: 1"), ("pc", "counted: 1")]
+    {
+        boot(&image, &["--machine", machine, "--timeout", "60"])
+            .expect(status::SUCCESS, &[count, "came: 40"]);
+    }
+}
+
+#[test]
 fn a_breakpoint_in_a_panic_report_is_survived() {
     check("breakpoint_in_panic", status::CRASH, &["KERNEL PANIC", "broke and went on"]);
 }
@@ -168,8 +187,10 @@ fn a_breakpoint_in_a_panic_report_is_survived() {
 fn timers_come_in_order_and_sleep_lasts() {
     let image = image("timers", Profile::Dev);
     for machine in MACHINES {
-        boot(&image, &["--machine", machine])
-            .expect(status::SUCCESS, &["order: 123", "slept: ", "called: [500, 10, 9]"]);
+        boot(&image, &["--machine", machine]).expect(
+            status::SUCCESS,
+            &["order: 123", "slept: ", "called: [500, 10, 9]", "without a place: "],
+        );
     }
 }
 

@@ -100,6 +100,11 @@ fn from_device(bytes: &mut [u8], error: Error) -> Result<(), Error> {
     // SAFETY: the flag was false, and is true until this reference is gone.
     let found = unsafe { &mut *DEVICE.found.get() };
     if let Found::Unsought = found {
+        // What cannot be mapped at the moment is not absent for ever.
+        if crate::arch::live::is_busy() {
+            DEVICE.is_in_use.store(false, Ordering::Release);
+            return Err(Error::Exhausted);
+        }
         *found = match crate::arch::virtio::find(rng::DEVICE_ID) {
             Some(device) => Found::One(Source::new(device, &QUEUE, limit())),
             None => Found::Nothing,

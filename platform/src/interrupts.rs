@@ -117,13 +117,7 @@ pub fn are_enabled() -> bool {
 
 /// Runs `f` without interrupts, and lets them in afterwards if they were before.
 pub fn without<R>(f: impl FnOnce() -> R) -> R {
-    let were_enabled = are_enabled();
-    disable();
-    let result = f();
-    if were_enabled {
-        enable();
-    }
-    result
+    arch::without(f)
 }
 
 /// Stops the processor until an interrupt has been handled. Called with interrupts off, and returns so: what

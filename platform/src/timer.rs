@@ -5,7 +5,7 @@
 //! deadlines keeps them itself and asks for the earliest.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use core::time::Duration;
 
 use crate::interrupts::{self, Frame, Outcome};
@@ -72,16 +72,35 @@ impl Table {
     }
 }
 
-struct Shared(UnsafeCell<Table>);
+struct Shared {
+    is_in_use: AtomicBool,
+    table: UnsafeCell<Table>,
+}
 
-// SAFETY: reached through `with_table` only, which keeps interrupts out; there is one processor.
+// SAFETY: reached through `with` only, whose flag lets one in at a time.
 unsafe impl Sync for Shared {}
 
-static TABLE: Shared = Shared(UnsafeCell::new(Table::new()));
+static TABLE: Shared = Shared::new();
 
-fn with_table<R>(f: impl FnOnce(&mut Table) -> R) -> R {
-    // SAFETY: nobody else has a reference: interrupts are out, and no `f` here comes back to this function.
-    interrupts::without(|| f(unsafe { &mut *TABLE.0.get() }))
+impl Shared {
+    const fn new() -> Shared {
+        Shared { is_in_use: AtomicBool::new(false), table: UnsafeCell::new(Table::new()) }
+    }
+
+    /// Interrupts are out meanwhile, but an NMI may come, whose handler finds the table in use: `None`.
+    fn with<R>(&self, f: impl FnOnce(&mut Table) -> R) -> Option<R> {
+        if self.is_in_use.swap(true, Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: the flag was false, and is true until this reference is gone.
+        let result = f(unsafe { &mut *self.table.get() });
+        self.is_in_use.store(false, Ordering::Release);
+        Some(result)
+    }
+}
+
+fn with_table<R>(f: impl FnOnce(&mut Table) -> R) -> Option<R> {
+    interrupts::without(|| TABLE.with(f))
 }
 
 /// A timer that was set, to be cancelled.
@@ -96,17 +115,24 @@ const RUNS: u8 = 1;
 static STATE: AtomicU8 = AtomicU8::new(UNTRIED);
 
 /// Finds the machine's timer and takes a vector for it. Does nothing if that is done. The other functions
-/// here call it; who calls it first learns what is wrong.
+/// here call it; who calls it first learns what is wrong. Takes a millisecond or two, with interrupts out, if the timer
+/// has a count, which must be measured.
 pub fn start() -> Result<(), Error> {
     if STATE.load(Ordering::Relaxed) == RUNS {
         return Ok(());
     }
+    interrupts::without(|| if STATE.load(Ordering::Relaxed) == RUNS { Ok(()) } else { find() })
+}
+
+fn find() -> Result<(), Error> {
     let vector = interrupts::allocate(interrupt).ok_or(Error::NoVector)?;
     if let Err(error) = hardware::start_timer(vector) {
         interrupts::release(vector);
         return Err(error);
     }
     STATE.store(RUNS, Ordering::Relaxed);
+    // The handler of an NMI may have been here meanwhile, and have set one.
+    arm();
     Ok(())
 }
 
@@ -115,14 +141,15 @@ fn nanoseconds() -> u64 {
 }
 
 /// Calls `callback(argument)` at `deadline`, a reading of [`time::now`], or as soon after it as interrupts are
-/// let in. `None` if [`MOST`] timers run, or the machine has no timer.
+/// let in. `None` if [`MOST`] timers run, or the machine has no timer; or in the handler of an NMI or an exception, if it
+/// came while timers were looked at.
 pub fn at(deadline: Duration, callback: Callback, argument: usize) -> Option<Timer> {
     start().ok()?;
     let deadline = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
     let (timer, is_first) = with_table(|table| {
         let is_first = table.next().is_none_or(|next| deadline < next);
         (table.set(deadline, callback, argument), is_first)
-    });
+    })?;
     if is_first && timer.is_some() {
         interrupts::without(arm);
     }
@@ -134,19 +161,26 @@ pub fn after(delay: Duration, callback: Callback, argument: usize) -> Option<Tim
     at(time::now().saturating_add(delay), callback, argument)
 }
 
-/// Takes a timer back. `false` if it has been called already.
+/// Takes a timer back. `false` if it has been called already; or, as in [`at`], if it came while timers were looked at.
 pub fn cancel(timer: Timer) -> bool {
-    with_table(|table| table.cancel(timer))
+    with_table(|table| table.cancel(timer)).unwrap_or(false)
 }
 
-/// Halts until that time has passed. Lets interrupts in meanwhile. Without a timer it watches the clock.
+/// Halts until that time has passed. Lets interrupts in meanwhile. Without a timer it watches the clock: if the machine
+/// has none, if [`MOST`] of them run, and in the handler of an interrupt, who must not halt for another one.
 pub fn sleep(duration: Duration) {
     let deadline = time::now().saturating_add(duration);
     let were_enabled = interrupts::are_enabled();
-    let timer = at(deadline, nothing, 0);
-    interrupts::disable();
+    let timer = if interrupts::in_handler() { None } else { at(deadline, nothing, 0) };
+    let let_in = || {
+        interrupts::enable();
+        core::hint::spin_loop();
+        interrupts::disable();
+    };
+    // Who sleeps for less than it takes to get here, again and again, waits for an interrupt.
+    let_in();
     while time::now() < deadline {
-        if timer.is_some() { interrupts::wait() } else { core::hint::spin_loop() }
+        if timer.is_some() { interrupts::wait() } else { let_in() }
     }
     if let Some(timer) = timer {
         cancel(timer);
@@ -158,9 +192,12 @@ pub fn sleep(duration: Duration) {
 
 /// Gives the earliest deadline to the hardware. Interrupts are out.
 fn arm() {
+    /// Who interrupts somebody that looks at the table comes again, this much later.
+    const AGAIN: u64 = 100_000;
     match with_table(|table| table.next()) {
-        Some(deadline) => hardware::fire_in(deadline.saturating_sub(nanoseconds())),
-        None => hardware::stop_timer(),
+        Some(Some(deadline)) => hardware::fire_in(deadline.saturating_sub(nanoseconds())),
+        Some(None) => hardware::stop_timer(),
+        None => hardware::fire_in(AGAIN),
     }
 }
 
@@ -168,7 +205,8 @@ fn interrupt(_frame: &mut Frame) -> Outcome {
     // No more than the table holds: a callback that sets itself for now must not hold the processor.
     for _ in 0..MOST {
         let now = nanoseconds();
-        let Some((callback, argument)) = with_table(|table| table.take_due(now)) else { break };
+        let due = with_table(|table| table.take_due(now));
+        let Some((callback, argument)) = due.flatten() else { break };
         callback(argument);
     }
     interrupts::disable();
@@ -194,6 +232,13 @@ mod tests {
         }
         assert_eq!(due, [10, 10, 30]);
         assert_eq!(table.next(), Some(50));
+    }
+
+    #[test]
+    fn who_comes_while_the_table_is_in_use_gets_nothing() {
+        let shared = Shared::new();
+        assert_eq!(shared.with(|_| shared.with(|_| ())), Some(None));
+        assert_eq!(shared.with(|_| ()), Some(()));
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl Xen {
     /// - No other place was given to this call before, or nobody reads there any more.
     pub unsafe fn shared_info(self, page: &'static Page, frame: u64) -> Result<SharedInfo, Error> {
         map_shared_info(&self.gate, frame)?;
-        Ok(SharedInfo::over(page))
+        Ok(SharedInfo::of(page))
     }
 }
 
@@ -139,15 +139,11 @@ impl SharedInfo {
         self.0.vcpu_info.get(cpu).map(|info| &info.time).ok_or(ClockError::NoSuchCpu)
     }
 
-    fn over(page: &'static Page) -> Self {
+    /// The page that Xen shares in the place of `page`: what [`Xen::shared_info`] returned, once more. If it was
+    /// never called the page is one of zeros: its clocks say that they are unset, no event is pending.
+    pub fn of(page: &'static Page) -> Self {
         // SAFETY: a page has the size and alignment of its beginning, every bit pattern is a value, and all
         // of it is in an `UnsafeCell`. What is read through this reference are atomics.
         Self(unsafe { &*(&raw const *page).cast::<RawShared>() })
-    }
-
-    /// A page that a test has filled.
-    #[cfg(test)]
-    pub(crate) fn of(page: &'static Page) -> Self {
-        Self::over(page)
     }
 }

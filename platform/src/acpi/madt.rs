@@ -34,6 +34,8 @@ impl Wire {
 pub enum Entry {
     /// A processor: its local APIC's number, and whether it may be started.
     Processor {
+        /// What other entries call it.
+        uid: u32,
         /// The number of its local APIC; above 254 it is reachable with x2APIC only.
         apic: u32,
         /// Whether it is there and may be started.
@@ -52,6 +54,15 @@ pub enum Entry {
     },
     /// Where the local APIC is, if that needs 64 bits.
     LocalApic(u64),
+    /// An input of a local APIC by which NMIs come.
+    Nmi {
+        /// Whose; `None`: every processor's.
+        uid: Option<u32>,
+        /// LINT0 or LINT1.
+        line: u8,
+        /// As in [`Override`](Entry::Override).
+        flags: u16,
+    },
 }
 
 /// Local APIC address and flags come before the entries.
@@ -107,6 +118,20 @@ impl<'a> Controllers<'a> {
         })
     }
 
+    /// The inputs by which NMIs come to the processor whose local APIC has this number. Always on an edge.
+    pub fn nmis(&self, apic: u32) -> impl Iterator<Item = (u8, Polarity)> + use<'a> {
+        let own = self.entries().find_map(|entry| match entry {
+            Entry::Processor { uid, apic: other, .. } if other == apic => Some(uid),
+            _ => None,
+        });
+        self.entries().filter_map(move |entry| match entry {
+            Entry::Nmi { uid, line, flags } if uid.is_none() || uid == own => {
+                Some((line, if flags & 3 == 3 { Polarity::Low } else { Polarity::High }))
+            }
+            _ => None,
+        })
+    }
+
     /// Where interrupt `irq` of the ISA bus comes.
     ///
     /// # Errors
@@ -145,7 +170,8 @@ fn parse(entry: &[u8]) -> Option<Option<Entry>> {
     let is_usable = |flags: u32| flags & 1 != 0;
     let known = match byte(entry, 0)? {
         0 => {
-            Entry::Processor { apic: byte(entry, 3)?.into(), is_usable: is_usable(word(entry, 4)?) }
+            let (uid, apic) = (byte(entry, 2)?.into(), byte(entry, 3)?.into());
+            Entry::Processor { uid, apic, is_usable: is_usable(word(entry, 4)?) }
         }
         1 => {
             let (id, address, first_line) = (byte(entry, 2)?, word(entry, 4)?, word(entry, 8)?);
@@ -154,8 +180,19 @@ fn parse(entry: &[u8]) -> Option<Option<Entry>> {
         2 => {
             Entry::Override { irq: byte(entry, 3)?, line: word(entry, 4)?, flags: half(entry, 8)? }
         }
+        4 => {
+            let uid = Some(byte(entry, 2)?).filter(|&uid| uid != u8::MAX).map(u32::from);
+            Entry::Nmi { uid, line: byte(entry, 5)?, flags: half(entry, 3)? }
+        }
         5 => Entry::LocalApic(long(entry, 4)?),
-        9 => Entry::Processor { apic: word(entry, 4)?, is_usable: is_usable(word(entry, 8)?) },
+        9 => {
+            let (uid, apic) = (word(entry, 12)?, word(entry, 4)?);
+            Entry::Processor { uid, apic, is_usable: is_usable(word(entry, 8)?) }
+        }
+        10 => {
+            let uid = Some(word(entry, 4)?).filter(|&uid| uid != u32::MAX);
+            Entry::Nmi { uid, line: byte(entry, 8)?, flags: half(entry, 2)? }
+        }
         _ => return Some(None),
     };
     Some(Some(known))

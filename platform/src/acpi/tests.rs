@@ -110,7 +110,7 @@ fn pc_and_q35_are_understood() {
         let level = Wire { line: 9, trigger: Trigger::Level, polarity: Polarity::High };
         assert_eq!(controllers.isa(9), Ok(level));
         let first = controllers.entries().next();
-        assert_eq!(first, Some(Entry::Processor { apic: 0, is_usable: true }));
+        assert_eq!(first, Some(Entry::Processor { uid: 0, apic: 0, is_usable: true }));
     }
 }
 
@@ -314,8 +314,36 @@ fn overrides_and_x2apic_processors_are_read() {
     assert_eq!(controllers.isa(8), wire(41, Trigger::Level, Polarity::High));
     assert_eq!(controllers.isa(9), wire(42, Trigger::Edge, Polarity::Low));
     assert!(matches!(controllers.isa(10), Err(Error::Unusable(MADT, _))));
-    let processor = Entry::Processor { apic: 256, is_usable: true };
+    let processor = Entry::Processor { uid: 3, apic: 256, is_usable: true };
     assert!(controllers.entries().any(|entry| entry == processor));
+}
+
+#[test]
+fn nmis_come_where_the_table_says() {
+    for (name, bytes) in DUMPS {
+        let pieces = Pieces::parse(bytes);
+        let controllers = find(&pieces).unwrap();
+        let nmis: Vec<_> = controllers.controllers().unwrap().nmis(0).collect();
+        assert_eq!(nmis, [(1, Polarity::High)], "{name}");
+    }
+    let mut pieces = dump("pc");
+    pieces.replace(MADT, |table| {
+        table.truncate(HEAD_BYTES + 8);
+        // Two processors, whose APICs have the numbers 8 and 0x105; a line for each, one for all, one for nobody.
+        table.extend([0, 8, 7, 8, 1, 0, 0, 0]);
+        table.extend([9, 16, 0, 0, 5, 1, 0, 0, 1, 0, 0, 0, 0, 2, 0, 0]);
+        table.extend([4, 6, 7, 0b11, 0, 0]);
+        table.extend([10, 12, 0b01, 0, 0, 2, 0, 0, 1, 0, 0, 0]);
+        table.extend([4, 6, 0xff, 0, 0, 2]);
+        table.extend([10, 12, 0b11, 0, 0xff, 0xff, 0xff, 0xff, 3, 0, 0, 0]);
+        table.extend([4, 6, 9, 0, 0, 1]);
+    });
+    let tables = find(&pieces).unwrap();
+    let nmis = |apic| tables.controllers().unwrap().nmis(apic).collect::<Vec<_>>();
+    let all = [(2, Polarity::High), (3, Polarity::Low)];
+    assert_eq!(nmis(8), [&[(0, Polarity::Low)][..], &all].concat());
+    assert_eq!(nmis(0x105), [&[(1, Polarity::High)][..], &all].concat());
+    assert_eq!(nmis(1), all);
 }
 
 #[test]

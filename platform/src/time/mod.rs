@@ -59,13 +59,18 @@ pub struct Rate {
     pub source: Source,
 }
 
-/// Time since the image's first instruction. Never goes back.
+/// Time since the image's first instruction. Never goes back. In any context, also where it interrupts the first call:
+/// if the clock cannot be read there, this is its latest reading.
 pub fn now() -> Duration {
     static LATEST: AtomicU64 = AtomicU64::new(0);
-    let nanoseconds = clock::nanoseconds_since_boot();
-    // A guest may move between processors whose counters differ by a little.
-    let latest = LATEST.fetch_max(nanoseconds, Ordering::Relaxed);
-    Duration::from_nanos(nanoseconds.max(latest))
+    Duration::from_nanos(latest(&LATEST, clock::nanoseconds_since_boot()))
+}
+
+/// A guest may move between processors whose counters differ by a little. What is not a reading of the clock never
+/// comes in here: it would stay until the clock has overtaken it.
+fn latest(latest: &AtomicU64, reading: Option<u64>) -> u64 {
+    let reading = reading.unwrap_or(0);
+    latest.fetch_max(reading, Ordering::Relaxed).max(reading)
 }
 
 /// The time of day: since 1970 began, UTC without leap seconds. [`DateTime::of`] makes a date of it.
@@ -76,7 +81,7 @@ pub fn wall() -> Option<Duration> {
     clock::wall()
 }
 
-/// The clock's rate. The first call may take up to a millisecond to find out.
+/// The clock's rate. The first call may take up to a millisecond to find out, with interrupts out.
 pub fn rate() -> Rate {
     clock::rate()
 }
@@ -109,6 +114,13 @@ mod tests {
                 assert_eq!(to_nanoseconds(ticks, hertz), exact, "{ticks} at {hertz} Hz");
             }
         }
+    }
+
+    #[test]
+    fn a_clock_that_cannot_be_read_stands_still_for_that_reading_only() {
+        let kept = AtomicU64::new(0);
+        let readings = [None, Some(5), None, Some(4), Some(9), None, Some(10)];
+        assert_eq!(readings.map(|reading| latest(&kept, reading)), [0, 5, 5, 5, 9, 9, 10]);
     }
 
     #[test]

@@ -4,14 +4,18 @@
 //! fires at a reading of the cycle counter where the processor can do that (TSC deadline), and after a count
 //! elsewhere; the count's rate is measured once, against the clock, for a millisecond.
 //!
+//! Of its own sources all are masked but one: NMIs from outside, by which a watchdog or QEMU's monitor asks a machine
+//! that hangs. On which of two lines they come the MADT says; everywhere it is LINT1, on a rising edge.
+//!
 //! One processor so far. Source: Intel SDM volume 3, chapter 12 (APIC), 12.5.4 (timer), 12.12 (x2APIC).
 
 use core::fmt;
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::{cpu, interrupts};
+use super::{clock, cpu, interrupts};
+use crate::acpi;
+use crate::interrupts::Polarity;
 use crate::memory::{MapError, PAGE_SIZE, PhysAddr, map_mmio};
-use crate::time;
 
 /// The vector of interrupts that were withdrawn after the processor had been told. Not ended, by the manual.
 pub const SPURIOUS: u8 = 0xff;
@@ -29,6 +33,8 @@ enum Register {
     TaskPriority = 0x80,
     EndOfInterrupt = 0xb0,
     SpuriousVector = 0xf0,
+    /// Of vectors 32 to 63: which are being handled.
+    InService1 = 0x110,
     InterruptCommand = 0x300,
     TimerVector = 0x320,
     Line0 = 0x350,
@@ -39,6 +45,8 @@ enum Register {
 }
 
 const MASKED: u32 = 1 << 16;
+const ACTIVE_LOW: u32 = 1 << 13;
+const NMI: u32 = 4 << 8;
 const DEADLINE_MODE: u32 = 2 << 17;
 
 /// Why there is no local APIC to use.
@@ -69,37 +77,41 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-const OFF: u8 = 0;
-const MEMORY: u8 = 1;
-const MSRS: u8 = 2;
-static MODE: AtomicU8 = AtomicU8::new(OFF);
-/// Where the page is, in memory mode.
-static PAGE: AtomicU64 = AtomicU64::new(0);
+const OFF: u64 = 0;
+const MSRS: u64 = 1;
+/// One of these, or where the page is.
+static HERE: AtomicU64 = AtomicU64::new(OFF);
 
 /// Whether the registers are MSRs.
 pub fn is_x2apic() -> bool {
-    MODE.load(Ordering::Relaxed) == MSRS
+    HERE.load(Ordering::Relaxed) == MSRS
 }
 
 /// Whether [`start`] has succeeded.
 pub fn is_on() -> bool {
-    MODE.load(Ordering::Relaxed) != OFF
+    HERE.load(Ordering::Relaxed) != OFF
 }
 
-/// Turns it on: every interrupt accepted, its own sources masked. Does nothing if it is on.
+/// Turns it on: every interrupt accepted, its own sources masked, NMIs from outside let in. Does nothing if it is on.
 pub fn start() -> Result<(), Error> {
-    const HAS_APIC: u32 = 1 << 9;
-    const HAS_X2APIC: u32 = 1 << 21;
     if is_on() {
         return Ok(());
     }
+    let lines = lines();
+    interrupts::without(|| if is_on() { Ok(()) } else { turn_on(lines) })
+}
+
+/// Known to others when all is done: an NMI may come at any time.
+fn turn_on(lines: [u32; 2]) -> Result<(), Error> {
+    const HAS_APIC: u32 = 1 << 9;
+    const HAS_X2APIC: u32 = 1 << 21;
     let [_, _, c, d] = cpu::cpuid(1, 0);
     if d & HAS_APIC == 0 {
         return Err(Error::Absent);
     }
     // SAFETY: the MSR exists where there is an APIC.
     let base = unsafe { cpu::read_msr(APIC_BASE) };
-    let mode = if c & HAS_X2APIC != 0 {
+    let here = if c & HAS_X2APIC != 0 {
         // SAFETY: as above; from off or xAPIC to x2APIC is an allowed step if each bit comes in its turn.
         unsafe {
             cpu::write_msr(APIC_BASE, base | ENABLED);
@@ -111,25 +123,55 @@ pub fn start() -> Result<(), Error> {
         unsafe { cpu::write_msr(APIC_BASE, base | ENABLED) };
         let address = base & 0x000f_ffff_ffff_f000;
         map_mmio(PhysAddr::new(address), PAGE_SIZE).map_err(Error::Unmappable)?;
-        PAGE.store(address, Ordering::Relaxed);
-        MEMORY
+        address
     };
-    MODE.store(mode, Ordering::Relaxed);
-    if !answers(&Here) {
-        MODE.store(OFF, Ordering::Relaxed);
+    let local = Local(here);
+    if !answers(&local) {
         return Err(Error::Dead);
     }
-    for source in [Register::TimerVector, Register::Line0, Register::Line1] {
-        write(source, MASKED);
-    }
-    write(Register::TaskPriority, 0);
+    local.write(Register::TimerVector, MASKED);
+    local.write(Register::Line0, lines[0]);
+    local.write(Register::Line1, lines[1]);
+    local.write(Register::TaskPriority, 0);
     interrupts::set_end_of_interrupt(end_of_interrupt);
+    HERE.store(here, Ordering::Release);
     Ok(())
 }
 
+/// What to write for LINT0 and LINT1.
+fn lines() -> [u32; 2] {
+    let id = cpu::cpuid(1, 0)[1] >> 24;
+    let tables = acpi::tables();
+    let controllers = tables.as_ref().ok().and_then(|tables| tables.controllers().ok());
+    lines_with(controllers.into_iter().flat_map(|controllers| controllers.nmis(id)))
+}
+
+/// The same, with these lines for NMIs. Where none is told it is LINT1.
+fn lines_with(nmis: impl Iterator<Item = (u8, Polarity)>) -> [u32; 2] {
+    let mut lines = [MASKED; 2];
+    for (line, polarity) in nmis {
+        if let Some(line) = lines.get_mut(usize::from(line)) {
+            *line = NMI | if polarity == Polarity::Low { ACTIVE_LOW } else { 0 };
+        }
+    }
+    if lines == [MASKED; 2] { [MASKED, NMI] } else { lines }
+}
+
 fn end_of_interrupt(vector: u8) {
-    if vector != SPURIOUS {
+    if is_from_here(&here(), vector) {
         write(Register::EndOfInterrupt, 0);
+    }
+}
+
+/// Whether the interrupt came from here and is to be ended here. Those of the legacy controllers go past it, and to end
+/// one would end another; their vectors may be used here too.
+fn is_from_here(registers: &impl Registers, vector: u8) -> bool {
+    match vector {
+        SPURIOUS => false,
+        vector if interrupts::LEGACY.contains(&vector) => {
+            registers.read(Register::InService1) & 1 << (vector % 32) != 0
+        }
+        _ => true,
     }
 }
 
@@ -147,39 +189,44 @@ trait Registers {
     fn write(&self, register: Register, value: u32);
 }
 
-/// This processor's.
-struct Here;
+/// This processor's: what [`HERE`] holds.
+struct Local(u64);
 
-impl Registers for Here {
+impl Registers for Local {
     fn read(&self, register: Register) -> u32 {
-        read(register)
+        let offset = register as u32;
+        if self.0 == MSRS {
+            // SAFETY: the registers named here exist in x2APIC mode, and reading them changes nothing.
+            return unsafe { cpu::read_msr(0x800 + (offset >> 4)) } as u32;
+        }
+        let page = self.0 as *const u32;
+        // SAFETY: `turn_on` mapped the page before it made this, or let it be found; the offset is in it.
+        unsafe { page.byte_add(offset as usize).read_volatile() }
     }
 
     fn write(&self, register: Register, value: u32) {
-        write(register, value);
+        let offset = register as u32;
+        if self.0 == MSRS {
+            // SAFETY: as in `read`; what is written is for this file to get right.
+            return unsafe { cpu::write_msr(0x800 + (offset >> 4), value.into()) };
+        }
+        let page = self.0 as *mut u32;
+        // SAFETY: as in `read`.
+        unsafe { page.byte_add(offset as usize).write_volatile(value) }
     }
+}
+
+/// Not before [`start`] has succeeded.
+fn here() -> Local {
+    Local(HERE.load(Ordering::Relaxed))
 }
 
 fn read(register: Register) -> u32 {
-    let offset = register as u32;
-    if is_x2apic() {
-        // SAFETY: the registers named here exist in x2APIC mode, and reading them changes nothing.
-        return unsafe { cpu::read_msr(0x800 + (offset >> 4)) } as u32;
-    }
-    let page = PAGE.load(Ordering::Relaxed) as *const u32;
-    // SAFETY: `start` mapped the page before it set the mode, and callers come after; the offset is in it.
-    unsafe { page.byte_add(offset as usize).read_volatile() }
+    here().read(register)
 }
 
 fn write(register: Register, value: u32) {
-    let offset = register as u32;
-    if is_x2apic() {
-        // SAFETY: as in `read`; what is written is for this file to get right.
-        return unsafe { cpu::write_msr(0x800 + (offset >> 4), value.into()) };
-    }
-    let page = PAGE.load(Ordering::Relaxed) as *mut u32;
-    // SAFETY: as in `read`.
-    unsafe { page.byte_add(offset as usize).write_volatile(value) }
+    here().write(register, value);
 }
 
 /// This processor's number in messages.
@@ -206,7 +253,6 @@ pub fn send_to_self(vector: u8) {
 /// If the APIC is not on.
 pub fn send_nmi_to_self() {
     assert!(is_on());
-    const NMI: u32 = 4 << 8;
     const ASSERT: u32 = 1 << 14;
     let id = id();
     if is_x2apic() {
@@ -214,8 +260,8 @@ pub fn send_nmi_to_self() {
         unsafe { cpu::write_msr(0x830, u64::from(id) << 32 | u64::from(NMI | ASSERT)) };
         return;
     }
-    let page = PAGE.load(Ordering::Relaxed) as *mut u32;
-    // SAFETY: as in `write`: the upper half of the command is at 0x310, and only kept until the lower comes.
+    let page = here().0 as *mut u32;
+    // SAFETY: as in `Local::write`: the upper half of the command is at 0x310, and only kept until the lower comes.
     unsafe { page.byte_add(0x310).write_volatile(id << 24) };
     write(Register::InterruptCommand, NMI | ASSERT);
 }
@@ -258,7 +304,7 @@ fn has_deadline() -> bool {
 }
 
 /// Turns the timer on, which will interrupt by `vector`, and tells how it works. Measures its rate the first
-/// time if it counts, for a millisecond.
+/// time if it counts, for a millisecond, with interrupts out.
 pub fn start_timer(vector: u8) -> Result<TimerKind, Error> {
     start()?;
     if has_deadline() {
@@ -268,8 +314,19 @@ pub fn start_timer(vector: u8) -> Result<TimerKind, Error> {
     const BY_1: u32 = 0b1011;
     write(Register::Divider, BY_1);
     if COUNT_HERTZ.load(Ordering::Relaxed) == 0 {
-        let rate = measure(&Here, cpu::ticks, time::rate().hertz).ok_or(Error::Dead)?;
-        COUNT_HERTZ.store(rate, Ordering::Relaxed);
+        // What is not known because of a change of the map will be.
+        let hertz = clock::rate_found().ok_or(Error::Unmappable(MapError::Busy))?.hertz;
+        let rate = interrupts::without(|| measure(&here(), cpu::ticks, hertz));
+        // Of two, one in the midst of the other, the inner one was not disturbed, and was here first.
+        let _ = COUNT_HERTZ.compare_exchange(
+            0,
+            rate.unwrap_or(0),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        if COUNT_HERTZ.load(Ordering::Relaxed) == 0 {
+            return Err(Error::Dead);
+        }
     }
     write(Register::TimerVector, vector.into());
     Ok(TimerKind::Count)
@@ -280,18 +337,36 @@ pub fn start_timer(vector: u8) -> Result<TimerKind, Error> {
 fn measure(registers: &impl Registers, ticks: impl Fn() -> u64, hertz: u64) -> Option<u64> {
     const MOST_READINGS: u32 = 10_000_000;
     registers.write(Register::InitialCount, u32::MAX);
-    let begin = ticks();
-    let passed = || ticks().wrapping_sub(begin);
+    let (begin, first) = reading(registers, &ticks);
     let is_over = || {
         core::hint::spin_loop();
-        passed() >= hertz / 1000
+        ticks().wrapping_sub(begin) >= hertz / 1000
     };
     let in_time = (0..MOST_READINGS).any(|_| is_over());
-    let (passed, left) = (passed(), registers.read(Register::CurrentCount));
+    let (end, last) = reading(registers, &ticks);
     registers.write(Register::InitialCount, 0);
-    let counted = u128::from(u32::MAX - left);
-    let rate = (counted * u128::from(hertz)).checked_div(passed.into())?;
+    let counted = u128::from(first.checked_sub(last)?);
+    let rate = (counted * u128::from(hertz)).checked_div(end.wrapping_sub(begin).into())?;
     u64::try_from(rate).ok().filter(|&rate| in_time && rate != 0)
+}
+
+/// The cycle counter and the count at the same time: the closest of some looks, as the machine may be stopped in one.
+fn reading(registers: &impl Registers, ticks: impl Fn() -> u64) -> (u64, u32) {
+    const LOOKS: usize = 5;
+    let look = || {
+        let before = ticks();
+        let count = registers.read(Register::CurrentCount);
+        let took = ticks().wrapping_sub(before);
+        (took, before.wrapping_add(took / 2), count)
+    };
+    let (mut took, mut at, mut count) = look();
+    for _ in 1..LOOKS {
+        let again = look();
+        if again.0 < took {
+            (took, at, count) = again;
+        }
+    }
+    (at, count)
 }
 
 /// Has the timer fire once, `nanoseconds` from now, or sooner if that is further than it can count: up to four
@@ -299,7 +374,7 @@ fn measure(registers: &impl Registers, ticks: impl Fn() -> u64, hertz: u64) -> O
 pub fn fire_in(nanoseconds: u64) {
     let hertz = COUNT_HERTZ.load(Ordering::Relaxed);
     if hertz == 0 {
-        let deadline = deadline(cpu::ticks(), nanoseconds, time::rate().hertz);
+        let deadline = deadline(cpu::ticks(), nanoseconds, clock::rate().hertz);
         // SAFETY: `start_timer` has found that the MSR exists.
         unsafe { cpu::write_msr(TSC_DEADLINE, deadline) };
         return;
@@ -337,6 +412,9 @@ mod tests {
 
     /// A counter that runs, or not, and registers that keep what is written, or not.
     struct Model {
+        /// A reading of the cycle counter, and how long the machine is stopped before it.
+        stop: (u64, u64),
+        readings: Cell<u64>,
         now: Cell<u64>,
         ticks_per_reading: u64,
         count_hertz: u64,
@@ -350,13 +428,15 @@ mod tests {
 
     impl Model {
         fn new(ticks_per_reading: u64, count_hertz: u64, stuck: Option<u32>) -> Model {
-            let [now, started] = [100, 0].map(Cell::new);
-            let spurious = Cell::new(0xff);
-            Model { now, ticks_per_reading, count_hertz, started, spurious, stuck }
+            let [now, started, readings] = [100, 0, 0].map(Cell::new);
+            let (spurious, stop) = (Cell::new(0xff), (u64::MAX, 0));
+            Model { stop, readings, now, ticks_per_reading, count_hertz, started, spurious, stuck }
         }
 
         fn ticks(&self) -> u64 {
-            self.now.set(self.now.get() + self.ticks_per_reading);
+            let stop = if self.readings.get() == self.stop.0 { self.stop.1 } else { 0 };
+            self.readings.set(self.readings.get() + 1);
+            self.now.set(self.now.get() + self.ticks_per_reading + stop);
             self.now.get()
         }
 
@@ -400,6 +480,46 @@ mod tests {
         assert_eq!(Model::new(30, 0, None).rate(), None, "the count stands still");
         assert_eq!(Model::new(0, 1_000_000, None).rate(), None, "the cycle counter stands still");
         assert_eq!(Model::new(30, 0, Some(u32::MAX)).rate(), None);
+    }
+
+    #[test]
+    fn a_machine_that_is_stopped_while_the_count_is_measured_matters_not() {
+        let hertz = 62_500_000;
+        let readings = {
+            let model = Model::new(3000, hertz, None);
+            model.rate();
+            model.readings.get()
+        };
+        assert!(readings > 100);
+        // Ten milliseconds, at every reading.
+        for at in 0..readings {
+            let model = Model { stop: (at, HERTZ / 100), ..Model::new(3000, hertz, None) };
+            let rate = model.rate().expect("it runs");
+            assert!(rate.abs_diff(hertz) <= hertz / 250, "{rate}, not {hertz}, stopped at {at}");
+        }
+    }
+
+    #[test]
+    fn nmis_come_on_the_lines_that_are_told_or_on_the_usual_one() {
+        use Polarity::{High, Low};
+        let with = |nmis: &[(u8, Polarity)]| lines_with(nmis.iter().copied());
+        assert_eq!(with(&[]), [0x1_0000, 0x400]);
+        assert_eq!(with(&[(1, High)]), [0x1_0000, 0x400]);
+        assert_eq!(with(&[(1, Low)]), [0x1_0000, 0x2400]);
+        assert_eq!(with(&[(0, High)]), [0x400, 0x1_0000]);
+        assert_eq!(with(&[(0, Low), (1, High)]), [0x2400, 0x400]);
+        assert_eq!(with(&[(2, High), (255, Low)]), [0x1_0000, 0x400]);
+    }
+
+    #[test]
+    fn interrupts_that_go_past_the_apic_are_not_ended() {
+        let in_service = |bits| Model::new(30, 0, Some(bits));
+        for vector in 0x20..=u8::MAX {
+            let is_legacy = vector < 0x30;
+            let bits = 1 << (vector % 32);
+            assert_eq!(is_from_here(&in_service(bits), vector), vector != SPURIOUS);
+            assert_eq!(is_from_here(&in_service(!bits), vector), !is_legacy && vector != SPURIOUS);
+        }
     }
 
     #[test]

@@ -47,8 +47,11 @@ impl Cluster {
 const FEMTOSECONDS: u128 = 1_000_000_000_000_000;
 /// A third of what is measured.
 const THIRD_FEMTOSECONDS: u64 = 310_000_000_000;
-/// Reaching a device takes a hundred cycles at the least, so this is some milliseconds at the most.
-const MOST_SAMPLES: usize = 20_000;
+/// Readings without the count going on: the slowest, the PIT's, goes on every 20 readings or sooner, even where an
+/// emulator counts instructions and a reading takes 40 ns.
+const MOST_IDLE: usize = 2_000;
+/// For a count that goes on, and never comes to its end.
+const MOST_SAMPLES: usize = 100_000;
 const MOST_ATTEMPTS: usize = 4;
 /// Slower than any processor this runs on, and faster than any: outside is not a measurement.
 const PLAUSIBLE: core::ops::Range<u64> = 10_000_000..20_000_000_000;
@@ -75,8 +78,14 @@ fn attempt(reference: &impl Reference, ticks: impl Fn() -> u64) -> Option<u64> {
     let quickest = (0..WARM_UP).map(|_| sample().length).min()?;
     let third = (THIRD_FEMTOSECONDS / reference.period().max(1)).max(1);
     let mut clusters = [Cluster::default(); 3];
-    (0..MOST_SAMPLES).find(|_| {
+    let (mut furthest, mut idle) = (0, 0);
+    let is_complete = (0..MOST_SAMPLES).find_map(|_| {
         let sample = sample();
+        idle = if sample.count > furthest { 0 } else { idle + 1 };
+        furthest = furthest.max(sample.count);
+        if idle > MOST_IDLE {
+            return Some(false);
+        }
         let cluster =
             usize::try_from(sample.count / third).ok().and_then(|at| clusters.get_mut(at));
         let is_over = cluster.is_none();
@@ -85,8 +94,11 @@ fn attempt(reference: &impl Reference, ticks: impl Fn() -> u64) -> Option<u64> {
         {
             cluster.add(sample);
         }
-        is_over
-    })?;
+        is_over.then_some(true)
+    });
+    if is_complete != Some(true) {
+        return None;
+    }
     // One that was cut short is no better than a single reading.
     let most = clusters.iter().map(|cluster| cluster.samples).max()?;
     if clusters.iter().any(|cluster| cluster.samples < most / 2) {
@@ -198,6 +210,17 @@ mod tests {
                 let margin = hertz / 6000 * period / 1_000_000_000 + 2000;
                 assert!(found.abs_diff(hertz) <= margin, "{found} for {hertz}, period {period}");
             }
+        }
+    }
+
+    #[test]
+    fn a_reference_is_read_as_often_as_a_millisecond_takes() {
+        for (period, mask) in [(10_000_000, u32::MAX.into()), (838_095_345, 0xffff)] {
+            let mut machine = Machine::new(1_000_000_000);
+            machine.reading = 10_000_000;
+            let counter = Counter { machine: &machine, period, mask };
+            let found = super::hertz(&counter, || machine.ticks()).expect("a rate");
+            assert!(found.abs_diff(1_000_000_000) < 100_000, "{found}, period {period}");
         }
     }
 

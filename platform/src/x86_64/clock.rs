@@ -4,14 +4,19 @@
 //! leaf (Xen's time leaf; 0x4000_0010, which VMware defined and KVM and others took over); the
 //! processor's leaf 0x15 (Intel SDM volume 2, CPUID; volume 3, 19.7.3); a measurement against the HPET, or
 //! the PIT; and an assumption that says it is one.
+//!
+//! Whoever asks first finds out, and an NMI or an exception may ask in the midst of that. It finds out too, for
+//! itself and to the end, and what it found holds: the code that it interrupted goes on with a measurement that was
+//! spoilt, and throws it away. So nobody waits, and nobody sees a rate that is another one later.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
+use super::calibration::{self, Reference};
 use super::cpu::{self, cpuid};
 use super::hpet::{self, Hpet};
 use super::pit::Pit;
-use super::{calibration, rtc, shared_clock};
+use super::{interrupts, live, rtc, shared_clock};
 use crate::acpi;
 use crate::time::{Rate, Source, to_nanoseconds};
 
@@ -27,11 +32,13 @@ pub fn ticks_since_boot() -> u64 {
     cpu::ticks().saturating_sub(BOOT_TICKS.load(Ordering::Relaxed))
 }
 
-/// Nanoseconds since the image's first instruction, by the best clock there is.
-pub fn nanoseconds_since_boot() -> u64 {
-    match shared_clock::nanoseconds_since_boot() {
-        Some(nanoseconds) => nanoseconds,
-        None => to_nanoseconds(ticks_since_boot(), rate().hertz),
+/// Nanoseconds since the image's first instruction, by the best clock there is. `None` if that cannot be told at the
+/// moment: see [`rate_found`].
+pub fn nanoseconds_since_boot() -> Option<u64> {
+    match shared_clock::get() {
+        // Should it not be readable for once, the counter would be another clock, and perhaps ahead of it.
+        Some(shared) => shared_clock::nanoseconds_since_boot(shared),
+        None => Some(to_nanoseconds(ticks_since_boot(), rate_found()?.hertz)),
     }
 }
 
@@ -46,6 +53,7 @@ fn rtc_wall() -> Option<Duration> {
     const ABSENT: u64 = u64::MAX;
     /// The time of day at the image's first instruction, in nanoseconds.
     static AT_BOOT: AtomicU64 = AtomicU64::new(UNREAD);
+    nanoseconds_since_boot()?;
     let since_boot = crate::time::now();
     if AT_BOOT.load(Ordering::Relaxed) == UNREAD {
         let read = rtc::read()
@@ -64,24 +72,17 @@ fn rtc_wall() -> Option<Duration> {
     }
 }
 
-/// 0 until the rate is known.
-static HERTZ: AtomicU64 = AtomicU64::new(0);
-static SOURCE: AtomicU8 = AtomicU8::new(Source::Assumed as u8);
-static FINDING_OUT: AtomicBool = AtomicBool::new(false);
+/// The rate in the upper bits, how it became known in the lowest eight; 0 until then, and never changed after.
+static FOUND: AtomicU64 = AtomicU64::new(0);
+const SOURCE_BITS: u32 = 8;
+const MOST_HERTZ: u64 = u64::MAX >> SOURCE_BITS;
 
-/// The counter's rate, found out on the first call. A handler that asks while the code it interrupted is
-/// finding out gets the assumption: two measurements at once would spoil each other.
-pub fn rate() -> Rate {
-    let hertz = HERTZ.load(Ordering::Acquire);
-    if hertz == 0 {
-        if FINDING_OUT.swap(true, Ordering::Relaxed) {
-            return Rate { hertz: ASSUMED_HERTZ, source: Source::Assumed };
-        }
-        let rate = find_rate();
-        SOURCE.store(rate.source as u8, Ordering::Relaxed);
-        HERTZ.store(rate.hertz, Ordering::Release);
-        return rate;
-    }
+const fn pack(rate: Rate) -> u64 {
+    rate.hertz << SOURCE_BITS | rate.source as u64
+}
+
+/// The rate in a word of [`FOUND`]'s.
+fn unpack(found: u64) -> Option<Rate> {
     const SOURCES: [Source; 7] = [
         Source::XenClock,
         Source::KvmClock,
@@ -91,21 +92,51 @@ pub fn rate() -> Rate {
         Source::Pit,
         Source::Assumed,
     ];
-    let source = SOURCES.into_iter().find(|&s| s as u8 == SOURCE.load(Ordering::Relaxed));
-    Rate { hertz, source: source.unwrap_or(Source::Assumed) }
+    let hertz = found >> SOURCE_BITS;
+    let source = SOURCES.into_iter().find(|&source| source as u64 == found & 0xff)?;
+    (hertz != 0).then_some(Rate { hertz, source })
 }
 
-const ASSUMED_HERTZ: u64 = 1_000_000_000;
+/// The counter's rate, found out on the first call.
+pub fn rate() -> Rate {
+    rate_found().unwrap_or(ASSUMED)
+}
 
-fn find_rate() -> Rate {
-    let told = |hertz: Option<u64>, source| hertz.map(|hertz| Rate { hertz, source });
-    shared_clock::hertz()
-        .map(|(hertz, source)| Rate { hertz, source })
+const ASSUMED: Rate = Rate { hertz: 1_000_000_000, source: Source::Assumed };
+
+/// The same. `None` if it cannot be told at the moment, and perhaps later: where only the HPET is left to ask, and the
+/// code that this interrupts is changing the map.
+pub(super) fn rate_found() -> Option<Rate> {
+    unpack(FOUND.load(Ordering::Acquire)).or_else(find_rate)
+}
+
+#[cold]
+fn find_rate() -> Option<Rate> {
+    let told = |hertz: Option<u64>, source| {
+        let hertz = hertz.filter(|hertz| (1..=MOST_HERTZ).contains(hertz));
+        hertz.map(|hertz| Rate { hertz, source })
+    };
+    let found = shared_clock::hertz()
+        .and_then(|(hertz, source)| told(Some(hertz), source))
         .or_else(|| told(hypervisor_hertz(), Source::Hypervisor))
         .or_else(|| told(processor_hertz(), Source::Processor))
         .or_else(|| told(hpet_hertz(), Source::Hpet))
-        .or_else(|| told(calibration::hertz(&Pit::start(), cpu::ticks), Source::Pit))
-        .unwrap_or(Rate { hertz: ASSUMED_HERTZ, source: Source::Assumed })
+        .or_else(|| told(measure(Pit::start), Source::Pit));
+    if found.is_none() && live::is_busy() {
+        return None;
+    }
+    publish(&FOUND, found.unwrap_or(ASSUMED))
+}
+
+/// Of those who found out at once, the first one's rate is everybody's.
+fn publish(found: &AtomicU64, rate: Rate) -> Option<Rate> {
+    let first = found.compare_exchange(0, pack(rate), Ordering::AcqRel, Ordering::Acquire);
+    first.map_or_else(unpack, |_| Some(rate))
+}
+
+/// With interrupts out, for a millisecond or some: a storm of them would leave no undisturbed reading.
+fn measure<R: Reference>(start: impl FnOnce() -> R) -> Option<u64> {
+    interrupts::without(|| calibration::hertz(&start(), cpu::ticks))
 }
 
 /// Against the HPET where ACPI says it is; where there are no tables to ask, at the address that is usual.
@@ -114,7 +145,8 @@ fn hpet_hertz() -> Option<u64> {
         Ok(tables) => tables.hpet().ok()?,
         Err(_) => hpet::USUAL,
     };
-    calibration::hertz(&Hpet::at(address)?, cpu::ticks)
+    let hpet = Hpet::at(address)?;
+    measure(|| hpet)
 }
 
 fn hypervisor_hertz() -> Option<u64> {

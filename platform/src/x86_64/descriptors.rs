@@ -157,7 +157,8 @@ pub unsafe fn load() {
 /// Makes gates for all interrupts, whose stubs lie one behind the other from `stub` on.
 pub(super) fn add_interrupt_gates(mut stub: u64) {
     // SAFETY: the entries are written one at a time, as whole words; nothing of the table is borrowed
-    // meanwhile. The processor reads none of them, as they are absent and interrupts are off.
+    // meanwhile. The processor reads none of them, as interrupts are off. Who writes them too, in between, writes the
+    // same; interrupts that it lets in are over when this goes on.
     unsafe {
         let gates = (*IDT.0.get()).as_mut_ptr();
         for vector in usize::from(traps::FIRST_INTERRUPT)..traps::VECTORS {

@@ -63,10 +63,15 @@ impl From<freestone_xen::Error> for Error {
 /// Xen's calls, to open channels by.
 pub fn start() -> Result<Xen, Error> {
     let (xen, shared) = both()?;
-    if IS_ON.load(Ordering::Relaxed) {
-        return Ok(xen);
-    }
     apic::start().map_err(Error::Apic)?;
+    // Who came in between would have the ports masked again that it has let in.
+    interrupts::without(
+        || if IS_ON.load(Ordering::Relaxed) { Ok(()) } else { turn_on(xen, shared) },
+    )?;
+    Ok(xen)
+}
+
+fn turn_on(xen: Xen, shared: SharedInfo) -> Result<(), Error> {
     shared.mask_all();
     let vector = interrupts::allocate(upcall).ok_or(Error::Apic(apic::Error::NoVector))?;
     if let Err(error) = xen.set_upcall_vector(BOOT_CPU, vector) {
@@ -74,7 +79,7 @@ pub fn start() -> Result<Xen, Error> {
         return Err(error.into());
     }
     IS_ON.store(true, Ordering::Relaxed);
-    Ok(xen)
+    Ok(())
 }
 
 /// The page that Xen shares; `None` elsewhere.

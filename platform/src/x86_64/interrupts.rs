@@ -27,9 +27,9 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use freestone_rt::number::Decimal;
 
 use super::traps::{self, FIRST_INTERRUPT, Frame, Handler, Outcome, Registers, VECTORS};
-use super::{descriptors, stacks};
+use super::{cpu, descriptors, stacks};
 
-/// Vectors that [`allocate`] gives away: above the legacy controllers' 16, below what the processor and the
+/// Vectors that [`allocate`] gives away: above [`LEGACY`], below what the processor and the
 /// hypervisor use for themselves. A higher vector is more urgent, in classes of 16.
 const ALLOCATABLE: core::ops::Range<u8> = 0x30..0xe0;
 
@@ -70,10 +70,42 @@ pub fn release(vector: u8) {
     }
 }
 
+/// Who interrupts this does it all too, and the same.
 fn make_gates() {
     static MADE: AtomicBool = AtomicBool::new(false);
-    if !MADE.swap(true, Ordering::Relaxed) {
+    if !MADE.load(Ordering::Acquire) {
         descriptors::add_interrupt_gates(first_stub());
+        if super::xen().is_none() {
+            move_legacy_controllers();
+        }
+        MADE.store(true, Ordering::Release);
+    }
+}
+
+/// The vectors of the two legacy controllers (8259). All their lines are masked. But if one falls silent again in the
+/// moment in which it is asked, the controller interrupts by the last of its eight, and firmware has given it
+/// exceptions' vectors.
+pub(super) const LEGACY: core::ops::Range<u8> = FIRST_INTERRUPT..ALLOCATABLE.start;
+const _: () = assert!(LEGACY.start.is_multiple_of(8) && LEGACY.end - LEGACY.start == 16);
+
+/// Source: Intel 8259A data sheet, initialization command words 1 to 4.
+fn move_legacy_controllers() {
+    const COMMANDS: [u16; 2] = [0x20, 0xa0];
+    /// Four words follow, the second controller is on a line of the first.
+    const INITIALIZE: u8 = 0x11;
+    const LINE_OF_SECOND: u8 = 2;
+    const MODE_8086: u8 = 0x01;
+    const ALL: u8 = 0xff;
+    let vectors = [LEGACY.start, LEGACY.start + 8];
+    let cascade = [1 << LINE_OF_SECOND, LINE_OF_SECOND];
+    for (command, (vector, cascade)) in COMMANDS.into_iter().zip(vectors.into_iter().zip(cascade)) {
+        // SAFETY: the PC's interrupt controllers, which nobody else uses, with interrupts out.
+        unsafe {
+            cpu::outb(command, INITIALIZE);
+            for word in [vector, cascade, MODE_8086, ALL] {
+                cpu::outb(command + 1, word);
+            }
+        }
     }
 }
 
@@ -98,6 +130,18 @@ pub fn are_enabled() -> bool {
     // SAFETY: one word is pushed and popped again.
     unsafe { asm!("pushfq", "pop {}", out(reg) flags, options(preserves_flags)) };
     flags & INTERRUPT_FLAG != 0
+}
+
+/// Runs `f` without interrupts, and lets them in afterwards if they were before: then every vector has a gate.
+pub fn without<R>(f: impl FnOnce() -> R) -> R {
+    let were_enabled = are_enabled();
+    disable();
+    let result = f();
+    if were_enabled {
+        // SAFETY: as it was before.
+        unsafe { asm!("sti", options(nostack)) };
+    }
+    result
 }
 
 /// Lets interrupts in and halts until one has come, then keeps them out again. None is missed: STI takes

@@ -63,6 +63,11 @@ impl Surroundings for Here {
     }
 }
 
+/// Whether the code that this interrupts is changing the map, so that nothing can be mapped until it goes on.
+pub(crate) fn is_busy() -> bool {
+    BUSY.load(Ordering::Relaxed)
+}
+
 /// Works on the tree, if nobody does.
 fn with<R>(work: impl FnOnce(&mut Tree<Here>) -> Result<R, MapError>) -> Result<R, MapError> {
     if BUSY.swap(true, Ordering::Acquire) {

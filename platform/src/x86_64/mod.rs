@@ -216,7 +216,7 @@ fn ask_for_memory(xen: Xen, memory: &mut MemoryMap) -> Result<(), pvh::Error> {
 }
 
 /// Masks both 8259 interrupt controllers. Firmware leaves them delivering interrupt 0 as vector 8, which
-/// would be taken for a double fault by a kernel that enables interrupts.
+/// would be taken for a double fault by a kernel that enables interrupts. `interrupts` gives them other vectors.
 fn mask_legacy_interrupts() {
     const FIRST_MASK: u16 = 0x21;
     const SECOND_MASK: u16 = 0xa1;

@@ -8,7 +8,7 @@ use core::time::Duration;
 use freestone_xen::{CpuTime, Page, SharedInfo};
 
 use super::kvm_clock::KvmClock;
-use super::{Once, clock, cpu};
+use super::{clock, cpu};
 use crate::time::Source;
 
 const BOOT_CPU: usize = 0;
@@ -21,33 +21,32 @@ static KVM: KvmClock = KvmClock::new();
 
 /// Who shares a clock.
 #[derive(Clone, Copy)]
-enum Shared {
+pub(super) enum Shared {
     Xen(SharedInfo),
     Kvm(&'static KvmClock),
 }
 
-static SHARED: Once<Option<Shared>> = Once(core::cell::UnsafeCell::new(None));
-
 /// System time at the image's first instruction, in nanoseconds.
-static START: AtomicU64 = AtomicU64::new(0);
+static START: AtomicU64 = AtomicU64::new(UNSET);
+const UNSET: u64 = u64::MAX;
 
-/// What is known about `SHARED`; each is followed by the next one or, at the end, by none.
-static STATE: AtomicU8 = AtomicU8::new(UNTRIED);
+/// Whose clock it is. An NMI or an exception may ask while this is being found out: it finds out too, which does no
+/// harm to be done twice, and the first of both has set [`START`] and this for good.
+static WHOSE: AtomicU8 = AtomicU8::new(UNTRIED);
 const UNTRIED: u8 = 0;
-/// Somebody is about to know. Who comes in between (an interrupt handler) does without.
-const TRYING: u8 = 1;
-const ABSENT: u8 = 2;
-const READY: u8 = 3;
+const NOBODYS: u8 = 1;
+const XENS: u8 = 2;
+const KVMS: u8 = 3;
 
-/// Nanoseconds since the image's first instruction, if there is such a clock.
-pub(super) fn nanoseconds_since_boot() -> Option<u64> {
-    let (nanoseconds, _) = read(shared()?)?;
+/// Nanoseconds since the image's first instruction.
+pub(super) fn nanoseconds_since_boot(shared: Shared) -> Option<u64> {
+    let (nanoseconds, _) = read(shared)?;
     Some(nanoseconds.saturating_sub(START.load(Ordering::Relaxed)))
 }
 
 /// Ticks of the cycle counter per second, as the clock has it now.
 pub(super) fn hertz() -> Option<(u64, Source)> {
-    let shared = shared()?;
+    let shared = get()?;
     let source = match shared {
         Shared::Xen(_) => Source::XenClock,
         Shared::Kvm(_) => Source::KvmClock,
@@ -57,7 +56,7 @@ pub(super) fn hertz() -> Option<(u64, Source)> {
 
 /// The time of day.
 pub(super) fn wall() -> Option<Duration> {
-    let shared = shared()?;
+    let shared = get()?;
     let at_start = match shared {
         Shared::Xen(page) => page.wall_clock(),
         Shared::Kvm(kvm) => {
@@ -71,7 +70,7 @@ pub(super) fn wall() -> Option<Duration> {
 
 /// The page that Xen shares, for who wants more of it than the clock.
 pub(super) fn xen_page() -> Option<SharedInfo> {
-    match shared()? {
+    match get()? {
         Shared::Xen(page) => Some(page),
         Shared::Kvm(_) => None,
     }
@@ -84,42 +83,50 @@ fn read(shared: Shared) -> Option<(u64, CpuTime)> {
     }
 }
 
-fn shared() -> Option<Shared> {
-    match STATE.load(Ordering::Acquire) {
-        // SAFETY: `READY` was stored after the only write there is.
-        READY => unsafe { *SHARED.0.get() },
+/// The clock, if somebody shares one.
+pub(super) fn get() -> Option<Shared> {
+    let whose = match WHOSE.load(Ordering::Acquire) {
         UNTRIED => find(),
+        known => known,
+    };
+    match whose {
+        XENS => Some(Shared::Xen(SharedInfo::of(&PAGE))),
+        KVMS => Some(Shared::Kvm(&KVM)),
         _ => None,
     }
 }
 
 /// Finds out. The time of the first instruction is reckoned back by the counter.
 #[cold]
-fn find() -> Option<Shared> {
-    let mine = STATE.compare_exchange(UNTRIED, TRYING, Ordering::Acquire, Ordering::Relaxed);
-    mine.ok()?;
-    let found = xen().or_else(kvm).and_then(|shared| {
+fn find() -> u8 {
+    let found = if has_xens() {
+        Some((XENS, Shared::Xen(SharedInfo::of(&PAGE))))
+    } else if has_kvms() {
+        Some((KVMS, Shared::Kvm(&KVM)))
+    } else {
+        None
+    };
+    let whose = found.and_then(|(whose, shared)| {
         let ticks = clock::ticks_since_boot();
         let (now, time) = read(shared)?;
-        START.store(now.saturating_sub(time.nanoseconds_in(ticks)), Ordering::Relaxed);
-        // SAFETY: whoever changed `UNTRIED` is the only one to come here, and nobody reads before `READY`.
-        unsafe { *SHARED.0.get() = Some(shared) };
-        Some(shared)
+        let start = now.saturating_sub(time.nanoseconds_in(ticks));
+        let _ = START.compare_exchange(UNSET, start, Ordering::Relaxed, Ordering::Relaxed);
+        Some(whose)
     });
-    STATE.store(if found.is_some() { READY } else { ABSENT }, Ordering::Release);
-    found
+    let whose = whose.unwrap_or(NOBODYS);
+    let first = WHOSE.compare_exchange(UNTRIED, whose, Ordering::AcqRel, Ordering::Acquire);
+    first.err().unwrap_or(whose)
 }
 
-fn xen() -> Option<Shared> {
+fn has_xens() -> bool {
     let frame = (&raw const PAGE).addr() as u64 >> crate::memory::PAGE_SIZE.trailing_zeros();
     // SAFETY: `PAGE` is a page of `.bss`, mapped readable and cached at its own address for as long as the
-    // kernel runs. This is the only call, once: see `find`.
-    unsafe { super::xen()?.shared_info(&PAGE, frame) }.ok().map(Shared::Xen)
+    // kernel runs. No other place is ever given to this call; the same again leaves the page where it is.
+    super::xen().is_some_and(|xen| unsafe { xen.shared_info(&PAGE, frame) }.is_ok())
 }
 
-fn kvm() -> Option<Shared> {
-    super::hypervisor_signature()?;
+fn has_kvms() -> bool {
     // SAFETY: `start` writes registers that KVM says it has, and lets it write to a static for ever.
-    KVM.start(cpu::cpuid, |register, value| unsafe { cpu::write_msr(register, value) })
-        .then_some(Shared::Kvm(&KVM))
+    super::hypervisor_signature().is_some()
+        && KVM.start(cpu::cpuid, |register, value| unsafe { cpu::write_msr(register, value) })
 }

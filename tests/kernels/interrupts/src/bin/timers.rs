@@ -1,4 +1,5 @@
-//! One-shot timers: in order, cancelled ones never, a full table refused; timers set by timers; and sleep.
+//! One-shot timers: in order, cancelled ones never, a full table refused; timers set by timers; and sleep, with a place in
+//! the table, without one, and in a handler.
 #![no_std]
 #![no_main]
 
@@ -62,6 +63,46 @@ fn timers_set_timers() {
     assert!(all.into_iter().all(timer::cancel));
 }
 
+/// Counts itself, and comes again.
+fn again(micros: usize) {
+    CALLS[0].fetch_add(1, Ordering::Relaxed);
+    timer::after(Duration::from_micros(micros as u64), again, micros)
+        .expect("its own place is free");
+}
+
+/// With all places taken, by one that comes again and others that are far away.
+fn sleep_without_a_place() {
+    let far = Duration::from_secs(1000);
+    let all = [(); timer::MOST - 1].map(|()| timer::after(far, note, 4).expect("room"));
+    CALLS[0].store(0, Ordering::Relaxed);
+    timer::after(Duration::ZERO, again, 2000).expect("room");
+    assert!(timer::after(far, note, 4).is_none(), "the table is full");
+    let begin = time::now();
+    timer::sleep(Duration::from_millis(50));
+    let (slept, came) = (time::now() - begin, CALLS[0].load(Ordering::Relaxed));
+    assert!(slept >= Duration::from_millis(50), "{slept:?}");
+    println!("without a place: {} us, interrupted {came} times", slept.as_micros());
+    // However slow the machine, it was interrupted meanwhile, and not only at the end.
+    assert!(came > 1, "interrupted {came} times");
+    assert!(all.into_iter().all(timer::cancel));
+}
+
+/// In a handler of an interrupt, whose timer's own interrupt does not come until it has ended.
+fn sleeper(_: usize) {
+    timer::sleep(Duration::from_millis(1));
+    count(1);
+}
+
+fn sleep_in_a_handler() {
+    CALLS[1].store(0, Ordering::Relaxed);
+    timer::after(Duration::ZERO, sleeper, 0).expect("room");
+    let limit = time::now() + Duration::from_secs(20);
+    while CALLS[1].load(Ordering::Relaxed) == 0 && time::now() < limit {
+        timer::sleep(Duration::from_micros(100));
+    }
+    assert_eq!(CALLS[1].load(Ordering::Relaxed), 1);
+}
+
 fn main(_boot: &'static BootInfo) -> Exit {
     let ms = Duration::from_millis;
     timer::start().expect("a timer");
@@ -83,6 +124,8 @@ fn main(_boot: &'static BootInfo) -> Exit {
     assert!(!interrupts::are_enabled(), "sleep gives back what it found");
     assert_eq!(ORDER.load(Ordering::Relaxed), 123);
     timers_set_timers();
+    sleep_in_a_handler();
+    sleep_without_a_place();
     assert!(slept >= ms(50) && interrupts::unexpected() == 0);
     Exit::Success
 }

@@ -1,0 +1,35 @@
+//! A kernel that hangs with interrupts off, its local APIC on, for somebody outside to ask where: by an NMI. `handled`:
+//! it has a handler for that. `off`: its APIC is as the firmware left it.
+#![no_std]
+#![no_main]
+
+use freestone::platform::x86_64::apic;
+use freestone::traps::{self, Frame, Outcome};
+use freestone::{BootInfo, Exit, println};
+
+freestone::entry!(main, audit: exit);
+
+const NMI: u8 = 2;
+
+fn nmi(frame: &mut Frame) -> Outcome {
+    println!("I am at {:#x}, and go on", frame.rip);
+    Outcome::Handled
+}
+
+#[inline(never)]
+fn wait_for_ever() -> ! {
+    println!("the last words");
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+fn main(boot: &'static BootInfo) -> Exit {
+    if !boot.has_argument("off") {
+        apic::start().expect("a local APIC");
+    }
+    if boot.has_argument("handled") {
+        traps::handle(NMI, nmi);
+    }
+    wait_for_ever()
+}
