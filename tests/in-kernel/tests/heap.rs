@@ -70,6 +70,11 @@ static INSIDE: AtomicUsize = AtomicUsize::new(0);
 /// What the handler holds on to for a while.
 static HELD: [AtomicPtr<u8>; 12] = [const { AtomicPtr::new(core::ptr::null_mut()) }; 12];
 
+/// Takes from the handler what it holds: the next test in the same boot begins with nothing.
+fn held() -> impl Iterator<Item = *mut u8> {
+    HELD.iter().map(|slot| slot.swap(core::ptr::null_mut(), Ordering::Relaxed))
+}
+
 const HELD_LAYOUT: Layout = Layout::new::<[u64; 12]>();
 
 fn on_step(_frame: &mut Frame) -> Outcome {
@@ -278,7 +283,7 @@ freestone_harness::tests! {
         interrupts::disable();
         freestone::println!("{} interrupts in {rounds} rounds", TICKS.load(Ordering::Relaxed));
         assert!(rounds > 20, "the interrupts left no time for anything else");
-        for block in blocks.into_iter().chain(HELD.iter().map(|slot| slot.load(Ordering::Relaxed))) {
+        for block in blocks.into_iter().chain(held()) {
             if !block.is_null() {
                 emptied(block);
             }
@@ -311,12 +316,7 @@ freestone_harness::tests! {
         let (steps, inside) = (STEPS.load(Ordering::Relaxed), INSIDE.load(Ordering::Relaxed));
         freestone::println!("{steps} steps, the handler used the heap after {inside} of them");
         assert!(steps > 10_000 && inside > 5_000 && inside < steps);
-        for slot in &HELD {
-            let held = slot.load(Ordering::Relaxed);
-            if !held.is_null() {
-                emptied(held);
-            }
-        }
+        held().filter(|held| !held.is_null()).for_each(emptied);
         HEAP.drain();
         assert!(HEAP.classes().all(|class| class.live == 0 && class.cached == 0));
         assert_eq!(HEAP.heap().audit().used_blocks, 0);
