@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::Duration;
@@ -26,10 +26,12 @@ use object::elf;
 use object::read::elf::{FileHeader as _, SectionHeader as _};
 use serde_json::json;
 
+use crate::foreign::{self, Shown as _};
 use crate::install::find_program;
 use crate::mode::Mode;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Output, Stop, Watch};
+use crate::tell;
 use crate::{flags, new, run, sysroot, toolchain};
 
 const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -114,22 +116,22 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     }
     pack(&ar, &out.join(ARCHIVE), &paths)?;
     write(&out.join(HEADER.0), HEADER.1)?;
-    let mut stdout = io::stdout();
-    let _ = match matches.get_flag("json") {
-        true => writeln!(
-            stdout,
+    match matches.get_flag("json") {
+        true => tell!(
             "{}",
-            json!({ "archive": out.join(ARCHIVE), "header": out.join(HEADER.0),
+            foreign::json(
+                &json!({ "archive": out.join(ARCHIVE).to_string_lossy(), "header": out.join(HEADER.0).to_string_lossy(),
                 "target": mode.target_name, "names": proof.names, "functions": proof.functions,
                 "red_zone": proof.is_disassembled.then_some(0),
                 "vector": proof.is_disassembled.then_some(proof.vector) })
+            )
         ),
         false => {
-            let _ = writeln!(stdout, "{}", out.join(ARCHIVE).display());
-            let _ = writeln!(stdout, "{}", out.join(HEADER.0).display());
-            writeln!(stdout, "{proof}")
+            tell!("{}", out.join(ARCHIVE).shown());
+            tell!("{}", out.join(HEADER.0).shown());
+            tell!("{proof}");
         }
-    };
+    }
     if mode.target_name == "x86_64-unknown-none" && proof.vector > 0 {
         return Err(Failure::new(Status::Failed, "soft-float code uses vector registers"));
     }
@@ -157,7 +159,7 @@ impl std::fmt::Display for Proof {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::tool(format!("{}: {error}", path.display()))
+    Failure::tool(format!("{}: {error}", path.shown()))
 }
 
 fn broken(object: &Object<'_>) -> Failure {

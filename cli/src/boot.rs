@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches};
 
+use crate::foreign;
 use crate::install;
 use crate::kvm;
 use crate::qemu::{self, Machine};
@@ -188,21 +189,21 @@ impl Boot<'_> {
 
 /// What QEMU had to say, each line marked as its own, behind a line break.
 pub fn prefixed(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    text.lines().map(|line| format!("\n  qemu: {}", visible(line))).collect()
+    quoted(stderr).map(|line| format!("\n  qemu: {line}")).collect()
 }
 
 /// The last lines of an output, indented.
 pub fn tail(output: &[u8]) -> String {
-    let text = String::from_utf8_lossy(output);
-    let lines: Vec<_> = text.lines().collect();
+    let lines: Vec<_> = quoted(output).collect();
     let last = &lines[lines.len().saturating_sub(TAIL_LINES)..];
-    last.iter().map(|line| format!("  | {}", visible(line))).collect::<Vec<_>>().join("\n")
+    last.iter().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// Control characters were passed on once, live; a quotation must not move the cursor again.
-fn visible(line: &str) -> String {
-    line.trim_end_matches('\r').chars().filter(|c| !c.is_control() || *c == '\t').collect()
+/// The lines of what somebody else printed. They passed once, live; a quotation must not move the cursor again.
+fn quoted(text: &[u8]) -> impl Iterator<Item = String> {
+    let lines = text.strip_suffix(b"\n").unwrap_or(text).split(|&byte| byte == b'\n');
+    let lines = lines.map(|line| foreign::line(line.trim_ascii_end()));
+    lines.filter(move |line| !text.is_empty() || !line.is_empty())
 }
 
 #[cfg(test)]
@@ -214,6 +215,9 @@ mod tests {
         let lines: String = (0..100).map(|n| format!("line {n}\r\n")).collect();
         let tail = tail(format!("{lines}\x1b[2Jend").as_bytes());
         assert_eq!(tail.lines().count(), TAIL_LINES);
-        assert!(tail.starts_with("  | line 81\n") && tail.ends_with("  | [2Jend"), "{tail:?}");
+        assert!(
+            tail.starts_with("  | line 81\n") && tail.ends_with("  | \\u{1b}[2Jend"),
+            "{tail:?}"
+        );
     }
 }

@@ -17,7 +17,9 @@
 //! Counts are kept for each [`Part`] of the run in a tree of calls, as large as there are different ways to be
 //! called and no larger than [`MOST_NODES`]; the log itself is kept nowhere.
 
-use std::collections::BTreeMap;
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, BufRead};
 use std::ops::Range;
 
@@ -103,6 +105,8 @@ struct Node {
 /// The calls of one part; node 0 is nobody's.
 struct Tree {
     nodes: Vec<Node>,
+    /// The node of each parent and function: a kernel may call thousands from one place.
+    known: HashMap<(usize, usize), usize>,
     /// The node that `main`, or what follows it, was called from or ended in.
     spine: usize,
 }
@@ -111,18 +115,18 @@ impl Tree {
     fn new() -> Tree {
         let nobody =
             Node { function: usize::MAX, parent: 0, children: vec![], own: 0, calls: 0, first: 0 };
-        Tree { nodes: vec![nobody], spine: 0 }
+        Tree { nodes: vec![nobody], known: HashMap::new(), spine: 0 }
     }
 
     fn child(&mut self, parent: usize, function: usize, first: u64) -> Option<usize> {
-        let found = self.nodes[parent].children.iter().copied();
-        let found = found.into_iter().find(|&child| self.nodes[child].function == function);
+        let found = self.known.get(&(parent, function)).copied();
         if found.is_some() || self.nodes.len() >= MOST_NODES {
             return found;
         }
         let number = self.nodes.len();
         self.nodes.push(Node { function, parent, children: vec![], own: 0, calls: 0, first });
         self.nodes[parent].children.push(number);
+        self.known.insert((parent, function), number);
         Some(number)
     }
 }
@@ -169,9 +173,10 @@ impl<'a> Counter<'a> {
         if !self.here.contains(&at) || at == self.here.start {
             self.arrive(at);
         }
-        self.total += 1;
+        self.total = self.total.saturating_add(1);
         if let Some(&(_, node)) = self.stack.last() {
-            self.trees[self.part].nodes[node].own += 1;
+            let own = &mut self.trees[self.part].nodes[node].own;
+            *own = own.saturating_add(1);
         }
     }
 
@@ -193,9 +198,10 @@ impl<'a> Counter<'a> {
         }
         match self.stack.iter().rposition(|(known, _)| *known == function) {
             Some(depth) => {
-                self.leave(depth + 1);
+                self.leave(depth.saturating_add(1));
                 if let Some(&(_, node)) = self.stack.last() {
-                    self.trees[self.part].nodes[node].calls += u64::from(is_start);
+                    let calls = &mut self.trees[self.part].nodes[node].calls;
+                    *calls = calls.saturating_add(is_start.into());
                 }
             }
             None => self.enter(function),
@@ -214,7 +220,7 @@ impl<'a> Counter<'a> {
         };
         self.is_cut |= node.is_none();
         let Some(node) = node else { return };
-        tree.nodes[node].calls += 1;
+        tree.nodes[node].calls = tree.nodes[node].calls.saturating_add(1);
         self.stack.push((function, node));
         if self.part == 1 && self.functions.main == Some(function) {
             tree.spine = node;
@@ -268,7 +274,7 @@ impl<'a> Counter<'a> {
 fn address(line: &[u8]) -> Option<u64> {
     let rest = line.strip_prefix(b"Trace ")?;
     let open = rest.iter().position(|&byte| byte == b'[')?;
-    let mut fields = rest[open + 1..].split(|&byte| byte == b'/');
+    let mut fields = rest.get(open..)?.split(|&byte| byte == b'/');
     let digits = fields.nth(1)?;
     // A line that was cut off where QEMU was stopped has no third field.
     fields.next()?;
@@ -280,7 +286,8 @@ fn sums(tree: &Tree) -> Vec<u64> {
     let mut sums: Vec<u64> = tree.nodes.iter().map(|node| node.own).collect();
     // A child is younger than its parent.
     for number in (1..sums.len()).rev() {
-        sums[tree.nodes[number].parent] += sums[number];
+        let parent = tree.nodes[number].parent;
+        sums[parent] = sums[parent].saturating_add(sums[number]);
     }
     sums
 }
@@ -289,7 +296,8 @@ fn sums(tree: &Tree) -> Vec<u64> {
 fn descend(tree: &Tree, sums: &[u64]) -> usize {
     let mut at = tree.spine;
     loop {
-        let whole = |&&child: &&usize| sums[child] * 100 >= sums[0] * WHOLE;
+        let whole =
+            |&&child: &&usize| sums[child].saturating_mul(100) >= sums[0].saturating_mul(WHOLE);
         match tree.nodes[at].children.iter().find(whole) {
             Some(&child) if !tree.nodes[child].children.is_empty() => at = child,
             _ => return at,
@@ -302,6 +310,7 @@ fn stages(tree: &Tree, sums: &[u64]) -> Vec<Stage> {
     while let Some(&at) = spine.last().filter(|&&at| at != 0) {
         spine.push(tree.nodes[at].parent);
     }
+    let on_spine: BTreeSet<_> = spine.iter().copied().collect();
     let mut stages = Vec::new();
     for &number in &spine {
         let node = &tree.nodes[number];
@@ -315,7 +324,7 @@ fn stages(tree: &Tree, sums: &[u64]) -> Vec<Stage> {
                 functions: vec![],
             });
         }
-        let children = node.children.iter().filter(|child| !spine.contains(child));
+        let children = node.children.iter().filter(|child| !on_spine.contains(child));
         stages.extend(children.filter(|&&child| sums[child] > 0).map(|&child| {
             let Node { function, calls, first, .. } = tree.nodes[child];
             let functions = own_counts(tree, child);
@@ -332,7 +341,8 @@ fn own_counts(tree: &Tree, top: usize) -> Vec<(usize, u64)> {
     let mut open = vec![top];
     while let Some(number) = open.pop() {
         let node = &tree.nodes[number];
-        *counts.entry(node.function).or_default() += node.own;
+        let count = counts.entry(node.function).or_default();
+        *count = node.own.saturating_add(*count);
         open.extend(&node.children);
     }
     let mut counts: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();

@@ -5,27 +5,30 @@
 //! Under `-icount` a run is the same each time, so the numbers are exact and can be compared. The image is the one
 //! that `run` boots: nothing is added to it, and any kernel with symbols will do.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::fs::{self, File};
-use std::io::{self, BufReader, PipeReader, PipeWriter, Write};
+use std::io::{self, BufReader, PipeReader, PipeWriter};
+use std::num::NonZeroU128;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
-use object::read::elf::FileHeader;
-use object::{LittleEndian, elf};
 use serde_json::{Value, json};
 
 use crate::boot::{Boot, Place};
 use crate::calls::{Chart, Counter, Functions, Part, Section, Stage};
 use crate::chart_svg;
+use crate::foreign::{self, Shown as _};
 use crate::names::{self, Booted};
 use crate::qemu::Machine;
 use crate::run::{self, flag};
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
-use crate::{check, install, say};
+use crate::tell;
+use crate::{check, image, install, say};
 
 /// Half a million instructions are logged in a second, on a good day.
 const DEFAULT_SECONDS: u32 = 600;
@@ -33,6 +36,9 @@ const DEFAULT_SECONDS: u32 = 600;
 /// How many functions are named in a stage, and what share of it, in percent, one must have for that.
 pub const HOT: usize = 3;
 pub const HOT_SHARE: u64 = 5;
+
+/// Each is looked at for each instruction, and named to QEMU.
+const MOST_SEGMENTS: usize = 64;
 
 /// What the verb takes.
 pub fn command() -> Command {
@@ -74,7 +80,7 @@ pub fn command() -> Command {
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let image = run::built(matches)?;
     let svg = matches.get_one::<PathBuf>("svg");
-    let no_svg = |svg: &Path, error| Failure::usage(format!("{}: {error}", svg.display()));
+    let no_svg = |svg: &Path, error| Failure::usage(format!("{}: {error}", svg.shown()));
     if let Some(svg) = svg {
         // Now rather than when all is counted.
         let tried = File::options().append(true).create(true).open(svg);
@@ -117,10 +123,10 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     } else {
         let title = format!("{about}: {} instructions", grouped(chart.instructions));
         let text = match matches.get_flag("json") {
-            true => json(&image, &boot, verdict.status, &chart, &code.functions).to_string(),
+            true => foreign::json(&json(&image, &boot, verdict.status, &chart, &code.functions)),
             false => text(&title, &chart, &code),
         };
-        let _ = writeln!(io::stdout(), "{text}");
+        tell!("{text}");
         if let Some(svg) = svg {
             let picture = chart_svg::picture(&title, &chart, &code.functions);
             fs::write(svg, picture).map_err(|error| no_svg(svg, error))?;
@@ -147,7 +153,7 @@ fn log_arguments(machine: &mut Machine, code: &Code, pipe: &PipeWriter) -> Vec<s
     let ranges: Vec<_> = code
         .logged
         .iter()
-        .map(|range| format!("{:#x}+{:#x}", range.start, range.end - range.start))
+        .map(|range| format!("{:#x}+{:#x}", range.start, range.end.saturating_sub(range.start)))
         .collect();
     let mut arguments = vec!["-d".into(), "exec,nochain".into()];
     arguments.extend(["-dfilter".into(), ranges.join(",").into()]);
@@ -167,7 +173,7 @@ struct Code {
 impl Code {
     fn read(image: &Path, main: Option<&str>) -> Result<Code, Failure> {
         let refuse =
-            |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", image.display()));
+            |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", image.shown()));
         let bytes = fs::read(image).map_err(|error| refuse(&error))?;
         let functions = names::functions(&bytes).map_err(|why| refuse(&why))?;
         let start = match main {
@@ -177,11 +183,14 @@ impl Code {
             None => names::main_of(image, &functions),
         };
         let main = start.and_then(|start| functions.get(&start).cloned());
-        let segments = executable(&bytes).map_err(|why| refuse(&why))?;
+        let segments = image::executable(&bytes).map_err(|why| refuse(&why))?;
+        if segments.len() > MOST_SEGMENTS {
+            return Err(refuse(&"it has more executable segments than QEMU can be told to log"));
+        }
         let mut logged = Vec::new();
         let mut moved = Vec::new();
         for (linked, physical) in segments {
-            let len = linked.end - linked.start;
+            let len = linked.end.saturating_sub(linked.start);
             logged.push(linked.clone());
             // Until it has set up page tables, a kernel runs where it was loaded.
             if physical != linked.start {
@@ -194,30 +203,15 @@ impl Code {
     }
 }
 
-/// The addresses that executable segments are linked to, and the physical ones that they are loaded to.
-fn executable(image: &[u8]) -> Result<Vec<(Range<u64>, u64)>, names::NoNames> {
-    let broken = |_| names::NoNames::NotElf;
-    let header = elf::FileHeader64::<LittleEndian>::parse(image).map_err(broken)?;
-    let segments = header.program_headers(LittleEndian, image).map_err(broken)?;
-    let is_code = |s: &&elf::ProgramHeader64<LittleEndian>| {
-        let flags = s.p_flags.get(LittleEndian);
-        s.p_type.get(LittleEndian) == elf::PT_LOAD && flags.0 & elf::PF_X.0 != 0
-    };
-    let code = segments.iter().filter(is_code).map(|s| {
-        let start = s.p_vaddr.get(LittleEndian);
-        let end = start.saturating_add(s.p_memsz.get(LittleEndian));
-        (start..end, s.p_paddr.get(LittleEndian))
-    });
-    Ok(code.filter(|(range, _)| !range.is_empty()).collect())
-}
-
 fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    Path::new(path.file_name().unwrap_or(path.as_os_str())).shown()
 }
 
 /// The busiest functions of a stage, as far as they have a share worth a line.
 pub fn hot(stage: &Stage) -> impl Iterator<Item = (usize, u64)> + '_ {
-    let is_hot = |&(_, count): &(usize, u64)| count * 100 >= stage.instructions * HOT_SHARE;
+    let is_hot = |&(_, count): &(usize, u64)| {
+        count.saturating_mul(100) >= stage.instructions.saturating_mul(HOT_SHARE)
+    };
     // A stage that is one function says so by its name.
     let is_told = stage.functions.len() > 1;
     stage.functions.iter().copied().filter(move |all| is_told && is_hot(all)).take(HOT)
@@ -233,8 +227,10 @@ fn text(title: &str, chart: &Chart, code: &Code) -> String {
         };
         lines.push(format!("\n{title}: {} instructions", grouped(*instructions)));
         for stage in stages {
-            let tenths = stage.instructions * 1000 / instructions;
-            let bar = "#".repeat((stage.instructions * BAR).div_ceil(*instructions) as usize);
+            let share = |whole: u64| u128::from(stage.instructions).saturating_mul(whole.into());
+            let all = NonZeroU128::new((*instructions).into()).unwrap_or(NonZeroU128::MIN);
+            let tenths = share(1000) / all;
+            let bar = "#".repeat(share(BAR).div_ceil(all.get()).min(BAR.into()) as usize);
             let name = code.functions.name(stage.function);
             let times = if stage.calls > 1 { format!(" ×{}", stage.calls) } else { String::new() };
             lines.push(format!(
@@ -302,7 +298,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+        if at > 0 && digits.len().saturating_sub(at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

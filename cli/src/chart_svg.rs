@@ -74,7 +74,7 @@ fn row(body: &mut String, y: u64, most: u64, stage: &Stage, functions: &Function
     let mut rest = stage.instructions;
     for ((function, count), colour) in hot(stage).zip(SHADES) {
         piece(count, colour, functions.name(function));
-        rest -= count;
+        rest = rest.saturating_sub(count);
     }
     piece(rest, REST, name);
     let _ = writeln!(

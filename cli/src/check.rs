@@ -3,7 +3,7 @@
 //! The looking is done by the library `freestone-inspect`; here are its options, its three ways of
 //! output, and the short form that `run` and `test` use before they boot.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -12,6 +12,7 @@ use freestone_inspect::rules::{self, Finding, Options, RULES, Report, Severity, 
 use freestone_inspect::size::{self, Share, Sizes};
 use serde_json::{Value, json};
 
+use crate::foreign::{self, Shown as _};
 use crate::run;
 use crate::say;
 use crate::status::{Failure, Status};
@@ -91,7 +92,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let report = rules::check(&subject);
     let sizes = matches.get_flag("size").then(|| size::sizes(&subject.image));
     let text = if matches.get_flag("json") {
-        format!("{}\n", json_of(path, &report, sizes.as_ref()))
+        format!("{}\n", foreign::json(&json_of(path, &report, sizes.as_ref())))
     } else if matches.get_flag("sarif") {
         format!("{:#}\n", sarif_of(path, &report))
     } else {
@@ -128,7 +129,7 @@ pub fn before_boot(path: &Path, matches: &ArgMatches) -> Result<(), Failure> {
     for line in report.findings.iter().take(SHOWN).map(line_of) {
         say!("{line}");
     }
-    let path = path.display();
+    let path = path.shown();
     Err(Failure::usage(format!(
         "{path}: this image was not booted, see above; `cargo freestone check` says more, \
          --no-check boots it all the same"
@@ -146,9 +147,7 @@ fn subject(file: &File, options: Options) -> Result<Subject<'_>, Failure> {
 
 /// That nobody reads on is the one thing that can go wrong with stdout.
 fn show(text: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    written.map_err(|_| Failure::silent(Status::OutputClosed))
+    foreign::write(&mut io::stdout(), text).map_err(|_| Failure::silent(Status::OutputClosed))
 }
 
 fn list_of_rules() -> String {

@@ -14,10 +14,12 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches};
 
+use crate::foreign::Shown as _;
 use crate::names;
 use crate::run;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Output, Stop, Watch};
+use crate::tell;
 use crate::toolchain::words;
 
 /// Names another gdb.
@@ -78,12 +80,12 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let entry = entry(&image).ok_or_else(|| {
         Failure::usage(format!(
             "{}: no function to stop at: it has no names; debug the image as it was before it was stripped",
-            image.display()
+            image.shown()
         ))
     })?;
     let mut gdb = gdb(matches, &image, entry, port);
     if matches.get_flag("print") {
-        println!("{}\n{}", words(&machine), words(&gdb));
+        tell!("{}\n{}", words(&machine), words(&gdb));
         return Ok(Status::Success);
     }
     if !matches.get_flag("verbose") {

@@ -2,18 +2,19 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
+use crate::foreign::{self, Shown as _};
 use crate::install;
 use crate::mode::HOST;
 use crate::run;
 use crate::status::{Failure, Status};
 use crate::supervise;
+use crate::tell;
 use crate::toolchain::Workspace;
 use crate::toolchains::{self, NoSource, OLDEST, Toolchain, answer, parse_version};
 use crate::{accel, boot, kvm, sysroot, xen};
@@ -84,13 +85,12 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     }
     if matches.get_flag("json") {
         let checks: Vec<_> = checks.iter().map(Check::to_json).collect();
-        let _ = writeln!(
-            io::stdout(),
+        tell!(
             "{}",
-            json!({
+            foreign::json(&json!({
                 "status": status.code(), "checks": checks, "kvm": notes[0].1, "xen": notes[1].1, "kvm_nested": notes[2].1,
                 "toolchains": toolchains.iter().map(Abilities::to_json).collect::<Vec<_>>(),
-            })
+            }))
         );
     } else {
         show(&checks, &notes, &toolchains);
@@ -99,25 +99,24 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
 }
 
 fn show(checks: &[Check], notes: &[(&str, String)], toolchains: &[Abilities]) {
-    let mut stdout = io::stdout();
     for Check { name, found, cure } in checks {
-        let _ = match found {
-            Ok(found) => writeln!(stdout, "ok       {name:<8} {found}"),
+        match found {
+            Ok(found) => tell!("ok       {name:<8} {found}"),
             Err(wrong) => {
-                writeln!(stdout, "missing  {name:<8} {wrong}\n         {:<8} -> {cure}", "")
+                tell!("missing  {name:<8} {wrong}\n         {:<8} -> {cure}", "")
             }
         };
     }
     for (name, note) in notes {
-        let _ = writeln!(stdout, "note     {name:<8} {note}");
+        tell!("note     {name:<8} {note}");
     }
-    let _ = writeln!(stdout, "\ntoolchains");
+    tell!("\ntoolchains");
     for Abilities { toolchain, modes } in toolchains {
-        let _ = writeln!(stdout, "{} ({})", toolchain.name, toolchain.release);
+        tell!("{} ({})", toolchain.name, toolchain.release);
         for (what, answer) in modes {
-            let _ = match answer {
-                Ok(how) => writeln!(stdout, "  yes  {what:<36} {how}"),
-                Err(cure) => writeln!(stdout, "  no   {what:<36} -> {cure}"),
+            match answer {
+                Ok(how) => tell!("  yes  {what:<36} {how}"),
+                Err(cure) => tell!("  no   {what:<36} -> {cure}"),
             };
         }
     }
@@ -216,7 +215,7 @@ fn linker() -> Result<String, String> {
 fn qemu_version(named: Option<&Path>) -> Result<String, String> {
     let path = find(named)?;
     let version = answer(&path, &["--version"])?;
-    Ok(format!("{} ({})", first_line(&version), path.display()))
+    Ok(format!("{} ({})", first_line(&version), path.shown()))
 }
 
 fn microvm(named: Option<&Path>) -> Result<String, String> {
@@ -248,9 +247,9 @@ fn target() -> Result<String, String> {
     let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     let probe = existing.join(format!(".freestone-doctor-{}", process::id()));
     File::create_new(&probe)
-        .map_err(|error| format!("{} cannot be written: {error}", folder.display()))?;
+        .map_err(|error| format!("{} cannot be written: {error}", folder.shown()))?;
     let _ = fs::remove_file(&probe);
-    Ok(folder.display().to_string())
+    Ok(folder.shown().to_string())
 }
 
 /// Only a note: kernels run under TCG, QEMU's own translator, which is everywhere and repeatable.

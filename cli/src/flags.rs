@@ -9,6 +9,7 @@ use std::process::Command;
 
 use serde_json::json;
 
+use crate::foreign::Shown as _;
 use crate::status::Failure;
 use crate::toolchains::{self, Toolchain};
 
@@ -98,7 +99,7 @@ impl Configured {
                 Failure::usage(format!(
                     "{}: the rustflags of [{table}] are one string, to which nothing can be added; \
                      write them as a list: rustflags = [\"…\", \"…\"]",
-                    file.display()
+                    file.shown()
                 ))
             })?;
         }
@@ -146,7 +147,7 @@ fn sysroot(flags: &[OsString]) -> Option<PathBuf> {
 /// Refuses a sysroot in the user's flags with which a build for `target` would end in a page of errors.
 pub fn must_work(mode: &str, target: &str, named: Option<&Toolchain>) -> Result<(), Failure> {
     let Some(folder) = sysroot(&users()) else { return Ok(()) };
-    let shown = folder.display();
+    let shown = folder.shown();
     if mode != "host" {
         return Err(Failure::usage(format!(
             "RUSTFLAGS has --sysroot={shown}, and --mode {mode} finds core by itself: take it out of RUSTFLAGS"
@@ -157,7 +158,7 @@ pub fn must_work(mode: &str, target: &str, named: Option<&Toolchain>) -> Result<
         return Err(Failure::usage(format!(
             "RUSTFLAGS has --sysroot={shown}, a relative path: crates from a registry are compiled in other folders \
              and would find no core; write --sysroot={}",
-            absolute.display()
+            absolute.shown()
         )));
     }
     let Some(maker) = toolchains::maker_of_core(&folder, target) else {

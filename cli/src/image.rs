@@ -8,15 +8,19 @@
 //! and what it does not look at (do segments lie inside the file, does the entry lie inside code)
 //! is checked here.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
 use object::LittleEndian;
 use object::elf;
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
 
+use crate::foreign::Shown as _;
 use crate::status::Failure;
 
 type Header = elf::FileHeader64<LittleEndian>;
@@ -149,7 +153,7 @@ impl Bootable {
 
 /// Refuses what cannot be booted, with a message that says what to do.
 pub fn check(path: &Path) -> Result<Bootable, Failure> {
-    let refuse = |why: &dyn fmt::Display| Failure::usage(format!("{}: {why}", path.display()));
+    let refuse = |why: &dyn fmt::Display| Failure::usage(format!("{}: {why}", path.shown()));
     // Looked at before it is opened: opening a FIFO would wait for its writer.
     let about = fs::metadata(path).map_err(|error| refuse(&error))?;
     if about.is_dir() {
@@ -231,8 +235,11 @@ fn identify(bytes: &[u8]) -> Result<(), Problem> {
 
 fn pvh_entry(segments: &[Segment], bytes: &[u8]) -> Result<u64, Problem> {
     let mut problem = Problem::NoNote;
+    // Segments of notes that all lie over each other were made to take for ever.
+    let mut left = bytes.len().saturating_mul(4);
     for segment in segments.iter().filter(|s| s.p_type.get(LittleEndian) == elf::PT_NOTE) {
         let data = segment.data(LittleEndian, bytes).map_err(|()| Problem::Truncated)?;
+        left = left.checked_sub(data.len()).ok_or(Problem::Broken)?;
         let Ok(mut notes) = NoteIterator::<Header>::new(LittleEndian, NOTE_ALIGNMENT, data) else {
             continue;
         };
@@ -271,6 +278,22 @@ fn is_code_at(segment: &Segment, entry: u64) -> bool {
         && entry
             .checked_sub(start)
             .is_some_and(|offset| offset < segment.p_filesz.get(LittleEndian))
+}
+
+/// The addresses that executable segments are linked to, and the physical ones that they are loaded to.
+pub fn executable(bytes: &[u8]) -> Result<Vec<(Range<u64>, u64)>, Problem> {
+    let header = Header::parse(bytes).map_err(|_| Problem::Broken)?;
+    let segments = header.program_headers(LittleEndian, bytes).map_err(|_| Problem::Truncated)?;
+    let is_code = |s: &&Segment| {
+        let flags = s.p_flags.get(LittleEndian);
+        s.p_type.get(LittleEndian) == elf::PT_LOAD && flags.0 & elf::PF_X.0 != 0
+    };
+    let code = segments.iter().filter(is_code).map(|s| {
+        let start = s.p_vaddr.get(LittleEndian);
+        let end = start.saturating_add(s.p_memsz.get(LittleEndian));
+        (start..end, s.p_paddr.get(LittleEndian))
+    });
+    Ok(code.filter(|(range, _)| !range.is_empty()).collect())
 }
 
 #[cfg(test)]

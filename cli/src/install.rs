@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::foreign::Shown as _;
+use crate::limits::{self, Bytes};
 use crate::say;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Output, Stop, Watch};
@@ -34,6 +36,9 @@ const PACKAGE: &str = "qemu-system-x86";
 
 /// For one run of apt-get: slow mirrors exist, silent ones too.
 const APT_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// The largest file that apt-get may write for it; QEMU's largest has 30 MiB, apt's own tables 150 MiB.
+const MOST_WRITTEN: Bytes = Bytes(4 << 30);
 
 /// For an answer to the question.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -61,7 +66,7 @@ pub fn find_qemu(named: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
         Some(path) => Ok(Some(path)),
         None => Err(Failure::tool(format!(
             "{origin} names {}, which is not a program that can be run",
-            name.display()
+            name.shown()
         ))),
     }
 }
@@ -151,6 +156,7 @@ fn apt(sudo: bool, arguments: &[&str]) -> Result<bool, Failure> {
     if !sudo {
         command.stdin(Stdio::null());
     }
+    limits::files_up_to(&mut command, MOST_WRITTEN);
     let watch = Watch {
         limit: Some(APT_LIMIT),
         stop: Stop::Ask,
@@ -160,6 +166,9 @@ fn apt(sudo: bool, arguments: &[&str]) -> Result<bool, Failure> {
     let outcome = supervise::run(&mut command, &watch)
         .map_err(|error| Failure::tool(format!("{} does not start: {error}", words[0])))?;
     match outcome.ending {
+        Ending::Ended(status) if limits::is_too_large(status) => {
+            Err(Failure::tool(format!("apt-get wrote a file of more than {MOST_WRITTEN}")))
+        }
         Ending::Ended(status) => Ok(status.success()),
         Ending::Signalled(signal) => {
             Err(Failure::new(Status::of_signal(signal), "apt-get was stopped"))

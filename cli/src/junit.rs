@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::foreign::Shown as _;
 use crate::runner::Ended;
 use crate::status::Failure;
 
@@ -16,7 +17,7 @@ pub fn write(folder: &Path, image: &Path, ended: &[Ended], wall: Duration) -> Re
     let path = folder.join(format!("{suite}.xml"));
     let written =
         fs::create_dir_all(folder).and_then(|()| fs::write(&path, document(suite, ended, wall)));
-    written.map_err(|error| Failure::tool(format!("{}: {error}", path.display())))
+    written.map_err(|error| Failure::tool(format!("{}: {error}", path.shown())))
 }
 
 fn document(suite: &str, all: &[Ended], wall: Duration) -> String {

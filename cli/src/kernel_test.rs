@@ -17,6 +17,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use freestone_targets::LinkInput;
 
+use crate::foreign::Shown as _;
 use crate::mode::Mode;
 use crate::runner::{
     JUNIT_VARIABLE, MACHINE_VARIABLE, ONE_BOOT_VARIABLE, PLACE_VARIABLE, TIMEOUT_VARIABLE,
@@ -120,7 +121,7 @@ fn flags(mode: &Mode, target_directory: &Path) -> Result<Vec<OsString>, Failure>
         ))
     })?;
     let link = input.write(&folder);
-    let link = link.map_err(|error| Failure::tool(format!("{}: {error}", folder.display())))?;
+    let link = link.map_err(|error| Failure::tool(format!("{}: {error}", folder.shown())))?;
     let mut link_argument = OsString::from("-Clink-arg=@");
     link_argument.push(link);
     Ok(vec!["-Cpanic=abort".into(), "-Cforce-frame-pointers=yes".into(), link_argument])

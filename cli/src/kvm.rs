@@ -25,6 +25,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use crate::accel::{self, Accelerator};
 use crate::boot::{Boot, prefixed};
+use crate::foreign::Shown as _;
 use crate::places::{Completer, Places};
 use crate::qemu::{self, Machine};
 use crate::say;
@@ -72,7 +73,7 @@ pub fn run(
 ) -> Result<(Outcome, (Status, String)), Failure> {
     let inner = inner(host, boot);
     let files = files(host, boot, &inner).map_err(|error| {
-        Failure::tool(format!("{} and {}: {error}", host.files.display(), boot.booted.display()))
+        Failure::tool(format!("{} and {}: {error}", host.files.shown(), boot.booted.shown()))
     })?;
     let mut command = command(host, boot, &files);
     if boot.verbose {
@@ -89,7 +90,7 @@ pub fn run(
     let mut listener = Listener(Completer::new(&places));
     let outcome =
         supervise::run_through(Some(&mut listener), &mut command, &watch).map_err(|error| {
-            Failure::tool(format!("{} does not start: {error}", host.machine.program.display()))
+            Failure::tool(format!("{} does not start: {error}", host.machine.program.shown()))
         })?;
     let verdict = judge(boot, &outcome);
     Ok((outcome, verdict))

@@ -11,11 +11,13 @@
 //!   [`qmp`]: asking it while it runs;
 //!   [`xen`]: the same for Xen
 //! - [`names`]: the functions' names, for the kernel's own backtraces
-//! - [`places`]: file and line for the lines of a trace
+//! - [`places`]: file and line for the lines of a trace, from [`dwarf`]
 //! - [`calls`]: instructions counted by who called whom; [`chart_svg`]: a picture of that
 //! - [`install`]: getting QEMU
 //! - [`kernel_test`], [`test_table`], [`runner`], [`junit`]: tests inside a kernel: building them,
 //!   finding them in an image, running them, reporting
+//! - [`limits`]: how much is taken of what others send
+//! - [`foreign`]: what the tool writes, with text of others in it
 //! - [`supervise`]: child processes, and [`guard`]: none of them outlives the tool, nor do theirs
 
 mod accel;
@@ -28,13 +30,16 @@ mod check;
 mod crate_flags;
 mod debug;
 mod doctor;
+mod dwarf;
 mod flags;
+mod foreign;
 mod guard;
 mod image;
 mod install;
 mod junit;
 mod kernel_test;
 mod kvm;
+mod limits;
 mod mode;
 mod names;
 mod new;
@@ -67,10 +72,13 @@ use status::{Failure, Status};
 /// Says something to the user on stderr; that stderr may be closed is no reason to panic.
 #[macro_export]
 macro_rules! say {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($text)*);
-    }};
+    ($($text:tt)*) => { $crate::foreign::say(format_args!($($text)*)) };
+}
+
+/// Writes a line to stdout; that nobody listens is no reason to panic.
+#[macro_export]
+macro_rules! tell {
+    ($($text:tt)*) => { $crate::foreign::tell(format_args!($($text)*)) };
 }
 
 struct Verb {
@@ -114,9 +122,13 @@ fn verb() -> u8 {
         Ok(matches) => matches,
         // Help and version are "errors" to clap, of the kind that ends well.
         Err(error) => {
-            let _ = error.print();
-            let status = if error.use_stderr() { Status::Usage } else { Status::Success };
-            return status.code();
+            let text = error.render().to_string();
+            if error.use_stderr() {
+                say!("{}", text.trim_end());
+                return Status::Usage.code();
+            }
+            tell!("{}", text.trim_end());
+            return Status::Success.code();
         }
     };
     let (name, matches) = matches.subcommand().expect("clap insists on a verb");

@@ -21,6 +21,7 @@ use std::process::Command;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches};
 
+use crate::foreign::Shown as _;
 use crate::status::Failure;
 use crate::toolchains::{Linker, Toolchain};
 use crate::{flags, say, sysroot, target_file};
@@ -180,7 +181,7 @@ impl Mode {
         let candidates = named.map_or_else(Toolchain::all, |toolchain| vec![toolchain]);
         let toolchain = accepting(&candidates, &path)?;
         let name = &toolchain.name;
-        say!("mode: json, {} with core built beside it by {name}", path.display());
+        say!("mode: json, {} with core built beside it by {name}", path.shown());
         Ok(Self {
             name: "json",
             target: path.into(),
@@ -238,7 +239,7 @@ fn linker(toolchain: &Toolchain) -> Result<Vec<OsString>, Failure> {
 /// Our target file, put where cargo can read it.
 fn own_target_file(target_directory: &Path) -> Result<PathBuf, Failure> {
     let path = target_directory.join("freestone/x86_64-freestone.json");
-    let fail = |error| Failure::tool(format!("{}: {error}", path.display()));
+    let fail = |error| Failure::tool(format!("{}: {error}", path.shown()));
     fs::create_dir_all(path.parent().expect("it was joined to one")).map_err(fail)?;
     if fs::read_to_string(&path).ok().as_deref() != Some(freestone_targets::X86_64_JSON) {
         fs::write(&path, freestone_targets::X86_64_JSON).map_err(fail)?;
@@ -248,7 +249,7 @@ fn own_target_file(target_directory: &Path) -> Result<PathBuf, Failure> {
 
 /// The first toolchain that has the library's source and takes this target file; or what each has against it.
 fn accepting<'a>(candidates: &'a [Toolchain], path: &Path) -> Result<&'a Toolchain, Failure> {
-    let shown = path.display();
+    let shown = path.shown();
     let usable = candidates.iter().filter(|t| t.is_new_enough().is_ok() && t.source().is_ok());
     let mut refusals = String::new();
     for toolchain in usable {

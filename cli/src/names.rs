@@ -8,6 +8,8 @@
 //! Names are shortened by 128 words, found by byte pair encoding: again and again the pair of codes that
 //! comes most often becomes a word (Gage, A New Algorithm for Data Compression, 1994).
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -15,10 +17,13 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
+use freestone_inspect::elf::{Object, Section};
 use freestone_inspect::names::demangled;
-use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
-use object::{LittleEndian, Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind, elf};
+use freestone_inspect::symbols::{Binding, SymbolKind};
+use object::read::elf::{FileHeader, ProgramHeader};
+use object::{LittleEndian, elf};
 
+use crate::foreign::Shown as _;
 use crate::status::{Failure, Status};
 
 /// The type of the program header that the linker script leaves room by.
@@ -32,6 +37,10 @@ const WORDS: usize = 128;
 
 /// The most codes that a name can have.
 const LONGEST: usize = 255;
+/// The most characters that are made codes of, and the most that a word can have: more than a table can hold, and
+/// no more than can be looked through for each name.
+const MOST_READ: usize = 4096;
+const LONGEST_WORD: usize = 64;
 /// The furthest that one function can begin behind the one before.
 const WIDEST: u64 = (1 << 24) - 1;
 
@@ -64,7 +73,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let image: &PathBuf = matches.get_one("image").expect("clap insists");
     let output: &PathBuf = matches.get_one("output").unwrap_or(image);
     let refuse = |path: &Path, why: &dyn std::fmt::Display| {
-        Failure::usage(format!("{}: {why}", path.display()))
+        Failure::usage(format!("{}: {why}", path.shown()))
     };
     crate::image::check(image)?;
     let bytes = fs::read(image).map_err(|error| refuse(image, &error))?;
@@ -125,51 +134,59 @@ pub fn with_names(image: &[u8]) -> Result<Named, NoNames> {
     let table = table(&functions).ok_or(NoNames::NoSymbols)?;
 
     let loaded = segments.iter().filter(|s| s.p_type.get(LittleEndian) == elf::PT_LOAD);
-    let ends = loaded.map(|s| s.p_vaddr.get(LittleEndian) + s.p_memsz.get(LittleEndian));
-    let address = ends.max().unwrap_or(0).next_multiple_of(PAGE);
-    let offset = (image.len() as u64).next_multiple_of(PAGE);
+    // Behind the last there must be memory left.
+    let ends = loaded.map(|s| s.p_vaddr.get(LittleEndian).checked_add(s.p_memsz.get(LittleEndian)));
+    let end = ends.max_by_key(|end| end.unwrap_or(u64::MAX)).unwrap_or(Some(0));
+    let address = end.and_then(|end| end.checked_next_multiple_of(PAGE));
+    let address = address.ok_or(NoNames::NotElf)?;
+    let offset = image.len().checked_next_multiple_of(PAGE as usize).ok_or(NoNames::NotElf)?;
     let mut bytes = image.to_vec();
-    bytes.resize(offset as usize, 0);
+    bytes.resize(offset, 0);
     bytes.extend(&table);
-    let at = header.e_phoff.get(LittleEndian) as usize + room * size_of_val(&segments[room]);
+    let offset = offset as u64;
+    let at = usize::try_from(header.e_phoff.get(LittleEndian)).ok();
+    let at = at.and_then(|at| at.checked_add(room.checked_mul(size_of_val(&segments[room]))?));
     let len = table.len() as u64;
     let mut entry = [elf::PT_LOAD.0.to_le_bytes(), elf::PF_R.0.to_le_bytes()].concat();
     for word in [offset, address, address, len, len, PAGE] {
         entry.extend(word.to_le_bytes());
     }
-    bytes[at..at + entry.len()].copy_from_slice(&entry);
+    let place = at.and_then(|at| bytes.get_mut(at..)?.get_mut(..entry.len()));
+    place.ok_or(NoNames::NotElf)?.copy_from_slice(&entry);
     Ok(Named { bytes, functions: functions.len(), table_bytes: table.len() })
 }
 
 /// Where functions begin, and their names as people write them. The last is where they end, without a name.
 pub fn functions(image: &[u8]) -> Result<BTreeMap<u64, String>, NoNames> {
-    let file = ElfFile64::<LittleEndian>::parse(image).map_err(|_| NoNames::NotElf)?;
-    let mut best: BTreeMap<u64, (u8, String)> = BTreeMap::new();
-    for symbol in file.symbols() {
-        let section = symbol.section_index().and_then(|at| file.section_by_index(at).ok());
-        if !section.is_some_and(|section| section.kind() == SectionKind::Text) {
+    let object = Object::of("the image", image).map_err(|_| NoNames::NotElf)?;
+    let mut best: BTreeMap<u64, ((bool, bool), &str)> = BTreeMap::new();
+    for symbol in object.symbols() {
+        let section = symbol.section.and_then(|at| object.sections.get(at));
+        if !section.is_some_and(|section| section.is_code() && is_within(section, symbol.address)) {
             continue;
         }
-        let Ok(name) = symbol.name() else { continue };
         // Several may begin at one place. A function's is better than a label's, a global's than a
         // local's.
-        let rank = match symbol.kind() {
-            SymbolKind::Text => 2 + u8::from(symbol.is_global()),
-            SymbolKind::Label | SymbolKind::Unknown => u8::from(symbol.is_global()),
+        let is_global = symbol.binding != Binding::Local;
+        let rank = match symbol.kind {
+            SymbolKind::Function => (true, is_global),
+            SymbolKind::Untyped => (false, is_global),
             _ => continue,
         };
+        let name = &*symbol.name;
         if name.is_empty() || name.starts_with(".L") || name.starts_with('$') {
             continue;
         }
-        let entry = best.entry(symbol.address()).or_insert((rank, String::new()));
-        if entry.1.is_empty() || rank > entry.0 {
-            *entry = (rank, demangled(name).into_owned());
+        let entry = best.entry(symbol.address).or_insert((rank, name));
+        if rank > entry.0 {
+            *entry = (rank, name);
         }
     }
-    let text = file.sections().filter(|section| section.kind() == SectionKind::Text);
-    let end = text.map(|section| section.address() + section.size()).max();
-    let mut functions: BTreeMap<_, _> =
-        best.into_iter().map(|(address, (_, name))| (address, name)).collect();
+    let text = object.sections.iter().filter(|section| section.is_code());
+    let end = text.map(|section| section.address.saturating_add(section.size)).max();
+    let named =
+        best.into_iter().map(|(address, (_, name))| (address, demangled(name).into_owned()));
+    let mut functions: BTreeMap<_, _> = named.collect();
     match end {
         Some(end) if !functions.is_empty() => {
             functions.insert(end, String::new());
@@ -177,6 +194,11 @@ pub fn functions(image: &[u8]) -> Result<BTreeMap<u64, String>, NoNames> {
         }
         _ => Err(NoNames::NoSymbols),
     }
+}
+
+/// Whether an address is in a section, or where it ends.
+fn is_within(section: &Section<'_>, address: u64) -> bool {
+    address.checked_sub(section.address).is_some_and(|offset| offset <= section.size)
 }
 
 /// What kernels call their main function when they do not call it `main`; the first is what `entry!` stamps, and
@@ -209,7 +231,7 @@ pub fn find(functions: &BTreeMap<u64, String>, wanted: &str) -> Option<u64> {
 fn table(functions: &BTreeMap<u64, String>) -> Option<Vec<u8>> {
     let (&base, _) = functions.first_key_value()?;
     let (&end, _) = functions.last_key_value()?;
-    let span = u32::try_from(end - base).ok()?;
+    let span = u32::try_from(end.checked_sub(base)?).ok()?;
     let words = Words::learn(functions.values().map(String::as_str));
 
     let mut table = MAGIC.to_vec();
@@ -219,18 +241,18 @@ fn table(functions: &BTreeMap<u64, String>) -> Option<Vec<u8>> {
     let mut place = 0_u16;
     for word in &words.words {
         table.extend(place.to_le_bytes());
-        place += u16::try_from(word.len()).ok()?;
+        place = place.checked_add(u16::try_from(word.len()).ok()?)?;
     }
     table.extend(place.to_le_bytes());
     table.extend(words.words.concat());
     let mut before = base;
     for (&address, name) in functions {
-        let mut gap = address - before;
+        let mut gap = address.checked_sub(before)?;
         before = address;
-        while gap > WIDEST {
+        while let Some(rest) = gap.checked_sub(WIDEST).filter(|rest| *rest > 0) {
             // A name of no codes, in the middle of nowhere.
             table.extend((WIDEST as u32).to_le_bytes());
-            gap -= WIDEST;
+            gap = rest;
         }
         let codes = words.encode(name);
         table.extend((gap as u32 | (codes.len() as u32) << 24).to_le_bytes());
@@ -255,7 +277,7 @@ struct Words {
 
 impl Words {
     fn learn<'a>(names: impl ExactSizeIterator<Item = &'a str> + Clone) -> Words {
-        let total: usize = names.clone().map(str::len).sum();
+        let total = names.clone().map(str::len).fold(0, usize::saturating_add);
         let step = total.div_ceil(LESSON).max(1);
         let mut lesson: Vec<Vec<u8>> = names.step_by(step).map(ascii).collect();
         let mut words: Vec<Vec<u8>> = Vec::new();
@@ -263,15 +285,22 @@ impl Words {
         while words.len() < WORDS {
             counts.fill(0);
             for pair in lesson.iter().flat_map(|name| name.windows(2)) {
-                counts[usize::from(pair[0]) << 8 | usize::from(pair[1])] += 1;
+                let count = &mut counts[usize::from(pair[0]) << 8 | usize::from(pair[1])];
+                *count = count.saturating_add(1);
             }
-            let (pair, &count) =
-                counts.iter().enumerate().rev().max_by_key(|(_, count)| **count).expect("many");
+            let len = |code: usize| match code.checked_sub(128) {
+                Some(word) => words.get(word).map_or(0, Vec::len),
+                None => 1,
+            };
+            let is_short =
+                |pair: usize| len(pair >> 8).saturating_add(len(pair & 0xff)) <= LONGEST_WORD;
+            let short = counts.iter().enumerate().rev().filter(|(pair, _)| is_short(*pair));
+            let (pair, &count) = short.max_by_key(|(_, count)| **count).expect("many");
             if count < 2 {
                 break;
             }
             let (first, second) = ((pair >> 8) as u8, pair as u8);
-            let code = (128 + words.len()) as u8;
+            let code = code_of(words.len());
             let text = |code: u8| match code.checked_sub(128) {
                 Some(word) => words[usize::from(word)].clone(),
                 None => vec![code],
@@ -299,30 +328,38 @@ impl Words {
         let name = ascii(name);
         let mut rest = &name[..];
         let mut codes = Vec::new();
-        while let Some(&first) = rest.first() {
+        while let Some(&first) = rest.first()
+            && codes.len() < LONGEST
+        {
             let words = &self.by_first[usize::from(first)];
             let word = words.iter().find(|&&number| rest.starts_with(&self.words[number]));
-            codes.push(word.map_or(first, |&number| (128 + number) as u8));
+            codes.push(word.map_or(first, |&number| code_of(number)));
             rest = &rest[word.map_or(1, |&number| self.words[number].len())..];
         }
-        codes.truncate(LONGEST);
         codes
     }
 }
 
+/// The code of a word: they follow those of ASCII.
+fn code_of(word: usize) -> u8 {
+    u8::try_from(word).map_or(u8::MAX, |word| word | 0x80)
+}
+
 fn ascii(name: &str) -> Vec<u8> {
-    name.chars().map(|c| if c.is_ascii() && !c.is_control() { c as u8 } else { b'?' }).collect()
+    name.chars()
+        .take(MOST_READ)
+        .map(|c| if c.is_ascii() && !c.is_control() { c as u8 } else { b'?' })
+        .collect()
 }
 
 fn replace(name: &mut Vec<u8>, pair: [u8; 2], code: u8) {
-    let (mut from, mut to) = (0, 0);
-    while from < name.len() {
-        let found = name[from..].starts_with(&pair);
-        name[to] = if found { code } else { name[from] };
-        from += if found { 2 } else { 1 };
-        to += 1;
+    let old = std::mem::take(name);
+    let mut rest = old.as_slice();
+    while let Some((&first, more)) = rest.split_first() {
+        let after = rest.strip_prefix(&pair);
+        name.push(if after.is_some() { code } else { first });
+        rest = after.unwrap_or(more);
     }
-    name.truncate(to);
 }
 
 /// What is booted: the image with its names, or the image itself where it can have none.

@@ -5,13 +5,14 @@
 //! dependencies: versions, or paths if `--path` names a checkout.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
+use crate::foreign::Shown as _;
 use crate::status::{Failure, Status};
+use crate::tell;
 
 /// A file of a template: its path in the new folder, and its text.
 type File = (&'static str, &'static str);
@@ -119,7 +120,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     if path.exists() {
         return Err(Failure::usage(format!(
             "{} exists already; nothing in it was touched",
-            path.display()
+            path.shown()
         )));
     }
     let chosen: &String = matches.get_one("template").expect("has a default");
@@ -127,16 +128,15 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let checkout = checkout(matches)?;
     for (file, text) in template.files {
         let file = path.join(file);
-        let fail = |error| Failure::tool(format!("{}: {error}", file.display()));
+        let fail = |error| Failure::tool(format!("{}: {error}", file.shown()));
         fs::create_dir_all(file.parent().expect("it was joined to one")).map_err(fail)?;
         fs::write(&file, filled(text, name, checkout.as_deref())).map_err(fail)?;
     }
-    let _ = writeln!(
-        io::stdout(),
+    tell!(
         "made {}, template {}; next:\n  cd {}\n  cargo freestone run",
-        path.display(),
+        path.shown(),
         template.name,
-        path.display()
+        path.shown()
     );
     Ok(Status::Success)
 }
@@ -162,9 +162,9 @@ fn is_package_name(name: &str) -> Result<(), String> {
 pub fn checkout(matches: &ArgMatches) -> Result<Option<PathBuf>, Failure> {
     if let Some(path) = matches.get_one::<PathBuf>("freestone") {
         let real = fs::canonicalize(path)
-            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+            .map_err(|error| Failure::usage(format!("{}: {error}", path.shown())))?;
         let is_one = real.join("freestone/Cargo.toml").is_file();
-        let message = format!("{}: no Freestone in this folder", path.display());
+        let message = format!("{}: no Freestone in this folder", path.shown());
         return if is_one { Ok(Some(real)) } else { Err(Failure::usage(message)) };
     }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).parent();

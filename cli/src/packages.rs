@@ -21,10 +21,12 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::foreign::Shown as _;
 use crate::install::{self, find_program};
+use crate::limits::{self, Bytes};
 use crate::say;
 use crate::status::{Failure, Status};
-use crate::supervise::{self, Ending, Outcome, Output, Stop, Watch};
+use crate::supervise::{self, Outcome};
 
 const SUMS: &str = "SHA256SUMS";
 
@@ -33,6 +35,15 @@ const APT_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// For a local program.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// The most that a package may be, that may be in one, and that a file of apt's lists may be. Debian's largest kernel
+/// has 70 MiB and 500 MiB, its list of packages 50 MiB; apt itself compares every file with the size in signed lists.
+const MOST_FETCHED: Bytes = Bytes(512 << 20);
+const MOST_UNPACKED: Bytes = Bytes(2 << 30);
+const MOST_LISTED: Bytes = Bytes(1 << 30);
+
+/// The most that a program may answer: names of packages, a kernel's module.
+const MOST_SAID: Bytes = Bytes(64 << 20);
 
 /// How often the lock is tried.
 const LOCK_TICK: Duration = Duration::from_millis(100);
@@ -77,7 +88,7 @@ impl Product {
         // Another process may have made it while we waited.
         if !self.is_whole(&folder)? {
             if folder.exists() {
-                say!("the {} in {} is damaged or old; making it anew", self.name, folder.display());
+                say!("the {} in {} is damaged or old; making it anew", self.name, folder.shown());
             }
             let new = folder.with_extension("new");
             let made = self.make_in(&new).and_then(|()| {
@@ -99,10 +110,10 @@ impl Product {
         match self.is_whole(&folder) {
             Ok(true) => {
                 let packages = packages_in(&folder).join(", ");
-                format!("{packages} in {}", folder.display())
+                format!("{packages} in {}", folder.shown())
             }
             _ if folder.exists() => {
-                format!("{} is damaged or old; run --on {on} makes it anew", folder.display())
+                format!("{} is damaged or old; run --on {on} makes it anew", folder.shown())
             }
             _ if find_program(Path::new("apt-get")).is_some() => {
                 format!("not fetched yet; the first run --on {on} does that")
@@ -142,9 +153,13 @@ impl Product {
         fs::create_dir_all(&unpacked).map_err(|error| cannot(new, &error))?;
         let mut listed = self.download(new)?;
         for package in &listed {
+            // First how much it is: what lies in it says nothing of that.
+            let mut command = Command::new("dpkg-deb");
+            command.stdin(Stdio::null()).arg("--fsys-tarfile").arg(new.join(package));
+            must(&limits::measure(&mut command, LIMIT, MOST_UNPACKED)?, "dpkg-deb")?;
             let mut command = Command::new("dpkg-deb");
             command.arg("-x").arg(new.join(package)).arg(&unpacked);
-            must(&run(&mut command, LIMIT)?, "dpkg-deb")?;
+            must(&run(limited(&mut command, MOST_UNPACKED), LIMIT)?, "dpkg-deb")?;
         }
         let others = (self.make)(new, &unpacked)?;
         listed.push(self.image.into());
@@ -253,7 +268,8 @@ impl Apt {
 
     /// Fetches the lists. What went wrong comes back as text: apt may still know enough.
     fn update(&self) -> Result<String, Failure> {
-        let outcome = run(self.command("apt-get").arg("update"), APT_LIMIT)?;
+        let mut command = self.command("apt-get");
+        let outcome = run(limited(command.arg("update"), MOST_LISTED), APT_LIMIT)?;
         Ok(complaint(&outcome))
     }
 
@@ -298,7 +314,7 @@ impl Apt {
         say!("downloading {names} into the cache (once, about {})", product.size);
         let mut command = self.command("apt-get");
         let command = command.arg("download").args(packages).current_dir(folder);
-        let outcome = run(command, APT_LIMIT)?;
+        let outcome = run(limited(command, MOST_FETCHED), APT_LIMIT)?;
         if !outcome.is_success() {
             return Ok(Some(complaint(&outcome)));
         }
@@ -352,19 +368,13 @@ fn offer_of(package: &str, uris: &str) -> Option<Offer> {
 
 /// Runs a program whose output is for us.
 pub fn run(command: &mut Command, limit: Duration) -> Result<Outcome, Failure> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null());
-    let (stdout, stderr) = (Output::KeepAll, Output::Keep);
-    let watch = Watch { limit: Some(limit), stop: Stop::AskGroup, stdout, stderr };
-    let outcome = supervise::run(command, &watch)
-        .map_err(|error| Failure::tool(format!("{program} does not start: {error}")))?;
-    match outcome.ending {
-        Ending::Signalled(signal) => Err(Failure::new(Status::of_signal(signal), "interrupted")),
-        Ending::Limit => {
-            Err(Failure::tool(format!("{program} took more than {} s", limit.as_secs())))
-        }
-        _ => Ok(outcome),
-    }
+    limits::run(command.stdin(Stdio::null()), limit, MOST_SAID)
+}
+
+/// The same command, which can write no larger files.
+fn limited(command: &mut Command, most: Bytes) -> &mut Command {
+    limits::files_up_to(command, most);
+    command
 }
 
 /// An error unless the program succeeded.
@@ -389,7 +399,7 @@ fn complaint(outcome: &Outcome) -> String {
 
 /// A file that cannot be read or written.
 pub fn cannot(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::tool(format!("{}: {error}", path.display()))
+    Failure::tool(format!("{}: {error}", path.shown()))
 }
 
 #[cfg(test)]

@@ -5,18 +5,19 @@
 //! into the one that is named, each on a line of its own in front (`  in   0x…`). A name that is missing is
 //! added from the file's symbols. Everything else passes unchanged and at once.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian, SectionId};
-use addr2line::{Context, LookupResult};
-use freestone_inspect::names::demangled;
-use object::read::elf::ElfFile64;
-use object::{Object, ObjectSection, SectionKind};
+use addr2line::LookupResult;
+use freestone_inspect::elf::Object;
+use freestone_inspect::names::{shown, visible};
 
+use crate::dwarf::Debug;
 use crate::names;
 use crate::supervise::Filter;
 
@@ -27,14 +28,15 @@ const DIGITS: usize = 16;
 /// Longer lines are nobody's trace.
 const LONGEST: usize = 4096;
 
-type Reader = EndianSlice<'static, LittleEndian>;
+/// More functions inlined into each other are not shown.
+const MOST_FRAMES: usize = 32;
 
 /// What the file knows.
 struct Known {
     functions: BTreeMap<u64, String>,
     /// Code, and where it is.
     code: Vec<(u64, &'static [u8])>,
-    debug: Option<Context<Reader>>,
+    debug: Option<Debug>,
     here: PathBuf,
 }
 
@@ -57,14 +59,14 @@ impl Places {
             let functions = names::functions(&bytes).unwrap_or_default();
             // Kept for the tool's short life: the debug information is read in place, bit by bit.
             let bytes = Vec::leak(bytes);
-            Known { functions, code: code(bytes), debug: context(bytes), here }
+            Known { functions, code: code(bytes), debug: Debug::of(bytes), here }
         })
     }
 
     /// The function that holds `address`, and how far behind its beginning that is.
     pub fn function(&self, address: u64) -> Option<(&str, u64)> {
         let (start, name) = self.known().functions.range(..=address).next_back()?;
-        (!name.is_empty()).then_some((name, address - start))
+        (!name.is_empty()).then_some((name, address.saturating_sub(*start)))
     }
 
     /// Whether a call may return to `address`: what is in front of it is one.
@@ -72,8 +74,10 @@ impl Places {
         let holds = |(start, bytes): &&(u64, &[u8])| {
             address.checked_sub(*start).is_some_and(|offset| offset <= bytes.len() as u64)
         };
-        let Some((start, bytes)) = self.known().code.iter().find(holds) else { return false };
-        let (before, _) = bytes.split_at((address - start) as usize);
+        let found = self.known().code.iter().find(holds).and_then(|(start, bytes)| {
+            bytes.get(..usize::try_from(address.checked_sub(*start)?).ok()?)
+        });
+        let Some(before) = found else { return false };
         let is_function = |target| self.known().functions.contains_key(&target);
         is_call_at_end(before, |distance| is_function(address.wrapping_add_signed(distance.into())))
     }
@@ -108,7 +112,7 @@ impl Places {
         }
         out.push_str(line.trim_end());
         if !has_name && let Some((name, offset)) = self.function(at) {
-            let _ = write!(out, " {name}+{}", offset + back);
+            let _ = write!(out, " {name}+{}", offset.saturating_add(back));
         }
         if let Some((_, place)) = last {
             out.push_str(&place);
@@ -121,15 +125,19 @@ impl Places {
     fn frames(&self, address: u64) -> Vec<(String, String)> {
         let known = self.known();
         let Some(debug) = &known.debug else { return Vec::new() };
-        let LookupResult::Output(Ok(mut frames)) = debug.find_frames(address) else {
+        debug.begin();
+        let LookupResult::Output(Ok(mut frames)) = debug.context.find_frames(address) else {
             return Vec::new();
         };
         let mut all = Vec::new();
-        while let Ok(Some(frame)) = frames.next() {
+        while let Ok(Some(frame)) = frames.next()
+            && all.len() < MOST_FRAMES
+        {
             let name = frame.function.as_ref().and_then(|f| f.raw_name().ok());
-            let name = name.map_or_else(|| "?".to_owned(), |name| demangled(&name).into_owned());
+            let name = name.map_or_else(|| "?".to_owned(), |name| shown(&name));
             let place = frame.location.as_ref().and_then(|location| {
                 let file = shortened(location.file?, &known.here);
+                let file = visible(&file);
                 Some(format!(" ({file}:{})", location.line?))
             });
             all.push((name, place.unwrap_or_default()));
@@ -140,9 +148,9 @@ impl Places {
 
 /// The sections with code.
 fn code(bytes: &'static [u8]) -> Vec<(u64, &'static [u8])> {
-    let Ok(file) = ElfFile64::<object::LittleEndian>::parse(bytes) else { return Vec::new() };
-    let text = file.sections().filter(|section| section.kind() == SectionKind::Text);
-    text.filter_map(|section| Some((section.address(), section.data().ok()?))).collect()
+    let Ok(object) = Object::of("the image", bytes) else { return Vec::new() };
+    let code = object.sections.iter().filter(|section| section.is_code());
+    code.map(|section| (section.address, section.data)).collect()
 }
 
 /// Whether these bytes end in a call: of a distance that `goes_to_function` agrees with, or through a register or
@@ -170,18 +178,6 @@ fn is_call_at_end(bytes: &[u8], goes_to_function: impl Fn(i32) -> bool) -> bool 
         };
         modrm >> 3 & 7 == 2 && len == expected
     })
-}
-
-/// The debug information in these bytes, if there is any.
-fn context(bytes: &'static [u8]) -> Option<Context<Reader>> {
-    let file = ElfFile64::<object::LittleEndian>::parse(bytes).ok()?;
-    file.section_by_name(".debug_info")?;
-    let section = |id: SectionId| -> Result<Reader, addr2line::gimli::Error> {
-        let section = file.section_by_name(id.name());
-        let data = section.and_then(|section| section.data().ok()).unwrap_or_default();
-        Ok(EndianSlice::new(data, LittleEndian))
-    };
-    Context::from_dwarf(Dwarf::load(section).ok()?).ok()
 }
 
 /// Paths below the current folder begin there, those of the toolchain's library at `library`.

@@ -22,6 +22,7 @@ use clap::ArgMatches;
 
 use crate::accel::Accelerator;
 use crate::boot::{Boot, prefixed};
+use crate::foreign::Shown as _;
 use crate::places::{Completer, Places};
 use crate::qmp::Monitor;
 use crate::say;
@@ -112,7 +113,7 @@ fn run_once(
 ) -> Result<(Outcome, (Status, String)), Failure> {
     if let Some(port) = machine.gdb {
         port_must_be_free(port)?;
-        say!("waiting for: gdb {} -ex 'target remote 127.0.0.1:{port}'", boot.image.display());
+        say!("waiting for: gdb {} -ex 'target remote 127.0.0.1:{port}'", boot.image.shown());
     }
     let mut command = command(machine, boot);
     if boot.verbose {
@@ -136,7 +137,7 @@ fn run_once(
     };
     let done = supervise::run_through(Some(&mut listener), &mut command, &watch);
     let outcome = done.map_err(|error| {
-        Failure::tool(format!("{} does not start: {error}", machine.program.display()))
+        Failure::tool(format!("{} does not start: {error}", machine.program.shown()))
     })?;
     match log.map(trace::Log::summary) {
         Some(Ok(summary)) => say!("{summary}"),

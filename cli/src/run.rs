@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::{self};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,11 +12,13 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
 use crate::boot::{self, Boot, Place, Verdict};
+use crate::foreign;
 use crate::mode::{self, Mode};
 use crate::names::Booted;
 use crate::qemu::MACHINES;
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
+use crate::tell;
 use crate::toolchain::{self, Workspace};
 use crate::{accel, check, image};
 
@@ -183,7 +185,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         "image": image.map(|path| path.to_string_lossy().into_owned()),
         "wall_ms": wall.map(|wall| wall.as_millis() as u64),
     });
-    let _ = writeln!(io::stdout(), "{line}");
+    tell!("{}", foreign::json(&line));
     if status == Status::Success { Ok(status) } else { Err(Failure::new(status, message)) }
 }
 

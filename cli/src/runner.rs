@@ -9,11 +9,12 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::{self};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::boot::{self, Boot, Place, Verdict};
+use crate::foreign;
 use crate::names::Booted;
 use crate::qemu::{self, MACHINES};
 use crate::status::{Failure, Status};
@@ -398,8 +399,7 @@ fn outputs<'a>(title: &str, ended: impl Iterator<Item = &'a Ended> + Clone) {
 
 /// Prints at once; nobody listening is no reason to panic, and the status still counts.
 fn print(text: std::fmt::Arguments) {
-    let mut stdout = io::stdout();
-    let _ = stdout.write_fmt(text).and_then(|()| stdout.flush());
+    let _ = foreign::write(&mut io::stdout(), &text.to_string());
 }
 
 #[cfg(test)]

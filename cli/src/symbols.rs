@@ -2,7 +2,6 @@
 //! provides it.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -11,8 +10,10 @@ use freestone_inspect::contract::{self, Provider, Row};
 use freestone_inspect::symbols::Binding;
 use serde_json::json;
 
+use crate::foreign::{self, Shown as _};
 use crate::run;
 use crate::status::{Failure, Status};
+use crate::tell;
 use crate::toolchain;
 use crate::toolchains::Toolchain;
 use crate::{say, sysroot};
@@ -50,7 +51,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let verbose = matches.get_flag("verbose");
     let target = matches.get_one::<String>("target").map(String::as_str);
     let libraries = match matches.get_one::<PathBuf>("libraries") {
-        Some(folder) => Libraries::within(folder, &folder.display().to_string()),
+        Some(folder) => Libraries::within(folder, &folder.shown().to_string()),
         None => folder(target, verbose)
             .and_then(|folder| Libraries::within(&folder, target.unwrap_or("the host"))),
     };
@@ -170,8 +171,18 @@ fn wanted_by(row: &Row) -> String {
 }
 
 fn columns(row: &Row) -> [String; 4] {
-    let symbol = if row.is_weak { format!("{} (weak)", row.symbol) } else { row.symbol.clone() };
+    let symbol = shortened(&row.symbol);
+    let symbol = if row.is_weak { format!("{symbol} (weak)") } else { symbol };
     [symbol, wanted_by(row), row.provider.to_string(), also(row).to_owned()]
+}
+
+/// A name as wide as a table may become for it; JSON has all of it.
+fn shortened(name: &str) -> String {
+    const WIDEST: usize = 200;
+    match name.char_indices().nth(WIDEST) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
 }
 
 const HEADINGS: [&str; 4] = ["symbol", "wanted by", "provided by", "also in"];
@@ -184,18 +195,18 @@ fn show_table(rows: &[Row]) {
     let widths: Vec<_> = (0..HEADINGS.len()).map(width).collect();
     for row in &all {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        print(cells.collect::<Vec<_>>().join("  ").trim_end());
+        tell!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
     }
     let nobody = rows.iter().filter(|row| row.provider == Provider::Nobody && !row.is_weak).count();
-    print(&format!("{} symbols are wanted; {nobody} of them nobody provides", rows.len()));
+    tell!("{} symbols are wanted; {nobody} of them nobody provides", rows.len());
 }
 
 fn show_markdown(rows: &[Row]) {
-    print(&format!("| {} |", HEADINGS.join(" | ")));
-    print("|---|---|---|---|");
+    tell!("| {} |", HEADINGS.join(" | "));
+    tell!("|---|---|---|---|");
     for row in rows {
         let [symbol, wanted_by, provider, also] = columns(row);
-        print(&format!("| `{symbol}` | {wanted_by} | {provider} | {also} |"));
+        tell!("| `{symbol}` | {wanted_by} | {provider} | {also} |");
     }
 }
 
@@ -216,10 +227,5 @@ fn show_json(rows: &[Row]) {
             })
         })
         .collect();
-    print(&json!({ "symbols": rows }).to_string());
-}
-
-/// Prints a line; nobody listening is no reason to panic.
-fn print(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
+    tell!("{}", foreign::json(&json!({ "symbols": rows })));
 }

@@ -15,7 +15,7 @@
 //! With bitcode embedded, or a kernel with `lto = true` could not take it in.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::thread::sleep;
@@ -24,9 +24,11 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
 
+use crate::foreign::{self, Shown as _};
 use crate::say;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Output, Stop, Watch};
+use crate::tell;
 use crate::toolchain;
 use crate::toolchains::{NoSource, Toolchain, has_core};
 use crate::{install, run};
@@ -83,24 +85,23 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let begin = Instant::now();
     let was_there = ready(&toolchain, target).is_some();
     let folder = ensure(&toolchain, target, matches.get_flag("verbose"))?;
-    let mut stdout = io::stdout();
-    let _ = match matches.get_flag("json") {
-        true => writeln!(
-            stdout,
+    match matches.get_flag("json") {
+        true => tell!(
             "{}",
-            json!({ "target": target, "toolchain": toolchain.name, "release": toolchain.release,
-                "sysroot": folder, "built": !was_there,
-                "rustc": toolchain.rustc, "rustflags": format!("--sysroot={}", folder.display()) })
+            foreign::json(
+                &json!({ "target": target, "toolchain": toolchain.name, "release": toolchain.release,
+                "sysroot": folder.to_string_lossy(), "built": !was_there,
+                "rustc": toolchain.rustc.to_string_lossy(), "rustflags": format!("--sysroot={}", folder.display()) })
+            )
         ),
         false => {
             if !was_there {
                 say!("built in {:.0} s", begin.elapsed().as_secs_f64());
             }
-            writeln!(
-                stdout,
+            tell!(
                 "RUSTC={} RUSTFLAGS=--sysroot={} cargo build --target {target}",
-                toolchain.rustc.display(),
-                folder.display()
+                toolchain.rustc.shown(),
+                folder.shown()
             )
         }
     };
@@ -195,7 +196,7 @@ fn alone(parent: &Path) -> Result<File, Failure> {
             Err(TryLockError::Error(error)) => return Err(fail(error)),
             Err(TryLockError::WouldBlock) if begin.elapsed() > LIMIT => {
                 let message =
-                    format!("another process builds a sysroot, for too long: {}", path.display());
+                    format!("another process builds a sysroot, for too long: {}", path.shown());
                 return Err(Failure::new(Status::Timeout, message));
             }
             Err(TryLockError::WouldBlock) => sleep(Duration::from_millis(100)),
@@ -207,7 +208,7 @@ fn alone(parent: &Path) -> Result<File, Failure> {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    let path = path.display();
+    let path = path.shown();
     Failure::tool(format!(
         "{path}: {error}; make it writable, or set XDG_CACHE_HOME to a folder that is"
     ))
@@ -237,7 +238,7 @@ fn is_target_known(toolchain: &Toolchain, target: &str) -> Result<(), Failure> {
     let watch =
         Watch { limit: Some(LIMIT), stop: Stop::Kill, stdout: Output::Keep, stderr: Output::Keep };
     let outcome = supervise::run(&mut command, &watch)
-        .map_err(|error| Failure::tool(format!("{}: {error}", toolchain.rustc.display())))?;
+        .map_err(|error| Failure::tool(format!("{}: {error}", toolchain.rustc.shown())))?;
     if outcome.is_success() {
         return Ok(());
     }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::foreign::Shown as _;
 use crate::supervise::{self, Output, Stop, Watch};
 use crate::toolchains::Toolchain;
 
@@ -35,7 +36,7 @@ pub fn accepted(toolchain: &Toolchain, path: &Path) -> Result<(), String> {
     match supervise::run(&mut command, &watch) {
         Ok(outcome) if outcome.is_success() => Ok(()),
         Ok(outcome) => Err(explained(&String::from_utf8_lossy(&outcome.stderr))),
-        Err(error) => Err(format!("{}: {error}", toolchain.rustc.display())),
+        Err(error) => Err(format!("{}: {error}", toolchain.rustc.shown())),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::{self};
 use std::os::fd::AsFd;
 use std::path::{self, Path, PathBuf};
 use std::process;
@@ -20,6 +20,7 @@ use crate::qemu::{MACHINES, Machine};
 use crate::run;
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
+use crate::tell;
 use crate::toolchain::{self, Kernel, Workspace};
 use crate::{accel, check, image, install, kernel_test, say};
 
@@ -249,10 +250,9 @@ fn row_of(name: &str, boot: &Boot) -> Result<Row, Failure> {
 }
 
 fn show(rows: &[Row]) {
-    let mut stdout = io::stdout();
     let width = rows.iter().map(|row| row.what.len()).max().unwrap_or_default();
     for Row { what, status, result } in rows {
         let mark = if *status == Status::Success { "ok  " } else { "FAIL" };
-        let _ = writeln!(stdout, "{mark} {what:<width$}  {result}");
+        tell!("{mark} {what:<width$}  {result}");
     }
 }

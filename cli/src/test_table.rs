@@ -7,16 +7,21 @@
 //! record  0 name  8 length  16 expected panic  24 length  32 function  40 panics (byte)  41 ignored (byte)
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::fs;
 use std::path::Path;
 
+use freestone_inspect::names::is_hidden;
 use object::{Object, ObjectSegment, ObjectSymbol};
 
+use crate::foreign::Shown as _;
 use crate::status::Failure;
 
 const RECORD_BYTES: u64 = 48;
-const NAME: u64 = 0;
-const IGNORED: u64 = 41;
+const NAME: usize = 0;
+const NAME_LEN: usize = 8;
+const IGNORED: usize = 41;
 
 /// No test is called like a novel: longer means that the table is not one.
 const LONGEST_NAME: u64 = 4096;
@@ -35,7 +40,7 @@ pub struct KernelTest {
 
 /// The tests in the image, by name.
 pub fn read(image: &Path) -> Result<Vec<KernelTest>, Failure> {
-    let usage = |message: String| Failure::usage(format!("{}: {message}", image.display()));
+    let usage = |message: String| Failure::usage(format!("{}: {message}", image.shown()));
     let bytes = fs::read(image).map_err(|error| usage(error.to_string()))?;
     let file = object::File::parse(&*bytes).map_err(|error| usage(error.to_string()))?;
     let mut tests = table(&file).map_err(|what| usage(what.into()))?;
@@ -54,27 +59,43 @@ fn table(file: &object::File) -> Result<Vec<KernelTest>, &'static str> {
     };
     const BROKEN: &str = "the table of tests is broken";
     let bytes = end.checked_sub(start).ok_or(BROKEN)?;
+    let memory = Memory::of(file);
+    let records = memory.at(start, bytes).ok_or(BROKEN)?;
     if bytes % RECORD_BYTES != 0 || bytes / RECORD_BYTES > MOST_TESTS {
         return Err(BROKEN);
     }
-    let test = |number| {
-        let record = start + number * RECORD_BYTES;
-        let len = long(file, record + NAME + 8).filter(|len| *len <= LONGEST_NAME)?;
-        let name = memory(file, long(file, record + NAME)?, len)?;
-        let name = String::from_utf8(name.to_vec()).ok()?;
-        let is_ignored = memory(file, record + IGNORED, 1)? != [0];
-        Some(KernelTest { name, is_ignored, number })
+    let test = |(number, record): (usize, &[u8])| {
+        let long = |at: usize| Some(u64::from_le_bytes(*record.get(at..)?.first_chunk()?));
+        let len = long(NAME_LEN).filter(|len| *len <= LONGEST_NAME)?;
+        let name = String::from_utf8(memory.at(long(NAME)?, len)?.to_vec()).ok()?;
+        // A path of Rust's has no such characters, and this one is shown in many places.
+        let is_plain = !name.contains(is_hidden);
+        let is_ignored = *record.get(IGNORED)? != 0;
+        is_plain.then_some(KernelTest { name, is_ignored, number: number as u64 })
     };
-    (0..bytes / RECORD_BYTES).map(|number| test(number).ok_or(BROKEN)).collect()
+    let records = records.chunks_exact(RECORD_BYTES as usize).enumerate();
+    records.map(|record| test(record).ok_or(BROKEN)).collect()
 }
 
-/// What the loader would put at an address.
-fn memory<'a>(file: &object::File<'a>, address: u64, len: u64) -> Option<&'a [u8]> {
-    file.segments().find_map(|segment| segment.data_range(address, len).ok().flatten())
-}
+/// What the loader would put where: segments by address.
+struct Memory<'a>(Vec<(u64, &'a [u8])>);
 
-fn long(file: &object::File, address: u64) -> Option<u64> {
-    Some(u64::from_le_bytes(memory(file, address, 8)?.try_into().ok()?))
+impl<'a> Memory<'a> {
+    fn of(file: &object::File<'a>) -> Memory<'a> {
+        let segments = file.segments();
+        let mut all: Vec<_> =
+            segments.filter_map(|s| Some((s.address(), s.data().ok()?))).collect();
+        all.retain(|(_, data)| !data.is_empty());
+        all.sort_by_key(|(address, _)| *address);
+        Memory(all)
+    }
+
+    fn at(&self, address: u64, len: u64) -> Option<&'a [u8]> {
+        let next = self.0.partition_point(|(start, _)| *start <= address);
+        let (start, data) = self.0.get(next.checked_sub(1)?)?;
+        let offset = usize::try_from(address.checked_sub(*start)?).ok()?;
+        data.get(offset..)?.get(..usize::try_from(len).ok()?)
+    }
 }
 
 #[cfg(test)]

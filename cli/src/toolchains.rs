@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::foreign::Shown as _;
 use crate::install::find_program;
 use crate::supervise::{self, Ending, Output, Stop, Watch};
 
@@ -51,7 +52,7 @@ impl Toolchain {
     pub fn of(name: &str, rustc: &Path) -> Result<Self, String> {
         let text = answer(rustc, &["-vV"])?;
         let field = |key| text.lines().find_map(|line| line.strip_prefix(key)).map(str::to_owned);
-        let unknown = || format!("{}: rustc -vV answers in an unknown form", rustc.display());
+        let unknown = || format!("{}: rustc -vV answers in an unknown form", rustc.shown());
         Ok(Self {
             name: name.into(),
             rustc: rustc.into(),
@@ -159,7 +160,7 @@ impl Toolchain {
         format!(
             "put the standard library's source of {} under {}/lib/rustlib/src/rust",
             self.release,
-            self.sysroot.display()
+            self.sysroot.shown()
         )
     }
 
@@ -249,7 +250,7 @@ fn maker(rlib: &[u8]) -> Option<String> {
 /// Why a build with cargo's own choice of tools cannot have worked, if it is for their age.
 pub fn too_old() -> Option<String> {
     let compiler = Toolchain::in_use().ok().and_then(|found| {
-        found.is_new_enough().err().map(|why| format!("{}: {why}", found.rustc.display()))
+        found.is_new_enough().err().map(|why| format!("{}: {why}", found.rustc.shown()))
     });
     compiler.or_else(|| {
         let said = answer(super::toolchain::cargo().get_program(), &["--version"]).ok()?;
@@ -287,7 +288,7 @@ fn toolchain_folders() -> Vec<(String, PathBuf)> {
 
 /// What a program says on stdout.
 pub fn answer(program: impl AsRef<OsStr>, arguments: &[&str]) -> Result<String, String> {
-    let name = Path::new(program.as_ref()).display().to_string();
+    let name = Path::new(program.as_ref()).shown().to_string();
     let mut command = Command::new(program.as_ref());
     command.args(arguments).stdin(Stdio::null());
     let watch =

@@ -21,7 +21,7 @@ mod fetch;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -29,6 +29,8 @@ use std::time::Duration;
 use std::{env, fs};
 
 use crate::boot::{Boot, prefixed, tail};
+use crate::foreign::Shown as _;
+use crate::limits::{self, Bytes};
 use crate::say;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Outcome, Output, Stop, Watch, describe};
@@ -46,8 +48,8 @@ pub const VARIABLE: &str = "FREESTONE_XEN";
 const XEN_MIB: u32 = 256;
 const PARTS_FOR_XEN: u32 = 32;
 
-/// More than any Xen: 2.6 MB here.
-const LARGEST: u64 = 256 << 20;
+/// More than any Xen, packed or not: 2.6 MB here.
+const LARGEST: Bytes = Bytes(64 << 20);
 
 /// Xen, and the QEMU it runs on.
 pub struct Host {
@@ -79,13 +81,17 @@ pub fn named(path: Option<&PathBuf>) -> io::Result<Option<PathBuf>> {
 
 /// A Xen that the user names: an ELF file, or one packed by gzip as distributions have it in `/boot`.
 fn open(path: &Path, origin: &str) -> Result<Image, Failure> {
-    let refuse = |why: &str| Failure::usage(format!("{origin} {}: {why}", path.display()));
+    let refuse = |why: &str| Failure::usage(format!("{origin} {}: {why}", path.shown()));
     // Looked at before it is opened: opening a FIFO would wait for its writer.
     let about = fs::metadata(path).map_err(|error| refuse(&error.to_string()))?;
-    if !about.is_file() || about.len() > LARGEST {
-        return Err(refuse("this is no Xen; name an ELF file or a .gz of one"));
+    if !about.is_file() || about.len() > LARGEST.0 {
+        let why = "this is no Xen; name an ELF file or a .gz of one";
+        return Err(refuse(&format!("{why}, of no more than {LARGEST}")));
     }
-    let bytes = fs::read(path).map_err(|error| refuse(&error.to_string()))?;
+    // What `check` looks at.
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(8192).read_to_end(&mut bytes));
+    read.map_err(|error| refuse(&error.to_string()))?;
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         check(&bytes).map_err(refuse)?;
         return Ok(Image::Path(path.to_owned()));
@@ -117,21 +123,16 @@ fn check(bytes: &[u8]) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// What gzip makes of the file; `None` if it refuses.
+/// What gzip makes of the file, if that is no more than [`LARGEST`]; `None` if it refuses.
 fn unpack(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     let mut command = Command::new("gzip");
     command.arg("-dc").stdin(
-        File::open(path).map_err(|error| Failure::tool(format!("{}: {error}", path.display())))?,
+        File::open(path).map_err(|error| Failure::tool(format!("{}: {error}", path.shown())))?,
     );
-    let limit = Some(Duration::from_secs(60));
-    let (stdout, stderr) = (Output::KeepAll, Output::Keep);
-    let outcome = supervise::run(&mut command, &Watch { limit, stop: Stop::Kill, stdout, stderr })
-        .map_err(|error| Failure::tool(format!("gzip does not start: {error}")))?;
-    match outcome.ending {
-        Ending::Signalled(signal) => Err(Failure::new(Status::of_signal(signal), "interrupted")),
-        _ if outcome.is_success() => Ok(Some(outcome.stdout)),
-        _ => Ok(None),
-    }
+    let about =
+        |failure: Failure| Failure { message: format!("{}: {failure}", path.shown()), ..failure };
+    let outcome = limits::run(&mut command, Duration::from_secs(60), LARGEST).map_err(about)?;
+    Ok(outcome.is_success().then_some(outcome.stdout))
 }
 
 /// Boots and judges.
@@ -140,7 +141,7 @@ pub fn run(
     boot: &Boot,
     stdout: Output,
 ) -> Result<(Outcome, (Status, String)), Failure> {
-    let unreadable = |error| Failure::tool(format!("{}: {error}", boot.image.display()));
+    let unreadable = |error| Failure::tool(format!("{}: {error}", boot.image.shown()));
     let module = Module::open(boot.booted).map_err(unreadable)?;
     let mut command = command(host, boot, &module);
     if boot.verbose {
@@ -155,10 +156,8 @@ pub fn run(
     let places = Places::new(boot.image);
     let console = Console::new(boot.verbose);
     let mut listener = Listener { console, completer: Completer::new(&places) };
-    let outcome =
-        supervise::run_through(Some(&mut listener), &mut command, &watch).map_err(|error| {
-            Failure::tool(format!("{} does not start: {error}", host.qemu.display()))
-        })?;
+    let outcome = supervise::run_through(Some(&mut listener), &mut command, &watch)
+        .map_err(|error| Failure::tool(format!("{} does not start: {error}", host.qemu.shown())))?;
     let verdict = judge(boot, &outcome, &listener.console);
     Ok((outcome, verdict))
 }

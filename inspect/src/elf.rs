@@ -197,6 +197,19 @@ const SHARED: usize = 4;
 const MOST_SEGMENTS: usize = 1024;
 
 impl<'data> Object<'data> {
+    /// Reads an ELF file that is in memory already; `file` is what errors call it.
+    pub fn of(file: &'data str, bytes: &'data [u8]) -> Result<Self, Error> {
+        if !bytes.starts_with(b"\x7fELF") {
+            return Err(Error {
+                file: file.into(),
+                member: None,
+                offset: None,
+                problem: Problem::NotElf,
+            });
+        }
+        Self::parse(file, None, bytes)
+    }
+
     pub(crate) fn parse(
         file: &'data str,
         member: Option<String>,

@@ -16,6 +16,7 @@ use crate::archive::{Archive, Objects};
 use crate::elf::Object;
 use crate::error::{Error, Problem};
 use crate::image::Image;
+use crate::names;
 
 /// From this size on it pays to look for what need not be read.
 const SKIP_FROM: u64 = 32 << 20;
@@ -42,7 +43,7 @@ impl File {
     /// Reads a file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let name = path.display().to_string();
+        let name = names::text(path.as_os_str().as_encoded_bytes()).into_owned();
         let fail = |problem| Error { file: name.clone(), member: None, offset: None, problem };
         let io = |error: io::Error| fail(Problem::Io(error.kind()));
         // Looked at before it is opened: opening a FIFO would wait for its writer.
@@ -74,7 +75,7 @@ impl File {
         Ok(file)
     }
 
-    /// The name it was opened with.
+    /// The name it was opened with, as it can be shown.
     pub fn name(&self) -> &str {
         &self.name
     }

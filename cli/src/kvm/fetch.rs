@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::initrd::Archive;
+use crate::foreign::Shown as _;
 use crate::install;
 use crate::packages::{Product, Wanted, cannot, must, run};
 use crate::status::Failure;
@@ -69,8 +70,7 @@ fn make(new: &Path, unpacked: &Path) -> Result<Vec<PathBuf>, Failure> {
     for name in FIRMWARE {
         let paths = folders.iter().map(|folder| Path::new(folder).join(name));
         let path = paths.into_iter().find(|path| path.exists());
-        let path =
-            path.ok_or_else(|| Failure::tool(format!("{} has no {name}", qemu.display())))?;
+        let path = path.ok_or_else(|| Failure::tool(format!("{} has no {name}", qemu.shown())))?;
         add(&format!("firmware/{name}"), &path)?;
     }
     io::Write::flush(&mut archive.finish().map_err(failed)?).map_err(failed)?;
