@@ -82,7 +82,9 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for InC<'_, A> {
         match layout.align() {
             ..=16 => c::calloc(self.0, 1, layout.size()),
             // SAFETY: the caller's promise.
-            _ => unsafe { c::calloc(self.0, layout.size(), usize::MAX / layout.size() + 1) },
+            _ => unsafe {
+                c::calloc(self.0, layout.size(), (usize::MAX / layout.size()).saturating_add(1))
+            },
         }
     }
 

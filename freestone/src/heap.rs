@@ -14,6 +14,8 @@
 //! after the heap has run out too.
 
 mod misuse;
+mod places;
+mod sync;
 
 use core::alloc::GlobalAlloc;
 use core::ptr::NonNull;

@@ -6,9 +6,10 @@
 //! handler that prints over its own interrupted `print!` safe. The panic path does not even look
 //! at the lock ([`emergency`]).
 
-use core::cell::UnsafeCell;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::registry::Registry;
 
 /// A device that takes text.
 pub trait Console: Sync {
@@ -36,20 +37,7 @@ impl fmt::Display for RegistryFull {
     }
 }
 
-/// One place in the registry: written once by the context that claimed it, then only read.
-struct Slot {
-    ready: AtomicBool,
-    console: UnsafeCell<Option<&'static dyn Console>>,
-}
-
-// SAFETY: `console` is written only by the one caller of `register` that was handed this slot's
-// index, before `ready` becomes true; everybody else reads it only after seeing `ready`.
-unsafe impl Sync for Slot {}
-
-static CLAIMED: AtomicUsize = AtomicUsize::new(0);
-static SLOTS: [Slot; MAX_CONSOLES] =
-    [const { Slot { ready: AtomicBool::new(false), console: UnsafeCell::new(None) } };
-        MAX_CONSOLES];
+static CONSOLES: Registry<&dyn Console, MAX_CONSOLES> = Registry::new();
 
 /// Adds a console; everything printed from now on goes to it too.
 ///
@@ -57,22 +45,12 @@ static SLOTS: [Slot; MAX_CONSOLES] =
 ///
 /// [`RegistryFull`] if there are [`MAX_CONSOLES`] already.
 pub fn register(console: &'static dyn Console) -> Result<(), RegistryFull> {
-    let claim = CLAIMED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
-        (taken < MAX_CONSOLES).then_some(taken + 1)
-    });
-    let slot = claim.ok().and_then(|index| SLOTS.get(index)).ok_or(RegistryFull)?;
-    // SAFETY: `fetch_update` gave this index to nobody else, and nobody reads before `ready`.
-    unsafe { *slot.console.get() = Some(console) };
-    slot.ready.store(true, Ordering::Release);
-    Ok(())
+    CONSOLES.add(console).ok_or(RegistryFull)
 }
 
 /// The registered consoles, in order of registration.
 pub fn consoles() -> impl Iterator<Item = &'static dyn Console> {
-    SLOTS.iter().filter(|slot| slot.ready.load(Ordering::Acquire)).filter_map(|slot| {
-        // SAFETY: `ready` was set after the only write to `console`, with release ordering.
-        unsafe { *slot.console.get() }
-    })
+    CONSOLES.iter()
 }
 
 /// Formats straight to every console; each piece goes out as it is made, nothing is buffered, so
@@ -80,16 +58,9 @@ pub fn consoles() -> impl Iterator<Item = &'static dyn Console> {
 pub struct Writer(());
 
 impl fmt::Write for Writer {
-    #[inline(never)]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         consoles().for_each(|console| console.write(text.as_bytes()));
         Ok(())
-    }
-
-    // The trait's own is the same, in one copy for each crate that formats, with `write_str` in it: 540 bytes.
-    #[inline(never)]
-    fn write_char(&mut self, character: char) -> fmt::Result {
-        self.write_str(character.encode_utf8(&mut [0; 4]))
     }
 }
 

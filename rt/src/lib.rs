@@ -57,8 +57,10 @@ pub mod console;
 pub mod logger;
 pub mod number;
 pub mod panic;
+mod registry;
 pub mod shims;
 pub mod symbols;
+mod sync;
 
 /// Stamps the panic handler and the [shims](mod@shims) into a kernel.
 ///

@@ -34,7 +34,9 @@ mod hypercall;
 mod memory;
 mod pvclock;
 mod sched;
+mod settled;
 mod shared;
+mod sync;
 mod vcpu;
 mod version;
 

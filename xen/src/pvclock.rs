@@ -10,9 +10,8 @@
 //! time of day = sec, nsec (the time of day at system time 0) + system time
 //! ```
 //!
-//! A version number in front of each record is odd while the hypervisor writes, and another one after. A
-//! reader takes what it read if the number was even before and is the same after; the counter is read in
-//! between too, since a moment of one CPU says nothing about the counter of another.
+//! A version number in front of each record tells whether what was read is whole (`settled.rs`); the counter is read in between too, since
+//! a moment of one CPU says nothing about the counter of another.
 //!
 //! The records are made of atomics: somebody else writes to them at any time.
 //!
@@ -20,14 +19,11 @@
 
 use core::fmt;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicI8, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use core::sync::atomic::{AtomicI8, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 
 use crate::machine;
-
-/// How often a record is read again before its reader gives up. A hypervisor writes a handful of words,
-/// seldom; a guest that comes here is misled or starved.
-const TRIES: usize = 1000;
+use crate::settled::settled;
 
 /// Why a shared clock cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -112,7 +108,8 @@ impl TimeInfo {
                 tsc_shift: self.tsc_shift.load(relaxed),
             };
             (time, counter())
-        })?;
+        })
+        .ok_or(ClockError::Unsettled)?;
         if time.tsc_to_system_mul == 0 { Err(ClockError::Unset) } else { Ok((time, counter)) }
     }
 }
@@ -133,29 +130,14 @@ impl WallClock {
     pub(crate) fn read(&self, high: impl Fn() -> u32) -> Result<Duration, ClockError> {
         let relaxed = Ordering::Relaxed;
         let (low, high, nanoseconds) =
-            settled(&self.version, || (self.sec.load(relaxed), high(), self.nsec.load(relaxed)))?;
+            settled(&self.version, || (self.sec.load(relaxed), high(), self.nsec.load(relaxed)))
+                .ok_or(ClockError::Unsettled)?;
         match u64::from(high) << 32 | u64::from(low) {
             0 => Err(ClockError::Unset),
             // No carry out of the seconds is possible that real time would reach.
             seconds => Ok(Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds.into())),
         }
     }
-}
-
-/// What `read` returns while the version is even and does not change.
-fn settled<T>(version: &AtomicU32, read: impl Fn() -> T) -> Result<T, ClockError> {
-    for _ in 0..TRIES {
-        let before = version.load(Ordering::Acquire);
-        let value = read();
-        // What was read above stays above.
-        fence(Ordering::Acquire);
-        let after = version.load(Ordering::Relaxed);
-        if before == after && before & 1 == 0 {
-            return Ok(value);
-        }
-        core::hint::spin_loop();
-    }
-    Err(ClockError::Unsettled)
 }
 
 /// A virtual CPU's clock, as the hypervisor described it at one moment.
@@ -230,7 +212,7 @@ mod tests {
     extern crate std;
 
     use super::*;
-    use core::sync::atomic::AtomicBool;
+    use core::sync::atomic::{AtomicBool, fence};
 
     /// Writes as a hypervisor does: the version odd, the words in any order, the version even. `pause` comes in
     /// the middle.

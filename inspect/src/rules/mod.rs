@@ -99,12 +99,19 @@ pub fn rule(name: &str) -> Option<&'static Rule> {
 }
 
 /// What the user wants looked at differently.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Whether the kernel's own code may use vector and x87 registers.
     pub allow_fp: bool,
-    /// How many bytes of stack are enough not to warn; `None`: as many as the image's boot stack has.
-    pub stack_bytes: Option<u64>,
+    /// How many bytes of stack are enough not to warn.
+    pub stack_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // What Freestone's boot stack has.
+        Self { allow_fp: false, stack_bytes: 64 << 10 }
+    }
 }
 
 /// What is being checked.

@@ -1,0 +1,3 @@
+//! The atomics of `settled.rs`. `tests/models` has others in their place.
+
+pub use core::sync::atomic::{AtomicU32, Ordering, fence};
