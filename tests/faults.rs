@@ -88,7 +88,11 @@ fn a_stack_overflow_names_the_stack() {
     check(
         "stack_overflow",
         status::CRASH,
-        &["page fault", "STACK OVERFLOW: the boot stack ran into its guard page"],
+        &[
+            "page fault",
+            "STACK OVERFLOW: the boot stack ran into its guard page",
+            "it has 256 KiB; more: entry!(main, stack: BYTES), KernelStack::run",
+        ],
     );
 }
 
@@ -97,7 +101,13 @@ fn a_stack_made_later_has_its_guard_page_and_its_name() {
     check(
         "named_stack",
         status::CRASH,
-        &["page fault", "STACK OVERFLOW: the worker stack ran into its guard page"],
+        &[
+            "page fault",
+            "STACK OVERFLOW: the worker stack ran into its guard page",
+            "it has 20 KiB",
+            // The trace goes through to who called `run`.
+            "from 0x",
+        ],
     );
 }
 

@@ -154,6 +154,51 @@ fn main(_boot: &'static freestone::BootInfo) -> freestone::Exit {
     refused(&project, "entry! has no option `allocator: best`");
 }
 
+/// What `main` can use of its stack, by default and as it says, in the build that needs most.
+#[test]
+fn main_gets_the_stack_that_entry_names() {
+    let main = "\
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+freestone::entry!(main);
+#[inline(never)]
+fn uses(kib: usize) -> usize {
+    if kib == 0 { 0 } else { core::hint::black_box([1_u8; 1024])[kib % 1024] as usize + uses(kib - 1) }
+}
+fn main(boot: &'static freestone::BootInfo) -> freestone::Exit {
+    let kib = boot.command_line().trim_ascii().bytes().fold(0, |n, d| n * 10 + usize::from(d - b'0'));
+    freestone::println!(\"{} KiB and more\", uses(kib));
+    freestone::Exit::Success
+}
+";
+    let project = project("stacks");
+    // Unoptimised, a frame of these has three of its arrays.
+    for (option, enough, least, too_much) in [
+        ("", 70, "it has 256 KiB; more: entry!(main, stack: BYTES)", 260),
+        (", stack: 512 * 1024, audit: exit", 150, "it has 512 KiB", 520),
+        (", allocator: none, stack: 0x18001,", 16, "it has 100 KiB", 100),
+    ] {
+        project.write("src/main.rs", &main.replace("entry!(main", &format!("entry!(main{option}")));
+        let built = build(&project);
+        assert_eq!(built.status, Some(0), "{option}\n{built}");
+        let image = shared_target().join("debug/stacks");
+        boot(&image, &["--", &enough.to_string()])
+            .expect(status::SUCCESS, &[&format!("{enough} KiB and more")]);
+        boot(&image, &["--", &too_much.to_string()])
+            .expect(status::CRASH, &["STACK OVERFLOW: the boot stack", least]);
+    }
+    for (option, advice) in [
+        (", stack: 4096", "a boot stack of less than 64 KiB is not enough"),
+        (", stack: 1 << 40", "more than 256 MiB of boot stack"),
+        (", stack: none", "cannot find value `none`"),
+        (", panic none", "entry! takes `name: value`, separated by commas, not `panic none`"),
+    ] {
+        project.write("src/main.rs", &main.replace("entry!(main", &format!("entry!(main{option}")));
+        refused(&project, advice);
+    }
+}
+
 /// Sections that the linker script does not name: each goes into the part that it needs, and none among the notes, where
 /// it would keep loaders from finding the entry.
 #[test]

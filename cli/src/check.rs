@@ -49,7 +49,9 @@ pub fn command() -> Command {
                 .long("stack")
                 .value_name("BYTES")
                 .value_parser(value_parser!(u64))
-                .help("How much stack is enough (rule deep-stack) [default: 65536]"),
+                .help(
+                    "How much stack is enough (rule deep-stack) [default: what the boot stack has]",
+                ),
         )
         .arg(
             Arg::new("explain")
@@ -84,10 +86,10 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     }
     let path = matches.get_one::<PathBuf>("image").expect("clap insists on an image");
     let file = open(path)?;
-    let mut options = Options { allow_fp: matches.get_flag("allow-fp"), ..Options::default() };
-    if let Some(bytes) = matches.get_one::<u64>("stack") {
-        options.stack_bytes = *bytes;
-    }
+    let options = Options {
+        allow_fp: matches.get_flag("allow-fp"),
+        stack_bytes: matches.get_one::<u64>("stack").copied(),
+    };
     let subject = subject(&file, options)?;
     let report = rules::check(&subject);
     let sizes = matches.get_flag("size").then(|| size::sizes(&subject.image));

@@ -71,6 +71,10 @@ pub use heap::{give_free_memory, report_exhaustion};
 ///
 /// `allocator: plain`, `checked` or `cached` stamps [that one](heap), in every build.
 ///
+/// `stack: 512 * 1024` is how large the stack is that `main` runs on, instead of
+/// [256 KiB](platform::x86_64::stacks::BOOT_BYTES). For one deep function alone there is
+/// [`KernelStack::run`](memory::KernelStack::run).
+///
 /// One thing is added only if it is asked for: `audit: exit` looks at the page tables when the kernel ends, and makes a
 /// success a failure if anything is writable and executable, or a guard page mapped ([`memory::audit`]). For tests; it
 /// takes some 2 KiB of the image.
@@ -80,7 +84,33 @@ pub use heap::{give_free_memory, report_exhaustion};
 /// The kernel crate may `#![forbid(unsafe_code)]`.
 #[macro_export]
 macro_rules! entry {
-    ($main:path $(, $option:ident : $value:ident)* $(,)?) => {
+    ($main:path $(,)?) => {
+        $crate::entry!(@options $main, [$crate::platform::x86_64::stacks::BOOT_BYTES] []);
+    };
+    ($main:path, $($options:tt)+) => {
+        $crate::entry!(
+            @options $main, [$crate::platform::x86_64::stacks::BOOT_BYTES] [] $($options)+
+        );
+    };
+
+    // Takes `stack` out, the one whose value is more than a word.
+    (@options $main:path, [$stack:expr] [$($done:ident)*] stack : $bytes:expr $(, $($rest:tt)*)?) => {
+        $crate::entry!(@options $main, [$bytes] [$($done)*] $($($rest)*)?);
+    };
+    (@options $main:path, [$stack:expr] [$($done:ident)*] $option:ident : $value:ident $(, $($rest:tt)*)?) => {
+        $crate::entry!(@options $main, [$stack] [$($done)* $option $value] $($($rest)*)?);
+    };
+    (@options $main:path, [$stack:expr] [$($done:ident)*]) => {
+        $crate::entry!(@all $main, $stack, $($done)*);
+    };
+    (@options $main:path, [$stack:expr] [$($done:ident)*] $($wrong:tt)*) => {
+        ::core::compile_error!(::core::concat!(
+            "entry! takes `name: value`, separated by commas, not `",
+            ::core::stringify!($($wrong)*), "`"
+        ));
+    };
+
+    (@all $main:path, $stack:expr, $($option:ident $value:ident)*) => {
         // A build script cannot see the panic strategy; this can. rustdoc takes no strategy and makes no
         // program. Nothing else is stamped then, so that this is the one error there is.
         #[cfg(all(panic = "unwind", not(doc)))]
@@ -97,7 +127,7 @@ macro_rules! entry {
         #[cfg(any(panic = "abort", doc))]
         $crate::entry!(@allocator $($option $value)*);
         #[cfg(any(panic = "abort", doc))]
-        $crate::entry!(@main $main, $($option $value)*);
+        $crate::entry!(@main $main, $stack, $($option $value)*);
     };
 
     (@check) => {};
@@ -111,7 +141,7 @@ macro_rules! entry {
     (@check $option:ident $value:ident $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
             "entry! has no option `", ::core::stringify!($option), ": ", ::core::stringify!($value),
-            "`; it knows `panic: none`, `shims: none`, `audit: exit`, and `allocator: none`, \
+            "`; it knows `stack: BYTES`, `panic: none`, `shims: none`, `audit: exit`, and `allocator: none`, \
              `plain`, `checked` or `cached`"
         ));
     };
@@ -151,7 +181,7 @@ macro_rules! entry {
     (@audit $option:ident $value:ident $($rest:tt)*) => { $crate::entry!(@audit $($rest)*); };
     (@audit) => {};
 
-    (@main $main:path, $($options:tt)*) => {
+    (@main $main:path, $stack:expr, $($options:tt)*) => {
         #[doc(hidden)]
         fn freestone_main(boot: &'static $crate::BootInfo) -> $crate::Exit {
             $crate::entry!(@audit $($options)*);
@@ -160,6 +190,6 @@ macro_rules! entry {
             main(boot)
         }
 
-        $crate::platform::boot!(freestone_main);
+        $crate::platform::boot!(freestone_main, stack = $stack);
     };
 }

@@ -431,10 +431,21 @@ fn deep_stack() {
         "about 65544 bytes of stack, once round each recursion: ",
     );
     let file = File::open(&image).expect("the image was just made");
-    let enough = Options { stack_bytes: 1 << 20, ..Options::default() };
+    let enough = Options { stack_bytes: Some(1 << 20), ..Options::default() };
     let said = said(&check_file(&file, enough), rule);
     assert!(said[0].1.contains("deep (32776) → inner (32768)"), "{said:?}");
     assert_eq!(said[0].0, Severity::Note);
+    // The image's own boot stack counts, less its guard page.
+    for (bytes, severity) in [(65544, Severity::Note), (65543, Severity::Warning)] {
+        let stack = format!(
+            ".bss\n.type k.FREESTONE_BOOT_STACK, @object\n.size k.FREESTONE_BOOT_STACK, {}\n\
+             k.FREESTONE_BOOT_STACK: .zero {}\n",
+            4096 + bytes,
+            4096 + bytes
+        );
+        let image = kernel("stack-own", &format!("{deep}{stack}"));
+        expect(&image, rule, severity, "about 65544 bytes of stack");
+    }
 }
 
 #[test]

@@ -99,19 +99,12 @@ pub fn rule(name: &str) -> Option<&'static Rule> {
 }
 
 /// What the user wants looked at differently.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Whether the kernel's own code may use vector and x87 registers.
     pub allow_fp: bool,
-    /// How many bytes of stack are enough not to warn.
-    pub stack_bytes: u64,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        // What Freestone's boot stack has.
-        Self { allow_fp: false, stack_bytes: 64 << 10 }
-    }
+    /// How many bytes of stack are enough not to warn; `None`: as many as the image's boot stack has.
+    pub stack_bytes: Option<u64>,
 }
 
 /// What is being checked.

@@ -5,32 +5,19 @@
 
 use core::fmt;
 use core::mem::{ManuallyDrop, align_of, size_of};
-use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::{Access, Frames, MapError, PAGE_SIZE, VirtAddr};
 use crate::arch::live;
+use crate::arch::stacks::Named;
 
 /// What reports know of a stack. Lies at its top.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Node {
     next: AtomicPtr<Node>,
-    pub(crate) name: &'static str,
-    /// Guard page included.
-    start: u64,
-    end: u64,
-}
-
-impl Node {
-    pub(crate) fn guard(&self) -> Range<u64> {
-        self.start..self.start + PAGE_SIZE
-    }
-
-    pub(crate) fn usable(&self) -> Range<u64> {
-        self.start + PAGE_SIZE..self.end
-    }
+    pub(crate) named: Named,
 }
 
 static FIRST: AtomicPtr<Node> = AtomicPtr::new(core::ptr::null_mut());
@@ -96,7 +83,7 @@ impl KernelStack {
         debug_assert!(at.addr().is_multiple_of(align_of::<Node>()));
         // SAFETY: the last bytes of frames that are ours; not null, as no frame is.
         let node = unsafe {
-            at.write(Node { next: AtomicPtr::default(), name, start, end });
+            at.write(Node { next: AtomicPtr::default(), named: Named::new(name, start..end) });
             NonNull::new_unchecked(at)
         };
         let stack = KernelStack { frames: ManuallyDrop::new(frames), node };
@@ -111,6 +98,37 @@ impl KernelStack {
         }
     }
 
+    /// Runs `f` on this stack and returns what it returns. Its borrows are those of any closure; a panic in it ends the
+    /// kernel as anywhere, and traces go through to the caller. On another stack `run` may be called from within.
+    ///
+    /// ```no_run
+    /// use freestone_platform::memory::KernelStack;
+    ///
+    /// let mut stack = KernelStack::new("parser", 1 << 20).expect("a MiB is free");
+    /// let depth = stack.run(|| 7);
+    /// assert_eq!(depth, 7);
+    /// ```
+    pub fn run<R, F: FnOnce() -> R>(&mut self, f: F) -> R {
+        /// What goes in and what comes out.
+        struct Call<F, R>(Option<F>, Option<R>);
+
+        extern "sysv64" fn call<F: FnOnce() -> R, R>(call: *mut ()) {
+            // SAFETY: `run`'s own, which waits.
+            let call = unsafe { &mut *call.cast::<Call<F, R>>() };
+            call.1 = call.0.take().map(|f| f());
+        }
+
+        let mut all = Call(Some(f), None);
+        // SAFETY: the stack is whole and nobody else's, as it is borrowed: so nobody runs on it, and it is not dropped
+        // before this returns. `call` gets what it asks for, and does not unwind: nothing in a kernel does.
+        unsafe {
+            let argument = (&raw mut all).cast();
+            crate::arch::stacks::call_on(self.top().as_u64(), call::<F, R>, argument);
+        }
+        // There is one: `call` has returned.
+        all.1.unwrap_or_else(|| unreachable!())
+    }
+
     fn node(&self) -> &Node {
         // SAFETY: written in `new`, and there as long as the stack.
         unsafe { self.node.as_ref() }
@@ -123,12 +141,12 @@ impl KernelStack {
 
     /// The lowest byte; below it is the guard page.
     pub fn bottom(&self) -> VirtAddr {
-        VirtAddr::new(self.node().usable().start)
+        VirtAddr::new(self.node().named.usable().start)
     }
 
     /// What reports call it.
     pub fn name(&self) -> &'static str {
-        self.node().name
+        self.node().named.name
     }
 }
 
@@ -143,7 +161,7 @@ impl Drop for KernelStack {
         if let Some(link) = links.next() {
             link.store(self.node().next.load(Ordering::Relaxed), Ordering::Release);
         }
-        let guard = self.node().guard();
+        let guard = self.node().named.guard();
         // The table for the guard page is there, so this fails only where the map is busy: then the
         // frames are lost, rather than handed out with a hole.
         if live::map(guard.clone(), guard.start, Access::ReadWrite).is_ok() {

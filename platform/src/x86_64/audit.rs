@@ -91,7 +91,7 @@ pub fn audit_at_exit() {
 
 /// What of `page` is a guard page.
 fn guard_in(page: &Page) -> Option<&'static str> {
-    stacks::guarded(page.at..page.at + page.len)
+    stacks::guarded(page.at..page.at + page.len).map(|stack| stack.name)
 }
 
 /// # Safety

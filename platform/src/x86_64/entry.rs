@@ -34,9 +34,22 @@ pub const EFER: u32 = 1 << 8 | 1 << 11;
 
 /// Stamps the entry point into a kernel: `boot!(main)`, `main` a
 /// `fn(&'static BootInfo) -> Exit`. See the head of this module for what that is.
+///
+/// `boot!(main, stack = BYTES)` says how large the stack is that `main` gets; without, it is
+/// [`BOOT_BYTES`](crate::x86_64::stacks::BOOT_BYTES).
 #[macro_export]
 macro_rules! boot {
     ($main:path) => {
+        $crate::boot!($main, stack = $crate::x86_64::stacks::BOOT_BYTES);
+    };
+    ($main:path, stack = $bytes:expr) => {
+        #[doc(hidden)]
+        const FREESTONE_STACK_BYTES: usize = $crate::x86_64::stacks::boot_bytes($bytes);
+        // `cargo freestone check` knows it by its name.
+        #[doc(hidden)]
+        static FREESTONE_BOOT_STACK: $crate::x86_64::stacks::Stack<FREESTONE_STACK_BYTES> =
+            $crate::x86_64::stacks::Stack::new();
+
         #[doc(hidden)]
         extern "C" fn freestone_start(
             image: *const u8,
@@ -44,7 +57,10 @@ macro_rules! boot {
             entry_ticks: u64,
         ) -> ! {
             // SAFETY: only the entry code below calls this, once, in the state it has set up.
-            unsafe { $crate::x86_64::boot(image, start_info, entry_ticks, $main) }
+            unsafe {
+                let stack = FREESTONE_BOOT_STACK.range();
+                $crate::x86_64::boot(image, start_info, entry_ticks, stack, $main)
+            }
         }
 
         ::core::arch::global_asm!(
@@ -233,8 +249,8 @@ macro_rules! boot {
             ".Lfreestone_message_bytes:",
             ".long . - .Lfreestone_message",
             ".popsection",
-            stack = sym $crate::x86_64::stacks::BOOT,
-            stack_bytes = const $crate::x86_64::stacks::BOOT_BYTES + $crate::memory::PAGE_SIZE as usize,
+            stack = sym FREESTONE_BOOT_STACK,
+            stack_bytes = const FREESTONE_STACK_BYTES + $crate::memory::PAGE_SIZE as usize,
             tables = sym $crate::x86_64::entry::BOOT_TABLES,
             cr4 = const $crate::x86_64::entry::CR4,
             cr0 = const $crate::x86_64::entry::CR0,

@@ -35,6 +35,7 @@ pub mod virtio;
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use freestone_rt::{backtrace, println};
@@ -94,13 +95,32 @@ pub fn image() -> &'static Image {
 /// # Safety
 ///
 /// - Called once, by the entry code [`boot!`](crate::boot) stamps: ring 0, long mode on its page
-///   tables and its stack, interrupts off, the image's ELF header at `start`.
+///   tables, on `stack`, interrupts off, the image's ELF header at `start`.
 pub unsafe fn boot(
     start: *const u8,
     start_info: u64,
     entry_ticks: u64,
+    stack: Range<u64>,
     main: fn(&'static BootInfo) -> Exit,
 ) -> ! {
+    // SAFETY: the caller's promise.
+    exit(main(unsafe { prepare(start, start_info, entry_ticks, stack) }))
+}
+
+/// [`boot`] up to `main`. Not part of it: what booting needs of the stack is free again when `main` begins.
+///
+/// # Safety
+///
+/// - As `boot`.
+#[inline(never)]
+unsafe fn prepare(
+    start: *const u8,
+    start_info: u64,
+    entry_ticks: u64,
+    stack: Range<u64>,
+) -> &'static BootInfo {
+    // SAFETY: the first thing that runs.
+    unsafe { stacks::set_boot(stack) };
     // SAFETY: the first thing that runs, so nobody looks at the same time. The caller says where the
     // image is; the linker script puts the headers into it.
     let is_known = unsafe {
@@ -173,7 +193,7 @@ pub unsafe fn boot(
         main_ticks: cpu::ticks(),
     });
     STARTED.store(true, Ordering::Release);
-    exit(main(info))
+    info
 }
 
 /// Whether the word at `at` keeps what is written to it. It is as before then. (A cache in front of nothing may keep

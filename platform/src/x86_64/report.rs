@@ -151,15 +151,15 @@ fn on_handler_stack(rsp: u64) -> bool {
     stacks::all().iter().skip(1).any(|stack| stack.usable().contains(&rsp))
 }
 
-/// The name of the stack whose guard page holds `address`.
-fn guarded(address: u64) -> Option<&'static str> {
+/// The stack whose guard page holds `address`.
+fn guarded(address: u64) -> Option<&'static stacks::Named> {
     stacks::guarded(address..address.saturating_add(1))
 }
 
 fn double_fault(out: &mut console::Writer) -> fmt::Result {
     // The push onto an exhausted stack leaves its address in CR2.
     match guarded(cpu::fault_address()) {
-        Some(name) => overflow(out, name),
+        Some(stack) => overflow(out, stack),
         None => out.write_str("  an exception could not be delivered\n"),
     }
 }
@@ -185,7 +185,7 @@ fn page_fault(out: &mut console::Writer, error: u64) -> fmt::Result {
     };
     value(out, action, address, reason)?;
     match guarded(address) {
-        Some(name) => overflow(out, name),
+        Some(stack) => overflow(out, stack),
         None if address < crate::memory::PAGE_SIZE => {
             out.write_str("  a null pointer, or nearly\n")
         }
@@ -204,10 +204,12 @@ fn part_of(address: u64) -> &'static str {
 }
 
 #[inline(never)]
-fn overflow(out: &mut console::Writer, name: &str) -> fmt::Result {
+fn overflow(out: &mut console::Writer, stack: &stacks::Named) -> fmt::Result {
     out.write_str("  STACK OVERFLOW: the ")?;
-    out.write_str(name)?;
-    out.write_str(" stack ran into its guard page\n")
+    out.write_str(stack.name)?;
+    out.write_str(" stack ran into its guard page\n  it has ")?;
+    write!(out, "{}", Decimal(stack.len_kib()))?;
+    out.write_str(" KiB; more: entry!(main, stack: BYTES), KernelStack::run\n")
 }
 
 /// What is shown of the frame, four to a row: four characters each, and where the values are.

@@ -23,7 +23,9 @@ pub struct Stack<const SIZE: usize> {
 unsafe impl<const SIZE: usize> Sync for Stack<SIZE> {}
 
 impl<const SIZE: usize> Stack<SIZE> {
-    const fn new() -> Self {
+    /// A stack of zeroes.
+    #[expect(clippy::new_without_default, reason = "it is for statics")]
+    pub const fn new() -> Self {
         const { assert!(SIZE.is_multiple_of(GUARD), "the next guard must begin a page") };
         Stack { guard: [0; GUARD], bytes: UnsafeCell::new([0; SIZE]) }
     }
@@ -43,13 +45,30 @@ impl<const SIZE: usize> Stack<SIZE> {
         (self.bottom()..self.top()).contains(&address)
     }
 
+    /// All of it, the guard page first.
+    pub fn range(&self) -> Range<u64> {
+        self.bottom() - PAGE_SIZE..self.top()
+    }
+
     const fn named(&'static self, name: &'static str) -> Named {
         Named { name, base: &raw const self.guard, len: GUARD + SIZE }
     }
 }
 
-/// Where `main` runs. Unoptimised formatting needs a few KiB; the rest is the kernel's.
-pub const BOOT_BYTES: usize = 64 * 1024;
+/// Where `main` runs, if the kernel does not say how much. In unoptimised builds serde_json's deepest nesting, 128
+/// levels, takes 164 KiB, a regular expression with Unicode classes 123, an interpreter of WebAssembly 48, a parser of
+/// HTTP 5 (benches/records/stack.md). It is `.bss`: no byte of the file, and 2 MiB of memory have room for it.
+pub const BOOT_BYTES: usize = 256 * 1024;
+/// Booting an unoptimised kernel takes 40 KiB.
+const LEAST_BOOT_BYTES: usize = 64 * 1024;
+
+/// `bytes` of boot stack in whole pages, for [`boot!`](crate::boot). Refuses what cannot be booted on.
+pub const fn boot_bytes(bytes: usize) -> usize {
+    assert!(bytes >= LEAST_BOOT_BYTES, "a boot stack of less than 64 KiB is not enough");
+    assert!(bytes <= 256 << 20, "more than 256 MiB of boot stack: make a KernelStack for that");
+    bytes.next_multiple_of(GUARD)
+}
+
 /// Enough for a full report in an unoptimised build.
 pub const HANDLER_BYTES: usize = 16 * 1024;
 /// Interrupts stay on the stack they enter on for a dozen instructions.
@@ -57,8 +76,6 @@ pub const ENTRY_BYTES: usize = 4 * 1024;
 /// How deep exceptions may nest, and NMIs, before the next one is a double fault.
 pub const LEVELS: usize = 3;
 
-/// See [`BOOT_BYTES`]. The entry code switches to it first of all.
-pub static BOOT: Stack<BOOT_BYTES> = Stack::new();
 /// Where exceptions and NMIs enter: see [`EXCEPTIONS`] and what follows it. One array, so that the stack that
 /// holds an address is found by a division.
 pub static TRAPS: [Stack<HANDLER_BYTES>; 2 * LEVELS + 2] = [const { Stack::new() }; 2 * LEVELS + 2];
@@ -83,10 +100,13 @@ pub fn trap_stack(address: u64) -> Option<usize> {
 pub static INTERRUPT_ENTRY: Stack<ENTRY_BYTES> = Stack::new();
 /// Interrupt handlers, one below the other if they nest.
 pub static INTERRUPT: Stack<HANDLER_BYTES> = Stack::new();
+
 /// A stack as reports speak of it.
+#[derive(Debug)]
 pub struct Named {
     /// What runs on it.
     pub name: &'static str,
+    /// Its guard page first.
     base: *const [u8; GUARD],
     len: usize,
 }
@@ -95,10 +115,21 @@ pub struct Named {
 unsafe impl Sync for Named {}
 
 impl Named {
+    /// The stack in `range`, the first page of which is its guard.
+    pub const fn new(name: &'static str, range: Range<u64>) -> Named {
+        let base = core::ptr::without_provenance(range.start as usize);
+        Named { name, base, len: (range.end - range.start) as usize }
+    }
+
     /// The page that must not be mapped.
     pub fn guard(&self) -> Range<u64> {
         let base = self.base as u64;
         base..base + PAGE_SIZE
+    }
+
+    /// How many KiB are mapped.
+    pub fn len_kib(&self) -> u64 {
+        ((self.len - GUARD) >> 10) as u64
     }
 
     /// The mapped part.
@@ -108,14 +139,57 @@ impl Named {
     }
 }
 
-/// All stacks, the boot stack first.
-pub fn all() -> &'static [Named] {
-    // The length is hidden from the optimiser: it would unroll every loop over it, at 200 bytes each.
-    core::hint::black_box(&ALL)
+/// Calls `function` with `argument` on the stack that ends at `top`, and comes back. The frame pointer stays the caller's,
+/// by which traces find the way.
+///
+/// # Safety
+///
+/// - `top` is a multiple of 16; below it is stack, mapped and not in use, until this returns.
+/// - `function` may be called with `argument`, and does not unwind.
+#[unsafe(naked)]
+pub unsafe extern "sysv64" fn call_on(
+    top: u64,
+    function: extern "sysv64" fn(*mut ()),
+    argument: *mut (),
+) {
+    core::arch::naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "mov rsp, rdi",
+        "mov rdi, rdx",
+        "call rsi",
+        "leave",
+        "ret",
+    )
 }
 
-static ALL: [Named; 11] = [
-    BOOT.named("boot"),
+/// All stacks, the boot stack first.
+pub fn all() -> &'static [Named] {
+    // SAFETY: `set_boot` ran before, or nobody runs yet who calls it.
+    let all = unsafe { &*ALL.0.get() };
+    // The length is hidden from the optimiser: it would unroll every loop over it, at 200 bytes each.
+    core::hint::black_box(all)
+}
+
+/// Makes known where `main` runs, guard page included: a static of the kernel's, as it says how large.
+///
+/// # Safety
+///
+/// - Called before anything else here, and nothing else runs.
+pub unsafe fn set_boot(range: Range<u64>) {
+    // SAFETY: nobody looks, as the caller promises.
+    let [boot, ..] = unsafe { &mut *ALL.0.get() };
+    *boot = Named::new(boot.name, range);
+}
+
+struct All(UnsafeCell<[Named; 11]>);
+
+// SAFETY: written by `set_boot` alone, before anybody reads.
+unsafe impl Sync for All {}
+
+static ALL: All = All(UnsafeCell::new([
+    // Until `set_boot`: a stack of no bytes.
+    Named { name: "boot", base: core::ptr::null(), len: GUARD },
     TRAPS[0].named("exception"),
     TRAPS[1].named("nested exception"),
     TRAPS[2].named("twice nested exception"),
@@ -126,7 +200,7 @@ static ALL: [Named; 11] = [
     TRAPS[MACHINE_CHECK].named("machine check"),
     INTERRUPT_ENTRY.named("interrupt entry"),
     INTERRUPT.named("interrupt"),
-];
+]));
 
 /// The first guard page at or behind `at`; the end of the address space if there is none.
 pub fn next_guard(at: u64) -> Range<u64> {
@@ -139,19 +213,23 @@ pub fn next_guard(at: u64) -> Range<u64> {
     next
 }
 
-/// The name of the stack whose guard page `range` touches.
+/// The stack whose guard page `range` touches.
 #[inline(never)]
-pub fn guarded(range: Range<u64>) -> Option<&'static str> {
-    let touches = |guard: Range<u64>| guard.start < range.end && range.start < guard.end;
-    let first = all().iter().find(|stack| touches(stack.guard())).map(|stack| stack.name);
-    first.or_else(|| stack::find(|node| touches(node.guard())).map(|node| node.name))
+pub fn guarded(range: Range<u64>) -> Option<&'static Named> {
+    let touches = |stack: &Named| {
+        let guard = stack.guard();
+        guard.start < range.end && range.start < guard.end
+    };
+    let first = all().iter().find(|stack| touches(stack));
+    first.or_else(|| stack::find(|node| touches(&node.named)).map(|node| &node.named))
 }
 
 /// The mapped part of the stack that holds `address`: what a backtrace may read.
 pub fn containing(address: usize) -> Option<Range<usize>> {
     let holds = |range: &Range<u64>| range.contains(&(address as u64));
     let first = all().iter().map(Named::usable).find(holds);
-    let range = first.or_else(|| stack::find(|node| holds(&node.usable())).map(|n| n.usable()))?;
+    let range = first
+        .or_else(|| stack::find(|node| holds(&node.named.usable())).map(|n| n.named.usable()))?;
     Some(range.start as usize..range.end as usize)
 }
 
@@ -176,6 +254,9 @@ mod tests {
 
     #[test]
     fn every_stack_has_its_guard_and_no_two_overlap() {
+        static BOOT: Stack<BOOT_BYTES> = Stack::new();
+        // SAFETY: the only test that asks for all of them.
+        unsafe { set_boot(BOOT.range()) };
         let mut guards = 0;
         let mut at = 0;
         while next_guard(at).start != u64::MAX {

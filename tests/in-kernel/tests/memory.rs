@@ -159,6 +159,46 @@ freestone_harness::tests! {
         assert_eq!(got, 6765);
     }
 
+    fn closures_run_on_stacks_and_give_back_what_they_return() {
+        let (mut outer, mut inner) =
+            (KernelStack::new("outer", 32 << 10).unwrap(), KernelStack::new("inner", 32 << 10).unwrap());
+        let held = |stack: &KernelStack, address: u64| {
+            (stack.bottom().as_u64()..stack.top().as_u64()).contains(&address)
+        };
+        let here = |word: &u64| core::hint::black_box(core::ptr::from_ref(word)) as u64;
+        let mut seen = alloc::vec::Vec::new();
+        let (own, text) = (7_u64, alloc::string::String::from("moved in"));
+        let (is_inner, back) = (outer.bottom(), outer.top());
+        let text = outer.run(|| {
+            let word = own + 1;
+            assert!((is_inner.as_u64()..back.as_u64()).contains(&here(&word)));
+            seen.push(word);
+            // One below the other, of types without size and of large ones.
+            inner.run(|| seen.push(own));
+            let large = inner.run(|| [own; 512]);
+            assert!(large.iter().all(|&n| n == 7));
+            text
+        });
+        assert_eq!((&*text, &seen[..]), ("moved in", &[8, 7][..]));
+        assert!(!held(&outer, here(&own)) && !held(&inner, here(&own)));
+        // Vectors on the stack want it aligned.
+        for _ in 0..3 {
+            let aligned = outer.run(|| {
+                #[repr(align(64))]
+                struct Line([u8; 64]);
+                let line = core::hint::black_box(Line([1; 64]));
+                core::ptr::from_ref(&line).addr() % 64 + usize::from(line.0[0])
+            });
+            assert_eq!(aligned, 1);
+        }
+        // What was captured and not used is dropped once.
+        let kept = alloc::rc::Rc::new(());
+        let clone = kept.clone();
+        outer.run(move || drop(clone));
+        assert_eq!(alloc::rc::Rc::strong_count(&kept), 1);
+        memory::audit().unwrap();
+    }
+
     fn the_processor_protects_the_kernel_as_far_as_it_can() {
         let wanted = cpu::supervisor_protection();
         assert_eq!(cpu::control_4() & wanted, wanted);

@@ -166,7 +166,7 @@ struct Before(Vec<(u64, Vec<u8>)>);
 
 impl Before {
     fn new() -> Before {
-        let stack = stacks::BOOT.bottom()..stacks::BOOT.top();
+        let stack = stacks::all()[0].usable();
         let mut parts = Vec::new();
         for segment in x86_64::image().segments().iter().filter(|segment| segment.writable) {
             for (start, end) in [(segment.start, stack.start), (stack.end, segment.end)] {

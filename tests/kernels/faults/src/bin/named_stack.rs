@@ -1,8 +1,7 @@
 //! Recursion without end, on a stack that was made while the kernel ran.
 #![no_std]
 #![no_main]
-
-use core::arch::asm;
+#![forbid(unsafe_code)]
 
 use freestone::memory::KernelStack;
 use freestone::{BootInfo, Exit};
@@ -17,16 +16,10 @@ fn deeper(depth: u64) -> u64 {
     below + room[depth as usize % 16]
 }
 
-extern "C" fn work() {
-    freestone::println!("depth {}", deeper(0));
-}
-
 fn main(_boot: &'static BootInfo) -> Exit {
     let _before = KernelStack::new("another", 4096).expect("a stack");
-    let stack = KernelStack::new("worker", 16 << 10).expect("a stack");
+    let mut stack = KernelStack::new("worker", 16 << 10).expect("a stack");
     let _after = KernelStack::new("a third", 4096).expect("a stack");
-    // SAFETY: the stack is ours, empty and aligned; the call does not come back.
-    unsafe {
-        asm!("mov rsp, {}", "call {}", "ud2", in(reg) stack.top().as_u64(), sym work, options(noreturn));
-    }
+    stack.run(|| freestone::println!("depth {}", deeper(0)));
+    Exit::Success
 }
