@@ -1,0 +1,70 @@
+//! Does all that the tool does with a file's bytes, whatever they are: `run.sh` says how to start it.
+#![no_main]
+#![allow(dead_code, reason = "the tool's own files, of which not everything is tried here")]
+
+#[path = "../src/calls.rs"]
+mod calls;
+#[path = "../src/dwarf.rs"]
+mod dwarf;
+#[path = "../src/foreign.rs"]
+mod foreign;
+#[path = "../src/image.rs"]
+mod image;
+#[path = "../src/names.rs"]
+mod names;
+#[path = "../src/status.rs"]
+mod status;
+
+use addr2line::LookupResult;
+use calls::{Counter, Functions};
+use libfuzzer_sys::fuzz_target;
+
+/// As the tool's own; nothing is to be seen here.
+#[macro_export]
+macro_rules! say {
+    ($($text:tt)*) => { let _ = format_args!($($text)*); };
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = image::examine(bytes).map(|image| image.must_fit(64));
+    let segments = image::executable(bytes).unwrap_or_default();
+    let functions = names::functions(bytes).unwrap_or_default();
+    let main = names::main_of(std::path::Path::new("kernel"), &functions);
+    let starts: Vec<u64> = functions.keys().copied().take(16).collect();
+    let named = names::with_names(bytes);
+    // One of several rooms may be left.
+    let _ = named.map(|named| names::with_names(&named.bytes).is_err());
+    places(bytes, starts.into_iter().chain(segments.iter().map(|(range, _)| range.start)).take(32));
+    // The same bytes as QEMU's log, for the functions that they have as an image, and for some that they have not.
+    let moved = segments.into_iter().take(64).map(|(range, at)| (range, at)).collect();
+    let some =
+        (1..9_u64).map(|at| (at << 8, if at < 8 { format!("f{at}") } else { String::new() }));
+    let log = Functions::new(
+        if functions.is_empty() { some.collect() } else { functions },
+        main.or(Some(0x300)),
+        moved,
+    );
+    let mut counter = Counter::new(&log);
+    counter.follow(bytes).expect("memory can be read");
+    let _ = counter.chart();
+});
+
+fn places(bytes: &[u8], addresses: impl Iterator<Item = u64>) {
+    // SAFETY: what is made of it is gone when this function returns.
+    let bytes: &'static [u8] = unsafe { std::mem::transmute(bytes) };
+    let Some(debug) = dwarf::Debug::of(bytes) else { return };
+    for address in addresses {
+        debug.begin();
+        let LookupResult::Output(Ok(mut frames)) = debug.context.find_frames(address) else {
+            continue;
+        };
+        let mut left = 32;
+        while let Ok(Some(frame)) = frames.next()
+            && left > 0
+        {
+            left -= 1;
+            let name = frame.function.as_ref().and_then(|f| f.raw_name().ok());
+            let _ = name.map(|name| freestone_inspect::names::shown(&name));
+        }
+    }
+}
