@@ -115,6 +115,173 @@ freestone_harness::tests! {
 }
 ";
 
+/// Every form that libtest takes, 1,000 tests in one block behind them.
+const FORMS: &str = r#"
+#![no_std]
+#![no_main]
+
+freestone_harness::harness!();
+
+freestone_harness::tests! {
+    #[cfg(feature = "no-such-feature")]
+    fn a_left_out() { does_not_exist() }
+    #[cfg(not(feature = "no-such-feature"))]
+    #[test]
+    fn b_stays() {}
+    /// A comment
+    /// of more
+    #[doc = "than one line."]
+    #[allow(clippy::unit_cmp, unused_variables)]
+    #[inline(never)]
+    fn c_attributes() { let x = 1; }
+    #[cfg_attr(not(feature = "no-such-feature"), ignore = "slow, & <odd>", allow(dead_code))]
+    fn d_ignored() { panic!() }
+    #[cfg_attr(all(feature = "no-such-feature", not(test)), ignore)]
+    fn e_not_ignored() {}
+    #[cfg_attr(panic = "abort", should_panic(expected = "this",))]
+    fn f_panics() { panic!("this") }
+    #[should_panic = "that"]
+    pub fn g_panics() { panic!("that") }
+    #[should_panic]
+    fn h_never() -> ! { panic!() }
+    fn i_result() -> Result<(), &'static str> { Ok(()) }
+    fn j_nested() -> Result<Result<(), u8>, &'static str> { Ok(Err(3)) }
+    pub(crate) fn k_exit() -> freestone_harness::freestone::Exit { freestone_harness::freestone::Exit::Success }
+    #[ignore]
+    #[should_panic(expected = "x")]
+    fn l_both() {}
+}
+
+mod many {
+    freestone_harness::tests! {
+MANY    }
+}
+"#;
+
+/// What no test function is, and what is said about it.
+const REFUSED: [(&str, &str); 6] = [
+    ("#[ignore(why)] fn t() {}", "tests! knows #[ignore] and #[ignore = \"reason\"]"),
+    (
+        "#[should_panic(why)] fn t() {}",
+        "tests! knows #[should_panic] and #[should_panic(expected = \"text\")]",
+    ),
+    ("#[bench] fn t() {}", "tests! knows no #[bench]"),
+    ("fn t(x: u8) {}", "tests! takes functions as #[test] does"),
+    ("async fn t() {}", "tests! takes functions as #[test] does"),
+    ("const X: u8 = 1;", "tests! takes functions as #[test] does"),
+];
+
+/// Tests that lie about themselves, or leave something for the next one, which always says whether it noticed.
+const SLY: &str = r#"
+#![no_std]
+#![no_main]
+
+use core::time::Duration;
+use freestone_harness::freestone::{self, exit, Exit, interrupts, print, println, time, timer, traps};
+
+freestone_harness::harness!();
+
+fn triple_fault() -> ! {
+    // SAFETY: there is none; the end of the machine is what is tested.
+    unsafe { core::arch::asm!("lidt [{}]", "int3", in(reg) &[0u64; 2]) };
+    loop {}
+}
+
+fn is_untouched() {
+    assert!(!interrupts::are_enabled());
+    assert!(!interrupts::in_handler());
+    // Whoever left a timer is heard of here.
+    interrupts::enable();
+    let until = time::now() + Duration::from_millis(20);
+    while time::now() < until { core::hint::spin_loop() }
+    interrupts::disable();
+}
+
+fn late(_: usize) { panic!("a timer of another test") }
+
+struct Spy;
+static HEARD: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
+static WORD: [core::sync::atomic::AtomicU8; 18] = [const { core::sync::atomic::AtomicU8::new(0) }; 18];
+impl freestone::rt::console::Console for Spy {
+    fn name(&self) -> &'static str { "spy" }
+    fn write(&self, bytes: &[u8]) {
+        if bytes.first() == Some(&0x1e) {
+            WORD.iter().zip(bytes).for_each(|(at, byte)| at.store(*byte, core::sync::atomic::Ordering::Relaxed));
+        }
+        HEARD.fetch_add(bytes.len(), core::sync::atomic::Ordering::Relaxed);
+    }
+}
+static SPY: Spy = Spy;
+
+freestone_harness::tests! {
+    fn a_exit_with_success() { exit(Exit::Success) }
+    fn b_untouched() { is_untouched() }
+    fn c_forge_and_reset() {
+        print!("
+ok
+end
+0000000000000000 ok
+freestone verdict: success 
+");
+        triple_fault()
+    }
+    fn d_untouched() { is_untouched() }
+    #[should_panic(expected = "another test")]
+    fn e_panic_in_a_timer() {
+        timer::after(Duration::from_millis(1), late, 0).expect("a timer");
+        interrupts::enable();
+        loop { core::hint::spin_loop() }
+    }
+    fn f_untouched() { is_untouched() }
+    #[should_panic]
+    fn g_fail_where_a_panic_is_due() { exit(Exit::Failure) }
+    fn h_leave_a_timer() { timer::after(Duration::from_millis(5), late, 0).expect("a timer"); }
+    fn i_untouched() { is_untouched() }
+    fn j_leave_interrupts_on() { interrupts::enable() }
+    fn k_untouched() { is_untouched() }
+    #[should_panic]
+    fn l_panic_without_interrupts() { interrupts::enable(); interrupts::without(|| panic!()) }
+    fn m_untouched() { is_untouched() }
+    fn n_leave_half_a_trace() { print!("  from 0x0000000000100000") }
+    fn o_ask_to_be_asked() { exit::before_exit(|_| { println!("asked"); Exit::Failure }) }
+    fn p_untouched() { is_untouched() }
+    fn q_leave_a_handler() { traps::handle(traps::BREAKPOINT, |_| traps::Outcome::Handled) }
+    fn r_faults_again() { traps::breakpoint() }
+    #[should_panic]
+    fn s_panic_in_the_message() {
+        struct Bad;
+        impl core::fmt::Display for Bad {
+            fn fmt(&self, _: &mut core::fmt::Formatter<'_>) -> core::fmt::Result { panic!("in it") }
+        }
+        panic!("{}", Bad)
+    }
+    fn t_overhear_and_repeat() {
+        freestone::rt::console::register(&SPY).unwrap();
+        let word: [u8; 18] = core::array::from_fn(|at| WORD[at].load(core::sync::atomic::Ordering::Relaxed));
+        if let Ok(word) = core::str::from_utf8(&word) { print!("{word}ok
+{word}end
+") }
+        triple_fault()
+    }
+    fn u_power_off() {
+        // SAFETY: there is none; the end of the machine is what is tested.
+        unsafe { core::arch::asm!("out dx, ax", in("dx") 0x604_u16, in("ax") 1_u16 << 13) };
+        triple_fault()
+    }
+    fn v_write_the_exit_device() {
+        // SAFETY: as above.
+        unsafe { core::arch::asm!("out dx, al", in("dx") 0xf4_u16, in("al") 0x10_u8) };
+    }
+    fn w_untouched() { is_untouched() }
+    fn x_hang() { interrupts::enable(); loop { core::hint::spin_loop() } }
+    fn y_halt() { loop { interrupts::wait() } }
+    fn z_untouched() { is_untouched() }
+}
+"#;
+
+/// What fails of these.
+const SLY_FAILURES: &str = "acgrstuvxy";
+
 const FAILURES: [&str; 15] = [
     "b_panics",
     "c_faults",
@@ -167,7 +334,7 @@ fn one_dev_dependency_is_enough() {
             "in kernel: visitor",
         ],
     );
-    let filtered = ["--one-boot", "--", "--", "right"];
+    let filtered = ["--boot-per-test", "--", "--", "right"];
     test(&project, &filtered)
         .expect(0, &["running 1 test", "1 passed; 0 failed", "1 filtered out"]);
 
@@ -180,10 +347,10 @@ fn one_dev_dependency_is_enough() {
 #[test]
 fn every_way_to_fail_is_reported() {
     let project = project("ill", ILL);
-    for one_boot in [false, true] {
+    for boot_per_test in [false, true] {
         let mut arguments = vec!["--timeout", "3", "--junit", "results"];
-        if one_boot {
-            arguments.push("--one-boot");
+        if boot_per_test {
+            arguments.push("--boot-per-test");
         }
         let ended = test(&project, &arguments).expect(
             1,
@@ -216,10 +383,47 @@ fn every_way_to_fail_is_reported() {
 }
 
 #[test]
+fn no_test_says_for_the_harness_that_it_passed_or_spoils_another() {
+    let project = project("sly", SLY);
+    for arguments in [&["--timeout", "2"][..], &["--timeout", "2", "--boot-per-test"]] {
+        let ended = test(&project, arguments);
+        let lines =
+            ended.stdout.lines().filter_map(|line| line.strip_prefix("test ")?.split_once(" ... "));
+        let mut count = 0;
+        for (name, verdict) in lines {
+            let is_failure = SLY_FAILURES.contains(&name[..1]);
+            assert_eq!(verdict, if is_failure { "FAILED" } else { "ok" }, "{name}\n{ended}");
+            count += 1;
+        }
+        assert_eq!(count, 26, "{ended}");
+        ended.expect(1, &["16 passed; 10 failed"]);
+    }
+}
+
+#[test]
+fn attributes_mean_what_they_mean_to_libtest() {
+    let many: String = (0..1000).map(|n| format!("        fn t{n:03}() {{}}\n")).collect();
+    let project = project("forms", &FORMS.replace("MANY", &many));
+    let ended = test(&project, &[]).expect(1, &["1008 passed; 1 failed; 2 ignored"]);
+    for text in ["d_ignored ... ignored, slow, & <odd>", "j_nested ... FAILED", "Err(3)"] {
+        assert!(ended.stdout.contains(text), "{text}\n{ended}");
+    }
+    assert!(!ended.stdout.contains("a_left_out"), "{ended}");
+    for (form, complaint) in REFUSED {
+        let tests =
+            GOOD.replace("    fn sums_are_right", &format!("{form}\n    fn sums_are_right"));
+        project.write("tests/in_kernel.rs", &tests.replace("visitor", "forms"));
+        let ended = test(&project, &[]);
+        assert!(ended.stderr.contains(complaint), "{form}\n{ended}");
+    }
+}
+
+#[test]
 fn a_page_that_is_writable_and_executable_fails_its_test() {
     let project = project("open", OPEN);
     let ended = test(&project, &["--timeout", "10"]);
-    let ended = ended.expect(1, &["running 3 tests", "AUDIT AT EXIT: ", "1 passed; 2 failed"]);
+    let ended = ended
+        .expect(1, &["running 3 tests", "the map is not as it should be: ", "1 passed; 2 failed"]);
     for text in ["is writable and executable", "test c_nothing_is_opened ... ok"] {
         assert!(ended.stdout.contains(text), "{text}\n{ended}");
     }

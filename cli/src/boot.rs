@@ -16,7 +16,7 @@ use crate::kvm;
 use crate::qemu::{self, Machine};
 use crate::say;
 use crate::status::{Failure, Status};
-use crate::supervise::{Ending, Outcome, Output};
+use crate::supervise::{Ending, Filter, Outcome, Output};
 use crate::xen::{self, Host};
 
 /// Where kernels can be booted; the first is the default.
@@ -130,6 +130,16 @@ pub struct Boot<'a> {
     pub verbose: bool,
 }
 
+/// Lets all pass.
+pub struct Everything;
+
+impl Filter for Everything {
+    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(bytes);
+        false
+    }
+}
+
 /// How a boot ended.
 pub struct Verdict {
     pub status: Status,
@@ -143,10 +153,15 @@ pub struct Verdict {
 impl Boot<'_> {
     /// Boots, does with the guest's output what `stdout` says, and returns the verdict.
     pub fn run(&self, stdout: Output) -> Result<Verdict, Failure> {
+        self.run_through(&mut Everything, stdout)
+    }
+
+    /// The same, with what the guest says going through `filter`.
+    pub fn run_through(&self, filter: &mut dyn Filter, stdout: Output) -> Result<Verdict, Failure> {
         let (outcome, (status, message)) = match self.place {
-            Place::Qemu(machine) => qemu::run(machine, self, stdout)?,
-            Place::Xen(host) => xen::run(host, self, stdout)?,
-            Place::Kvm(host) => kvm::run(host, self, stdout)?,
+            Place::Qemu(machine) => qemu::run(machine, self, filter, stdout)?,
+            Place::Xen(host) => xen::run(host, self, filter, stdout)?,
+            Place::Kvm(host) => kvm::run(host, self, filter, stdout)?,
         };
         // A guest that stopped in the middle of a line would run into what is said about it.
         let is_mid_line = outcome.stdout.last().is_some_and(|byte| *byte != b'\n');

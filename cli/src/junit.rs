@@ -33,7 +33,7 @@ fn document(suite: &str, all: &[Ended], wall: Duration) -> String {
         count(None),
         wall.as_secs_f64(),
     );
-    for Ended { name, passed, output, wall } in all {
+    for Ended { name, passed, reason, output, wall } in all {
         let (name, suite, output) = (escaped(name), escaped(suite), escaped(output));
         let seconds = wall.as_secs_f64();
         let _ =
@@ -41,7 +41,8 @@ fn document(suite: &str, all: &[Ended], wall: Duration) -> String {
         let _ = match passed {
             Some(true) => write!(xml, "<system-out>{output}</system-out>"),
             Some(false) => write!(xml, "<failure message=\"failed\">{output}</failure>"),
-            None => write!(xml, "<skipped/>"),
+            None if reason.is_empty() => write!(xml, "<skipped/>"),
+            None => write!(xml, "<skipped message=\"{}\"/>", escaped(reason)),
         };
         xml.push_str("</testcase>\n");
     }
@@ -74,6 +75,7 @@ mod tests {
         let ended = |name: &str, passed, output: &str| Ended {
             name: name.into(),
             passed,
+            reason: String::new(),
             output: output.into(),
             wall: Duration::from_millis(1500),
         };

@@ -20,7 +20,7 @@ use freestone_targets::LinkInput;
 use crate::foreign::Shown as _;
 use crate::mode::Mode;
 use crate::runner::{
-    JUNIT_VARIABLE, MACHINE_VARIABLE, ONE_BOOT_VARIABLE, PLACE_VARIABLE, TIMEOUT_VARIABLE,
+    BOOT_PER_TEST_VARIABLE, JUNIT_VARIABLE, MACHINE_VARIABLE, PLACE_VARIABLE, TIMEOUT_VARIABLE,
 };
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
@@ -103,7 +103,7 @@ fn command(
     set(PLACE_VARIABLE, matches.get_one::<String>("on").map(Into::into));
     set(MACHINE_VARIABLE, matches.get_one::<String>("machine").map(Into::into));
     set(TIMEOUT_VARIABLE, matches.get_one::<u32>("timeout").map(|s| s.to_string().into()));
-    set(ONE_BOOT_VARIABLE, matches.get_flag("one-boot").then(|| "1".into()));
+    set(BOOT_PER_TEST_VARIABLE, matches.get_flag("boot-per-test").then(|| "1".into()));
     let junit = matches.get_one::<PathBuf>("junit").map(path::absolute).transpose();
     let junit = junit.map_err(|error| tool("the folder for JUnit files", error))?;
     set(JUNIT_VARIABLE, junit.map(Into::into));

@@ -69,6 +69,7 @@ impl Host {
 pub fn run(
     host: &Host,
     boot: &Boot,
+    filter: &mut dyn Filter,
     stdout: Output,
 ) -> Result<(Outcome, (Status, String)), Failure> {
     let inner = inner(host, boot);
@@ -87,7 +88,7 @@ pub fn run(
         stderr: if boot.verbose { Output::Pass(stderr.as_fd()) } else { Output::Keep },
     };
     let places = Places::new(boot.image);
-    let mut listener = Listener(Completer::new(&places));
+    let mut listener = Listener(Completer::new(&places, filter));
     let outcome =
         supervise::run_through(Some(&mut listener), &mut command, &watch).map_err(|error| {
             Failure::tool(format!("{} does not start: {error}", host.machine.program.shown()))
@@ -102,6 +103,10 @@ struct Listener<'a>(Completer<'a>);
 impl Filter for Listener<'_> {
     fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
         self.0.take(bytes, out)
+    }
+
+    fn restarts_the_clock(&mut self) -> bool {
+        self.0.restarts_the_clock()
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {

@@ -14,11 +14,12 @@
 //! - [`places`]: file and line for the lines of a trace, from [`dwarf`]
 //! - [`calls`]: instructions counted by who called whom; [`chart_svg`]: a picture of that
 //! - [`install`]: getting QEMU
-//! - [`kernel_test`], [`test_table`], [`runner`], [`junit`]: tests inside a kernel: building them,
-//!   finding them in an image, running them, reporting
+//! - [`kernel_test`], [`test_table`], [`runner`], [`marks`], [`junit`]: tests inside a kernel: building them,
+//!   finding them in an image, running them, believing what they say, reporting
 //! - [`limits`]: how much is taken of what others send
 //! - [`foreign`]: what the tool writes, with text of others in it
-//! - [`supervise`]: child processes, and [`guard`]: none of them outlives the tool, nor do theirs
+//! - [`supervise`]: child processes, and [`guard`]: none of them outlives the tool, nor do theirs;
+//!   [`clock`]: their limits of time
 
 mod accel;
 mod archive;
@@ -27,6 +28,7 @@ mod calls;
 mod chart;
 mod chart_svg;
 mod check;
+mod clock;
 mod crate_flags;
 mod debug;
 mod doctor;
@@ -40,6 +42,7 @@ mod junit;
 mod kernel_test;
 mod kvm;
 mod limits;
+mod marks;
 mod mode;
 mod names;
 mod new;

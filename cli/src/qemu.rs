@@ -89,19 +89,20 @@ impl Machine {
 pub fn run(
     machine: &Machine,
     boot: &Boot,
+    filter: &mut dyn Filter,
     stdout: Output,
 ) -> Result<(Outcome, (Status, String)), Failure> {
     let Accelerator { name, reason, may_fall_back } = &machine.accelerator;
     if boot.verbose && !reason.is_empty() {
         say!("accelerator: {name}, as {reason}");
     }
-    let (outcome, (status, message)) = run_once(machine, boot, stdout)?;
+    let (outcome, (status, message)) = run_once(machine, boot, filter, stdout)?;
     if *may_fall_back && status == Status::Tool && outcome.stdout.is_empty() {
         say!(
             "{message}\nKVM does not work here; going on by emulation (--accel tcg does that at once)"
         );
         let machine = Machine { accelerator: Accelerator::tcg(), ..machine.clone() };
-        return run_once(&machine, boot, stdout);
+        return run_once(&machine, boot, filter, stdout);
     }
     Ok((outcome, (status, message)))
 }
@@ -109,6 +110,7 @@ pub fn run(
 fn run_once(
     machine: &Machine,
     boot: &Boot,
+    filter: &mut dyn Filter,
     stdout: Output,
 ) -> Result<(Outcome, (Status, String)), Failure> {
     if let Some(port) = machine.gdb {
@@ -129,7 +131,7 @@ fn run_once(
     let log = log.map_err(|error| Failure::tool(format!("no file for the trace: {error}")))?;
     let places = Places::new(boot.image);
     let mut listener = Listener {
-        completer: Completer::new(&places),
+        completer: Completer::new(&places, filter),
         places: &places,
         // Without one there is no trace of a hung kernel; that is all.
         monitor: Monitor::new(&mut command).ok(),
@@ -162,6 +164,10 @@ struct Listener<'a> {
 impl Filter for Listener<'_> {
     fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
         self.completer.take(bytes, out)
+    }
+
+    fn restarts_the_clock(&mut self) -> bool {
+        self.completer.restarts_the_clock()
     }
 
     fn reads_ahead(&self) -> bool {

@@ -1,20 +1,22 @@
 //! `cargo freestone runner IMAGE [LIBTEST ARGUMENTS]`: what cargo and nextest call to run kernel tests.
 //!
 //! It behaves as a test program of libtest's does: the same arguments, the same lines, status 101 if a
-//! test failed. Each test has a boot of its own unless `--one-boot` is given: then all run in one, a new
-//! boot follows where one ended early, and the test it ended in has failed.
+//! test failed. The tests of a file run one after the other in one boot, in the order of their names; where one
+//! ends the boot or leaves a machine that is not as it was, the next one gets a new boot. With `--boot-per-test`
+//! each has its own. Either way [`marks`](crate::marks) says what to believe, and each test has its own limit of time.
 //!
 //! What libtest has no argument for comes by environment, set by `cargo freestone test`.
 
-use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self};
+use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::boot::{self, Boot, Place, Verdict};
 use crate::foreign;
+use crate::marks::{Heard, Key, Listener};
 use crate::names::Booted;
 use crate::qemu::{self, MACHINES};
 use crate::status::{Failure, Status};
@@ -28,8 +30,8 @@ pub const PLACE_VARIABLE: &str = "FREESTONE_TEST_ON";
 pub const MACHINE_VARIABLE: &str = "FREESTONE_TEST_MACHINE";
 /// Seconds that a test may take.
 pub const TIMEOUT_VARIABLE: &str = "FREESTONE_TEST_TIMEOUT";
-/// Set to 1: all tests of a file in one boot.
-pub const ONE_BOOT_VARIABLE: &str = "FREESTONE_TEST_ONE_BOOT";
+/// Set to 1: a boot for each test.
+pub const BOOT_PER_TEST_VARIABLE: &str = "FREESTONE_TEST_BOOT_PER_TEST";
 /// The folder for JUnit XML files.
 pub const JUNIT_VARIABLE: &str = "FREESTONE_TEST_JUNIT";
 
@@ -39,8 +41,8 @@ const MEMORY_MIB: u32 = 64;
 /// What cargo's own test programs end with when a test failed.
 const TESTS_FAILED: u8 = 101;
 
-/// Begins each line that the kernel means for us; freestone-harness calls it MARK.
-const MARK: char = '\x1e';
+/// How long a list of tests may be: kernels get 4096 bytes of command line.
+const LONGEST_LIST: usize = 3000;
 
 /// What libtest's arguments ask for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -55,7 +57,7 @@ struct Options {
     show_output: bool,
     pass_output: bool,
     is_quiet: bool,
-    one_boot: bool,
+    boot_per_test: bool,
 }
 
 impl Options {
@@ -79,7 +81,7 @@ impl Options {
                 "--nocapture" | "--no-capture" => options.pass_output = true,
                 "--show-output" => options.show_output = true,
                 "-q" | "--quiet" => options.is_quiet = true,
-                "--one-boot" => options.one_boot = true,
+                "--boot-per-test" => options.boot_per_test = true,
                 "--test" | "--bench" => {}
                 "--skip" => options.skips.push(value()?),
                 "--format" => match value()?.as_str() {
@@ -111,6 +113,10 @@ impl Options {
         is_chosen && !self.skips.iter().any(named) && (!self.only_ignored || test.is_ignored)
     }
 
+    fn is_one_by_one(&self) -> bool {
+        self.boot_per_test || env::var_os(BOOT_PER_TEST_VARIABLE).is_some_and(|value| value == "1")
+    }
+
     fn runs(&self, test: &KernelTest) -> bool {
         !test.is_ignored || self.only_ignored || self.with_ignored
     }
@@ -122,9 +128,11 @@ pub struct Ended {
     pub name: String,
     /// Whether it did what it should; `None` if it was ignored.
     pub passed: Option<bool>,
+    /// Why it was ignored, if that is told.
+    pub reason: String,
     /// What the kernel printed, and what there is to say about its end.
     pub output: String,
-    /// How long its boot took.
+    /// How long it took.
     pub wall: Duration,
 }
 
@@ -158,12 +166,7 @@ fn run(image: &Path, options: &Options) -> Result<bool, Failure> {
     let begin = Instant::now();
     let plural = if wanted.len() == 1 { "" } else { "s" };
     print(format_args!("\nrunning {} test{plural}\n", wanted.len()));
-    let one_boot = options.one_boot || env::var_os(ONE_BOOT_VARIABLE).is_some_and(|v| v == "1");
-    let ended = if one_boot {
-        in_one_boot(&machine, &wanted, options)?
-    } else {
-        one_by_one(&machine, &wanted, options)?
-    };
+    let ended = run_all(&machine, &wanted, options)?;
     summary(&ended, filtered.len(), begin.elapsed(), options);
     if let Some(folder) = env::var_os(JUNIT_VARIABLE).map(PathBuf::from) {
         junit::write(&folder, image, &ended, begin.elapsed())?;
@@ -202,8 +205,13 @@ impl Machine<'_> {
         Ok(Machine { place, image, booted, limit })
     }
 
-    /// Boots with this command line; output comes back, and is passed on if `live`.
-    fn boot(&self, command_line: &str, live: bool) -> Result<Verdict, Failure> {
+    /// Boots with these tests, as `listener` hears it; output is passed on if `live`.
+    fn boot(
+        &self,
+        command_line: &str,
+        listener: &mut Listener,
+        live: bool,
+    ) -> Result<Verdict, Failure> {
         let boot = Boot {
             place: &self.place,
             image: self.image,
@@ -215,9 +223,8 @@ impl Machine<'_> {
             verbose: false,
         };
         let stdout = io::stdout();
-        use std::os::fd::AsFd;
-        let verdict =
-            boot.run(if live { Output::Pass(stdout.as_fd()) } else { Output::KeepAll })?;
+        let output = if live { Output::Pass(stdout.as_fd()) } else { Output::Keep };
+        let verdict = boot.run_through(listener, output)?;
         // A test may fail, crash or hang; anything else is no test result.
         match verdict.status {
             Status::Success | Status::Failed | Status::Crash | Status::Timeout => Ok(verdict),
@@ -243,126 +250,94 @@ fn place_from_environment() -> Result<Place, Failure> {
     })
 }
 
-fn one_by_one(
+/// In the order of their names, those that are ignored among them.
+fn run_all(
     machine: &Machine,
     tests: &[&KernelTest],
     options: &Options,
 ) -> Result<Vec<Ended>, Failure> {
     let mut all = Vec::new();
-    for test in tests {
-        let ended = if options.runs(test) {
-            let verdict = machine.boot(&format!("test={}", test.name), options.pass_output)?;
-            let mut output = String::from_utf8_lossy(&verdict.output).into_owned();
-            if verdict.status == Status::Timeout {
-                output += "\n(timeout)\n";
-            } else if verdict.status == Status::Crash && !output.contains("KERNEL PANIC") {
-                output += &format!("\n({})\n", verdict.message);
-            }
-            let passed = Some(verdict.status == Status::Success);
-            Ended { name: test.name.clone(), passed, output, wall: verdict.wall }
-        } else {
-            ignored(test)
-        };
-        line(&ended, options);
-        all.push(ended);
+    let mut rest = tests;
+    while let [first, more @ ..] = rest {
+        if !options.runs(first) {
+            all.push(ignored(first));
+            print(format_args!("{}", line(&all[all.len() - 1], options)));
+            rest = more;
+            continue;
+        }
+        let len = rest.iter().take_while(|test| options.runs(test)).count();
+        let done = in_one_boot(machine, &rest[..len], options, &mut all)?;
+        rest = &rest[done..];
     }
     Ok(all)
 }
 
 fn ignored(test: &KernelTest) -> Ended {
-    let (passed, output) = (None, String::new());
-    Ended { name: test.name.clone(), passed, output, wall: Duration::ZERO }
+    let (name, reason) = (test.name.clone(), test.reason.clone());
+    Ended { name, passed: None, reason, output: String::new(), wall: Duration::ZERO }
 }
 
-/// All tests that are not ignored in as few boots as can be; what was not asked for is not reported.
-/// The ignored ones, if asked for, get boots of their own.
+/// As many of these tests as one boot gets through, at least one; how many that were.
 fn in_one_boot(
     machine: &Machine,
     tests: &[&KernelTest],
     options: &Options,
-) -> Result<Vec<Ended>, Failure> {
-    let all = test_table::read(machine.image)?;
-    let mut results = BTreeMap::new();
-    let mut next = 0;
-    loop {
-        let verdict = machine.boot(&format!("tests-from={next}"), options.pass_output)?;
-        let report = Report::parse(&String::from_utf8_lossy(&verdict.output));
-        let mut last = None;
-        for (name, passed, mut output) in report.tests {
-            if passed.is_none() {
-                output += &format!("\n({})\n", verdict.message);
-            }
-            last = all.iter().find(|test| test.name == name).map(|test| test.number).or(last);
-            results.insert(name, (passed.unwrap_or(false), output, verdict.wall));
+    all: &mut Vec<Ended>,
+) -> Result<usize, Failure> {
+    let (list, len) = list_of(tests, if options.is_one_by_one() { 1 } else { usize::MAX });
+    let key = Key::new().map_err(|error| Failure::tool(format!("no random numbers: {error}")))?;
+    let command_line = format!("tests={list} marks={}", key.digits());
+    let live = options.pass_output;
+    let mut tell = |test: &KernelTest, heard: Heard| {
+        let Heard { passed, output, wall } = heard;
+        let (name, reason) = (test.name.clone(), String::new());
+        let ended = Ended { name, passed: Some(passed), reason, output, wall };
+        let line = line(&ended, options);
+        all.push(ended);
+        // Behind what the test printed, which may still be on its way.
+        if live {
+            return line;
         }
-        if report.is_complete {
+        print(format_args!("{line}"));
+        String::new()
+    };
+    let mut listener = Listener::new(&tests[..len], key, &mut tell);
+    let verdict = machine.boot(&command_line, &mut listener, live)?;
+    let (done, last) = listener.end(verdict.status, &verdict.message);
+    print(format_args!("{last}"));
+    if done == 0 {
+        let message = format!("the kernel ended before its first test; {}", verdict.message);
+        let output = String::from_utf8_lossy(&verdict.output).into_owned();
+        return Err(Failure::new(verdict.status, format!("{message}\n{output}")));
+    }
+    Ok(done)
+}
+
+/// The numbers of these tests, of `most` of them or as many as fit, and how many that are.
+fn list_of(tests: &[&KernelTest], most: usize) -> (String, usize) {
+    let (mut list, mut len) = (String::new(), 0);
+    for test in tests.iter().take(most) {
+        if list.len() > LONGEST_LIST {
             break;
         }
-        // Every boot gets at least one test further, or there is no sense in another.
-        match last {
-            Some(last) if last >= next => next = last + 1,
-            _ => {
-                return Err(Failure::new(verdict.status, "the kernel ended before its first test"));
-            }
-        }
+        let comma = if len > 0 { "," } else { "" };
+        list += &format!("{comma}{}", test.number);
+        len += 1;
     }
-    let (alone, together): (Vec<_>, Vec<_>) =
-        tests.iter().copied().partition(|test| test.is_ignored);
-    let mut ended = Vec::new();
-    for test in together {
-        let Some((passed, output, wall)) = results.remove(&test.name) else {
-            return Err(Failure::tool(format!("the kernel did not report on {}", test.name)));
-        };
-        let one = Ended { name: test.name.clone(), passed: Some(passed), output, wall };
-        line(&one, options);
-        ended.push(one);
-    }
-    ended.extend(one_by_one(machine, &alone, options)?);
-    Ok(ended)
+    (list, len)
 }
 
-/// What the kernel said between the marks.
-struct Report {
-    /// Name, whether it passed (`None`: the kernel ended in it), output.
-    tests: Vec<(String, Option<bool>, String)>,
-    /// All tests have run.
-    is_complete: bool,
-}
-
-impl Report {
-    fn parse(output: &str) -> Report {
-        let mut report = Report { tests: Vec::new(), is_complete: false };
-        for piece in output.split(MARK).skip(1) {
-            let (word, text) = piece.split_once('\n').unwrap_or((piece, ""));
-            let mut set = |passed| {
-                if let Some(test) = report.tests.last_mut() {
-                    test.1 = Some(passed);
-                }
-            };
-            match word {
-                "ok" => set(true),
-                "failed" => set(false),
-                "end" => report.is_complete = true,
-                _ => {
-                    if let Some(name) = word.strip_prefix("run ") {
-                        report.tests.push((name.to_owned(), None, text.to_owned()));
-                    }
-                }
-            }
-        }
-        report
-    }
-}
-
-fn line(ended: &Ended, options: &Options) {
+fn line(ended: &Ended, options: &Options) -> String {
+    let reason =
+        if ended.reason.is_empty() { String::new() } else { format!(", {}", ended.reason) };
     let (word, letter) = match ended.passed {
         Some(true) => ("ok", "."),
         Some(false) => ("FAILED", "F"),
         None => ("ignored", "i"),
     };
     match options.is_quiet {
-        true => print(format_args!("{letter}")),
-        false => print(format_args!("test {} ... {word}\n", ended.name)),
+        true => letter.to_owned(),
+        false => format!("test {} ... {word}{reason}\n", ended.name),
     }
 }
 
@@ -411,7 +386,7 @@ mod tests {
     }
 
     fn test(name: &str, is_ignored: bool) -> KernelTest {
-        KernelTest { name: name.into(), is_ignored, number: 0 }
+        KernelTest { name: name.into(), is_ignored, reason: String::new(), number: 0 }
     }
 
     #[test]
@@ -442,13 +417,15 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_read_up_to_where_it_ends() {
-        let output = "noise\x1erun a\nhello\n\n\x1eok\n\x1erun b\nKERNEL PANIC\n\n\x1efailed\n\x1erun c\nlast";
-        let report = Report::parse(output);
-        let tests: Vec<_> = report.tests.iter().map(|t| (t.0.as_str(), t.1)).collect();
-        assert_eq!(tests, [("a", Some(true)), ("b", Some(false)), ("c", None)]);
-        assert!(report.tests[0].2.contains("hello") && report.tests[2].2.contains("last"));
-        assert!(!report.is_complete);
-        assert!(Report::parse("\x1erun a\n\x1eok\n\x1eend\n").is_complete);
+    fn lists_of_tests_fit_into_a_command_line() {
+        let tests: Vec<_> =
+            (0..2000).map(|number| KernelTest { number, ..test("t", false) }).collect();
+        let tests: Vec<_> = tests.iter().collect();
+        assert_eq!(list_of(&tests[3..6], usize::MAX), ("3,4,5".into(), 3));
+        assert_eq!(list_of(&tests[3..6], 1), ("3".into(), 1));
+        let (list, len) = list_of(&tests, usize::MAX);
+        assert!(
+            list.len() < LONGEST_LIST + 30 && len > 500 && list.ends_with(&format!(",{}", len - 1))
+        );
     }
 }

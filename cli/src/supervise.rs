@@ -19,6 +19,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::clock::Clock;
 use crate::guard;
 
 /// The longest the loop sleeps without looking up.
@@ -138,7 +139,7 @@ pub enum Stop {
 
 /// How to treat one child.
 pub struct Watch<'a> {
-    /// No limit if `None`.
+    /// No limit if `None`. Time in which the child waits for a processor does not count, see [`Clock`].
     pub limit: Option<Duration>,
     pub stop: Stop,
     pub stdout: Output<'a>,
@@ -149,6 +150,11 @@ pub struct Watch<'a> {
 pub trait Filter {
     /// Takes what came and adds to `out` what is to go on. True: the child has said all that matters.
     fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool;
+
+    /// Whether the limit of time counts from now on, since this was asked last.
+    fn restarts_the_clock(&mut self) -> bool {
+        false
+    }
 
     /// Whether the child is read even while nobody takes what it wrote before.
     fn reads_ahead(&self) -> bool {
@@ -209,8 +215,6 @@ pub fn run_through(
     watch: &Watch,
 ) -> io::Result<Outcome> {
     let begin = Instant::now();
-    // A limit too far away for the clock is none.
-    let deadline = watch.limit.and_then(|limit| begin.checked_add(limit));
     command.stdout(stdio(watch.stdout, true)?).stderr(stdio(watch.stderr, false)?);
     prepare(command, watch.stop);
     let mut child = command.spawn()?;
@@ -218,7 +222,8 @@ pub fn run_through(
         Stream::new(child.stdout.take().map(OwnedFd::from), watch.stdout, filter)?,
         Stream::new(child.stderr.take().map(OwnedFd::from), watch.stderr, None)?,
     ];
-    let ending = attend(&mut child, &mut streams, deadline);
+    let mut clock = watch.limit.map(|limit| Clock::new(child.id(), limit));
+    let ending = attend(&mut child, &mut streams, &mut clock);
     if let (Ending::Limit, Some(filter)) = (&ending, &mut streams[0].filter) {
         filter.time_is_up();
     }
@@ -276,7 +281,7 @@ fn die_with_the_tool(command: &mut Command) {
 #[cfg(not(target_os = "linux"))]
 fn die_with_the_tool(_: &mut Command) {}
 
-fn attend(child: &mut Child, streams: &mut [Stream; 2], deadline: Option<Instant>) -> Ending {
+fn attend(child: &mut Child, streams: &mut [Stream; 2], clock: &mut Option<Clock>) -> Ending {
     loop {
         if let Some(signal) = caught() {
             return Ending::Signalled(signal);
@@ -289,7 +294,11 @@ fn attend(child: &mut Child, streams: &mut [Stream; 2], deadline: Option<Instant
             Err(error) => return Ending::OutputFailed(error),
         };
         let owes = streams.iter().any(|stream| !stream.pending.is_empty());
-        let nap = if ended.is_some() && !owes { Duration::ZERO } else { nap(deadline) };
+        let nap = match clock {
+            _ if ended.is_some() && !owes => Duration::ZERO,
+            Some(clock) => clock.left().min(TICK),
+            None => TICK,
+        };
         match (serve(streams, nap), ended) {
             (Ok(0), Some(status)) if !owes => return Ending::Ended(status),
             (Ok(_), _) if streams[0].is_enough && streams[0].pending.is_empty() => {
@@ -301,14 +310,15 @@ fn attend(child: &mut Child, streams: &mut [Stream; 2], deadline: Option<Instant
             }
             (Err(error), _) => return Ending::OutputFailed(error),
         }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Ending::Limit;
+        if let Some(clock) = clock {
+            let filter = streams[0].filter.as_mut();
+            if filter.is_some_and(|filter| filter.restarts_the_clock()) {
+                clock.restart();
+            } else if clock.is_over() {
+                return Ending::Limit;
+            }
         }
     }
-}
-
-fn nap(deadline: Option<Instant>) -> Duration {
-    deadline.map_or(TICK, |d| d.saturating_duration_since(Instant::now()).min(TICK))
 }
 
 /// Stops a child.

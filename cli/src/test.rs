@@ -46,8 +46,8 @@ pub fn command() -> Command {
                 .help("Only this package's tests, and its kernel if it is one"),
         )
         .arg(run::flag(
-            "one-boot",
-            "Run the kernel tests of a file in one boot: quicker, less apart",
+            "boot-per-test",
+            "Boot anew for each kernel test, not only where one ended a boot or left traces",
         ))
         .arg(run::flag("nextest", "Run the kernel tests with cargo nextest"))
         .arg(

@@ -4,7 +4,8 @@
 //! so the pointers in a record are addresses in the file's segments.
 //!
 //! ```text
-//! record  0 name  8 length  16 expected panic  24 length  32 function  40 panics (byte)  41 ignored (byte)
+//! record  0 name  8 length  16 expected panic  24 length  32 reason to ignore it  40 length  48 function
+//!        56 panics (byte)  57 ignored (byte)
 //! ```
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -18,13 +19,13 @@ use object::{Object, ObjectSegment, ObjectSymbol};
 use crate::foreign::Shown as _;
 use crate::status::Failure;
 
-const RECORD_BYTES: u64 = 48;
+const RECORD_BYTES: u64 = 64;
 const NAME: usize = 0;
-const NAME_LEN: usize = 8;
-const IGNORED: usize = 41;
+const REASON: usize = 32;
+const IGNORED: usize = 57;
 
-/// No test is called like a novel: longer means that the table is not one.
-const LONGEST_NAME: u64 = 4096;
+/// No test is called like a novel: longer means that the table is not one. Nor is a reason one.
+const LONGEST_TEXT: u64 = 4096;
 const MOST_TESTS: u64 = 1 << 20;
 
 /// One test of an image.
@@ -34,6 +35,8 @@ pub struct KernelTest {
     pub name: String,
     /// Whether it runs only when asked for.
     pub is_ignored: bool,
+    /// Why, if it is told.
+    pub reason: String,
     /// Its place in the image's table.
     pub number: u64,
 }
@@ -66,12 +69,17 @@ fn table(file: &object::File) -> Result<Vec<KernelTest>, &'static str> {
     }
     let test = |(number, record): (usize, &[u8])| {
         let long = |at: usize| Some(u64::from_le_bytes(*record.get(at..)?.first_chunk()?));
-        let len = long(NAME_LEN).filter(|len| *len <= LONGEST_NAME)?;
-        let name = String::from_utf8(memory.at(long(NAME)?, len)?.to_vec()).ok()?;
+        // Address and length; the address of an empty text is nobody's.
+        let text = |at: usize| {
+            let len = long(at.checked_add(8)?).filter(|len| *len <= LONGEST_TEXT)?;
+            let bytes = if len == 0 { &[] } else { memory.at(long(at)?, len)? };
+            String::from_utf8(bytes.to_vec()).ok()
+        };
+        let (name, reason) = (text(NAME)?, text(REASON)?);
         // A path of Rust's has no such characters, and this one is shown in many places.
         let is_plain = !name.contains(is_hidden);
         let is_ignored = *record.get(IGNORED)? != 0;
-        is_plain.then_some(KernelTest { name, is_ignored, number: number as u64 })
+        is_plain.then_some(KernelTest { name, is_ignored, reason, number: number as u64 })
     };
     let records = records.chunks_exact(RECORD_BYTES as usize).enumerate();
     records.map(|record| test(record).ok_or(BROKEN)).collect()

@@ -33,7 +33,7 @@ use crate::foreign::Shown as _;
 use crate::limits::{self, Bytes};
 use crate::say;
 use crate::status::{Failure, Status};
-use crate::supervise::{self, Ending, Outcome, Output, Stop, Watch, describe};
+use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch, describe};
 use crate::toolchain::words;
 
 use crate::places::{Completer, Places};
@@ -139,6 +139,7 @@ fn unpack(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
 pub fn run(
     host: &Host,
     boot: &Boot,
+    filter: &mut dyn Filter,
     stdout: Output,
 ) -> Result<(Outcome, (Status, String)), Failure> {
     let unreadable = |error| Failure::tool(format!("{}: {error}", boot.image.shown()));
@@ -155,7 +156,7 @@ pub fn run(
     };
     let places = Places::new(boot.image);
     let console = Console::new(boot.verbose);
-    let mut listener = Listener { console, completer: Completer::new(&places) };
+    let mut listener = Listener { console, completer: Completer::new(&places, filter) };
     let outcome = supervise::run_through(Some(&mut listener), &mut command, &watch)
         .map_err(|error| Failure::tool(format!("{} does not start: {error}", host.qemu.shown())))?;
     let verdict = judge(boot, &outcome, &listener.console);

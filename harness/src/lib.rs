@@ -43,14 +43,17 @@
 //!
 //! Each test is a [`Test`] in the link section `freestone_tests`; the linker script keeps them all and
 //! marks both ends. The tool reads that table out of the ELF file, so listing boots nothing. The kernel's
-//! command line says what to do: `test=NAME` runs one test and ends with its verdict, which is how the
-//! tool runs them by default: one boot per test, so none can spoil another. `tests-from=N` runs all from
-//! number N on in one boot and reports each by a line that begins with [`MARK`].
+//! command line says what to do: `test=NAME` runs one test by hand, and its verdict is the kernel's;
+//! `tests=4,0,7 marks=KEY` is what the tool asks for: these tests in this order, each reported by two lines.
 //!
-//! A panic cannot be unwound here. In a boot of its own it ends the kernel. With all tests in one boot
-//! the panic handler goes on with the next test *on top of* the panicked one's stack, which is never
-//! returned to: sound, because nothing is freed or dropped, but locks that test held stay locked. After
-//! [`MAX_PANICS`] the boot ends, and the tool boots again for the rest.
+//! A test must not be able to say for the harness that it passed. So such a line begins with a word that follows from
+//! the key and the line's number (see [`marks`]): the key is another one in each boot, no safe code of a test can
+//! read it, and no line says anything about the next. A boot that ends before its last line, in whatever way, has
+//! failed in the test that ran.
+//!
+//! Nothing of a test must reach the next one. What cannot be undone ends the boot in order, and the tool boots again
+//! for the rest: a panic, which abandons a stack with all its locks, inside a handler perhaps; any other failure;
+//! handlers, timers or consoles that stayed registered; interrupts that stayed on.
 
 #![no_std]
 
@@ -59,21 +62,16 @@ extern crate std;
 
 use core::panic::PanicInfo;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use freestone::rt::{console, panic};
-use freestone::{BootInfo, Exit, print, println};
+use freestone::{BootInfo, Exit, exit, interrupts, println};
 
 #[doc(hidden)]
 pub use freestone;
 
+mod marks;
 mod register;
-
-/// Begins each line that is meant for the tool: ASCII "record separator".
-pub const MARK: char = '\x1e';
-
-/// How many tests may panic in one boot that runs many: each leaves its stack behind.
-pub const MAX_PANICS: usize = 8;
 
 /// Whether a test must panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +90,8 @@ pub struct Test {
     name_len: usize,
     expected: *const u8,
     expected_len: usize,
+    reason: *const u8,
+    reason_len: usize,
     run: fn() -> Result<(), Failed>,
     panics: Panics,
     ignored: bool,
@@ -108,12 +108,15 @@ impl Test {
         panics: Panics,
         expected: &'static str,
         ignored: bool,
+        reason: &'static str,
     ) -> Test {
         Test {
             name: name.as_ptr(),
             name_len: name.len(),
             expected: expected.as_ptr(),
             expected_len: expected.len(),
+            reason: reason.as_ptr(),
+            reason_len: reason.len(),
             run,
             panics,
             ignored,
@@ -178,44 +181,68 @@ impl Outcome for () {
     }
 }
 
-impl<E: core::fmt::Debug> Outcome for Result<(), E> {
+impl<T: Outcome, E: core::fmt::Debug> Outcome for Result<T, E> {
     fn report(self) -> Result<(), Failed> {
-        self.map_err(|error| {
-            println!("the test returned Err({error:?})");
-            Failed
-        })
+        match self {
+            Ok(outcome) => outcome.report(),
+            Err(error) => {
+                println!("the test returned Err({error:?})");
+                Err(Failed)
+            }
+        }
+    }
+}
+
+impl Outcome for Exit {
+    fn report(self) -> Result<(), Failed> {
+        if self == Exit::Success {
+            return Ok(());
+        }
+        println!("the test returned {self:?}");
+        Err(Failed)
+    }
+}
+
+/// Names what a function pointer returns: the only way to write `!` as a type on stable Rust.
+#[doc(hidden)]
+pub trait Function {
+    /// What it returns.
+    type Output;
+}
+
+impl<T> Function for fn() -> T {
+    type Output = T;
+}
+
+impl Outcome for <fn() -> ! as Function>::Output {
+    fn report(self) -> Result<(), Failed> {
+        self
     }
 }
 
 /// The test that runs now; the panic handler wants to know.
 static CURRENT: AtomicPtr<Test> = AtomicPtr::new(ptr::null_mut());
-/// All tests, if they run in one boot; none if not.
-static FIRST: AtomicPtr<Test> = AtomicPtr::new(ptr::null_mut());
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-/// The number of the next one.
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-static PANICS: AtomicUsize = AtomicUsize::new(0);
+/// A panic is being looked at: another one comes from its message.
+static PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// What [`harness!`] makes `main` of: does what the command line says.
 pub fn main(boot: &'static BootInfo, tests: &'static [Test]) -> Exit {
     if let Some(name) = boot.argument("test") {
         return match tests.iter().find(|test| test.name() == name) {
-            Some(test) => run_one(test),
+            Some(test) if run(test).is_ok() => Exit::Success,
+            Some(_) => Exit::Failure,
             None => {
                 println!("no test is called {name}");
                 Exit::Failure
             }
         };
     }
-    if let Some(first) = boot.argument("tests-from") {
-        let Ok(first) = first.parse() else {
-            println!("tests-from wants a number, not {first}");
+    if let Some(numbers) = boot.argument("tests") {
+        if !boot.argument("marks").is_some_and(marks::begin) {
+            println!("marks wants a key of 32 hexadecimal digits");
             return Exit::Failure;
-        };
-        NEXT.store(first, Ordering::Relaxed);
-        FIRST.store(tests.as_ptr().cast_mut(), Ordering::Relaxed);
-        COUNT.store(tests.len(), Ordering::Relaxed);
-        run_rest();
+        }
+        run_in_order(tests, numbers);
     }
     println!("{} tests; run them with: cargo freestone test", tests.len());
     for test in tests.iter() {
@@ -224,13 +251,46 @@ pub fn main(boot: &'static BootInfo, tests: &'static [Test]) -> Exit {
     Exit::Success
 }
 
-/// A boot of its own: the verdict is the test's.
-fn run_one(test: &'static Test) -> Exit {
-    CURRENT.store(ptr::from_ref(test).cast_mut(), Ordering::Relaxed);
-    match finish((test.run)(), test) {
-        Ok(()) => Exit::Success,
-        Err(Failed) => Exit::Failure,
+/// Runs the tests with these numbers, while each leaves the machine as it was, and ends the kernel.
+fn run_in_order(tests: &'static [Test], numbers: &str) -> ! {
+    let before = state();
+    for number in numbers.split(',') {
+        let Some(test) = number.parse().ok().and_then(|number: usize| tests.get(number)) else {
+            println!("no test has the number {number}");
+            exit(Exit::Failure);
+        };
+        marks::say("run ", number);
+        let ended = run(test);
+        marks::say(if ended.is_ok() { "ok" } else { "failed" }, "");
+        if ended.is_err() || state() != before {
+            break;
+        }
     }
+    end()
+}
+
+/// What a test may change that the next one would notice, and that cannot be changed back from here.
+fn state() -> (bool, u64) {
+    (interrupts::are_enabled(), freestone::platform::registered())
+}
+
+/// The boot has done its work; whether all was well has been said.
+fn end() -> ! {
+    marks::say("end", "");
+    // A test may have asked to be asked.
+    exit::before_exit(|verdict| verdict);
+    exit(Exit::Success)
+}
+
+/// Runs one test that does not panic.
+fn run(test: &'static Test) -> Result<(), Failed> {
+    CURRENT.store(ptr::from_ref(test).cast_mut(), Ordering::Relaxed);
+    let returned = (test.run)();
+    if test.panics == Panics::Yes {
+        println!("the test did not panic, as it should");
+        return Err(Failed);
+    }
+    returned.and(look_at_the_map())
 }
 
 /// Looks at every page of the map, as each test leaves it: nothing writable and executable, guard pages
@@ -242,66 +302,34 @@ fn look_at_the_map() -> Result<(), Failed> {
     })
 }
 
-/// What a test that returned means.
-fn finish(returned: Result<(), Failed>, test: &Test) -> Result<(), Failed> {
-    if test.panics == Panics::Yes {
-        println!("the test did not panic, as it should");
-        return Err(Failed);
-    }
-    returned.and(look_at_the_map())
-}
-
-/// Runs the tests from the next one on, and ends the kernel.
-fn run_rest() -> ! {
-    // SAFETY: start and length of the slice that `main` was given and stored.
-    let tests = unsafe {
-        let first = FIRST.load(Ordering::Relaxed).cast_const();
-        core::slice::from_raw_parts(first, COUNT.load(Ordering::Relaxed))
-    };
-    loop {
-        let Some(test) = tests.get(NEXT.fetch_add(1, Ordering::Relaxed)) else {
-            println!("{MARK}end");
-            freestone::exit(Exit::Success);
-        };
-        // The tool runs what is ignored one by one, if it is asked to.
-        if test.ignored {
-            continue;
-        }
-        println!("{MARK}run {}", test.name());
-        CURRENT.store(ptr::from_ref(test).cast_mut(), Ordering::Relaxed);
-        report(finish((test.run)(), test).is_ok());
-    }
-}
-
-fn report(passed: bool) {
-    print!("\n{MARK}{}\n", if passed { "ok" } else { "failed" });
-}
-
 /// What [`harness!`] makes the panic handler of.
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
-    // SAFETY: null, or a `&'static Test` that was stored before it ran.
-    let test = unsafe { CURRENT.load(Ordering::Relaxed).as_ref() };
-    let expected =
-        test.is_some_and(|test| test.panics == Panics::Yes && says(info, test.expected()));
-    if let Some(test) = test.filter(|test| test.panics == Panics::Yes && !expected) {
-        println!("note: this test's panic must contain {:?}", test.expected());
-    }
-    let expected = expected && look_at_the_map().is_ok();
-    let in_one_boot = COUNT.load(Ordering::Relaxed) > 0;
-    if !in_one_boot {
-        if expected {
-            freestone::exit(Exit::Success);
-        }
+    if PANICKED.swap(true, Ordering::Relaxed) {
         panic::report(info, freestone::platform::exit::crash);
     }
-    if !expected {
+    // SAFETY: null, or a `&'static Test` that was stored before it ran.
+    let test = unsafe { CURRENT.load(Ordering::Relaxed).as_ref() };
+    let test = test.filter(|test| test.panics == Panics::Yes);
+    let is_expected = test.is_some_and(|test| says(info, test.expected()));
+    if let Some(test) = test.filter(|_| !is_expected) {
+        println!("note: this test's panic must contain {:?}", test.expected());
+    }
+    if is_expected && look_at_the_map().is_ok() {
+        if !marks::have_begun() {
+            exit(Exit::Success);
+        }
+        // What libtest shows too, if it is asked for the output of what passed.
         panic::describe(&mut console::emergency(), info);
+        marks::say("ok", "");
+        end()
     }
-    report(expected);
-    if PANICS.fetch_add(1, Ordering::Relaxed) + 1 == MAX_PANICS {
-        freestone::exit(Exit::Success);
+    if !marks::have_begun() {
+        panic::report(info, freestone::platform::exit::crash);
     }
-    run_rest()
+    panic::report(info, || {
+        marks::say("failed", "");
+        end()
+    })
 }
 
 /// Whether the panic's message contains `expected`, without memory to put the message into.
@@ -370,10 +398,11 @@ mod tests {
     #[test]
     fn the_layout_is_what_the_tool_reads() {
         use core::mem::offset_of;
-        assert_eq!(size_of::<Test>(), 48);
+        assert_eq!(size_of::<Test>(), 64);
         let offsets =
-            [offset_of!(Test, name_len), offset_of!(Test, expected), offset_of!(Test, run)];
+            [offset_of!(Test, name_len), offset_of!(Test, expected), offset_of!(Test, reason)];
         assert_eq!(offsets, [8, 16, 32]);
-        assert_eq!((offset_of!(Test, panics), offset_of!(Test, ignored)), (40, 41));
+        assert_eq!((offset_of!(Test, reason_len), offset_of!(Test, run)), (40, 48));
+        assert_eq!((offset_of!(Test, panics), offset_of!(Test, ignored)), (56, 57));
     }
 }

@@ -29,39 +29,96 @@ macro_rules! harness {
     };
 }
 
-/// Registers functions without arguments as tests. `#[ignore]`, `#[should_panic]` and
-/// `#[should_panic(expected = "…")]` mean what they mean to `#[test]`; other attributes stay.
+/// Registers functions without arguments as tests.
+///
+/// Attributes mean what they mean to `#[test]`: `#[ignore]` and `#[ignore = "reason"]`, `#[should_panic]` with or
+/// without `(expected = "…")` or `= "…"`, `#[cfg(…)]` and `#[cfg_attr(…, …)]` around them, too. `#[test]` itself may stand
+/// and says nothing new. All others, doc comments and lints among them, stay with the function. What `#[test]` refuses
+/// is refused by name: other forms of these attributes, arguments, `async`.
+// A repetition, so a block may be as long as it likes: what recurs is one function's attributes.
 #[macro_export]
 macro_rules! tests {
-    () => {};
-    ($(#[$($attribute:tt)*])* fn $name:ident() $(-> $result:ty)? $body:block $($rest:tt)*) => {
-        $crate::tests!(@one [$([$($attribute)*])*] [] [$crate::Panics::No] [""] [false]
-            fn $name() $(-> $result)? $body);
-        $crate::tests!($($rest)*);
+    ($($(#[$($attribute:tt)*])* $visibility:vis fn $name:ident() $(-> $result:ty)? $body:block)*) => {
+        $($crate::tests!(@one [$([$($attribute)*])*] [] [] [$crate::Panics::No] [""] [false] [""]
+            $visibility fn $name() $(-> $result)? $body);)*
     };
 
-    (@one [[ignore $($reason:tt)*] $($more:tt)*] [$($kept:tt)*] [$panics:expr] [$expected:expr]
-        [$ignored:expr] $($function:tt)*) => {
-        $crate::tests!(@one [$($more)*] [$($kept)*] [$panics] [$expected] [true] $($function)*);
+    // One function: attributes to look at, those that stay, those that the registration has too, then what they mean.
+    (@one [[test] $($more:tt)*] $($rest:tt)*) => {
+        $crate::tests!(@one [$($more)*] $($rest)*);
     };
-    (@one [[should_panic] $($more:tt)*] [$($kept:tt)*] [$panics:expr] [$expected:expr]
-        [$ignored:expr] $($function:tt)*) => {
-        $crate::tests!(@one [$($more)*] [$($kept)*] [$crate::Panics::Yes] [""] [$ignored] $($function)*);
+    // Long doc comments, line by line, would reach the limit of recursion.
+    (@one [[doc $($a:tt)*] [doc $($b:tt)*] [doc $($c:tt)*] [doc $($d:tt)*] [doc $($e:tt)*] [doc $($f:tt)*]
+        [doc $($g:tt)*] [doc $($h:tt)*] $($more:tt)*] [$($kept:tt)*] $($rest:tt)*) => {
+        $crate::tests!(@one [$($more)*] [$($kept)* #[doc $($a)*] #[doc $($b)*] #[doc $($c)*] #[doc $($d)*]
+            #[doc $($e)*] #[doc $($f)*] #[doc $($g)*] #[doc $($h)*]] $($rest)*);
     };
-    (@one [[should_panic(expected = $text:expr)] $($more:tt)*] [$($kept:tt)*] [$panics:expr]
-        [$expected:expr] [$ignored:expr] $($function:tt)*) => {
-        $crate::tests!(@one [$($more)*] [$($kept)*] [$crate::Panics::Yes] [$text] [$ignored] $($function)*);
+    (@one [[ignore] $($more:tt)*] $kept:tt $cfgs:tt $panics:tt $expected:tt $ignored:tt $reason:tt
+        $($function:tt)*) => {
+        $crate::tests!(@one [$($more)*] $kept $cfgs $panics $expected [true] [""] $($function)*);
     };
-    (@one [[$($other:tt)*] $($more:tt)*] [$($kept:tt)*] [$panics:expr] [$expected:expr]
-        [$ignored:expr] $($function:tt)*) => {
-        $crate::tests!(@one [$($more)*] [$($kept)* #[$($other)*]] [$panics] [$expected] [$ignored]
-            $($function)*);
+    (@one [[ignore = $text:expr] $($more:tt)*] $kept:tt $cfgs:tt $panics:tt $expected:tt $ignored:tt
+        $reason:tt $($function:tt)*) => {
+        $crate::tests!(@one [$($more)*] $kept $cfgs $panics $expected [true] [$text] $($function)*);
     };
-    (@one [] [$($kept:tt)*] [$panics:expr] [$expected:expr] [$ignored:expr]
-        fn $name:ident() $(-> $result:ty)? $body:block) => {
+    (@one [[should_panic] $($more:tt)*] $kept:tt $cfgs:tt $panics:tt $expected:tt $($rest:tt)*) => {
+        $crate::tests!(@one [$($more)*] $kept $cfgs [$crate::Panics::Yes] [""] $($rest)*);
+    };
+    (@one [[should_panic = $text:expr] $($more:tt)*] $kept:tt $cfgs:tt $panics:tt $expected:tt
+        $($rest:tt)*) => {
+        $crate::tests!(@one [$($more)*] $kept $cfgs [$crate::Panics::Yes] [$text] $($rest)*);
+    };
+    (@one [[should_panic(expected = $text:expr $(,)?)] $($more:tt)*] $kept:tt $cfgs:tt $panics:tt
+        $expected:tt $($rest:tt)*) => {
+        $crate::tests!(@one [$($more)*] $kept $cfgs [$crate::Panics::Yes] [$text] $($rest)*);
+    };
+    (@one [[cfg($($cfg:tt)*)] $($more:tt)*] $kept:tt [$($cfgs:tt)*] $($rest:tt)*) => {
+        $crate::tests!(@one [$($more)*] $kept [$($cfgs)* #[cfg($($cfg)*)]] $($rest)*);
+    };
+    // Not known here whether it applies: once as if it did, and once as if not.
+    (@one [[cfg_attr($($condition:tt)*)] $($more:tt)*] $($rest:tt)*) => {
+        $crate::tests!(@condition [] [$($condition)*] [$($more)*] $($rest)*);
+    };
+    (@condition [$($condition:tt)*] [, $($attributes:tt)*] $more:tt $($rest:tt)*) => {
+        $crate::tests!(@split [$($condition)*] [] [] [$($attributes)*] $more $($rest)*);
+    };
+    (@condition [$($condition:tt)*] [$next:tt $($tail:tt)*] $($rest:tt)*) => {
+        $crate::tests!(@condition [$($condition)* $next] [$($tail)*] $($rest)*);
+    };
+    // The attributes that it may stand for, at their commas.
+    (@split $condition:tt [$($done:tt)*] [$($part:tt)*] [, $($tail:tt)*] $($rest:tt)*) => {
+        $crate::tests!(@split $condition [$($done)* [$($part)*]] [] [$($tail)*] $($rest)*);
+    };
+    (@split $condition:tt $done:tt [$($part:tt)*] [$next:tt $($tail:tt)*] $($rest:tt)*) => {
+        $crate::tests!(@split $condition $done [$($part)* $next] [$($tail)*] $($rest)*);
+    };
+    (@split $condition:tt [$($done:tt)*] [$($part:tt)+] [] $($rest:tt)*) => {
+        $crate::tests!(@split $condition [$($done)* [$($part)+]] [] [] $($rest)*);
+    };
+    (@split [$($condition:tt)*] [$($done:tt)*] [] [] [$($more:tt)*] $kept:tt [$($cfgs:tt)*]
+        $($rest:tt)*) => {
+        $crate::tests!(@one [$($done)* $($more)*] $kept [$($cfgs)* #[cfg($($condition)*)]] $($rest)*);
+        $crate::tests!(@one [$($more)*] $kept [$($cfgs)* #[cfg(not($($condition)*))]] $($rest)*);
+    };
+    (@one [[ignore $($form:tt)*] $($more:tt)*] $($rest:tt)*) => {
+        ::core::compile_error!("tests! knows #[ignore] and #[ignore = \"reason\"]");
+    };
+    (@one [[should_panic $($form:tt)*] $($more:tt)*] $($rest:tt)*) => {
+        ::core::compile_error!("tests! knows #[should_panic] and #[should_panic(expected = \"text\")]");
+    };
+    (@one [[bench $($form:tt)*] $($more:tt)*] $($rest:tt)*) => {
+        ::core::compile_error!("tests! knows no #[bench]");
+    };
+    (@one [[$($other:tt)*] $($more:tt)*] [$($kept:tt)*] $($rest:tt)*) => {
+        $crate::tests!(@one [$($more)*] [$($kept)* #[$($other)*]] $($rest)*);
+    };
+    (@one [] [$($kept:tt)*] [$($cfgs:tt)*] [$panics:expr] [$expected:expr] [$ignored:expr] [$reason:expr]
+        $visibility:vis fn $name:ident() $(-> $result:ty)? $body:block) => {
+        $($cfgs)*
         $($kept)*
-        fn $name() $(-> $result)? $body
+        $visibility fn $name() $(-> $result)? $body
 
+        $($cfgs)*
         const _: () = {
             #[used]
             #[unsafe(link_section = "freestone_tests")]
@@ -73,7 +130,15 @@ macro_rules! tests {
                 $panics,
                 $expected,
                 $ignored,
+                $reason,
             );
         };
+    };
+
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "tests! takes functions as #[test] does, without arguments, generics, async, unsafe or extern; \
+             other items stand outside"
+        );
     };
 }

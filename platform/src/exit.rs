@@ -55,6 +55,10 @@ pub fn before_exit(look: fn(Exit) -> Exit) {
     LAST_LOOK.store(look as *mut (), Ordering::Release);
 }
 
+pub(crate) fn last_look() -> &'static AtomicPtr<()> {
+    &LAST_LOOK
+}
+
 /// Ends the machine with a verdict. Works in any context; no destructor runs.
 pub fn exit(verdict: Exit) -> ! {
     // Taken away first: should it fail, it is not asked again.

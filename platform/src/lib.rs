@@ -39,6 +39,7 @@ pub mod entropy;
 pub mod exit;
 pub mod interrupts;
 pub mod memory;
+mod registered;
 pub mod time;
 pub mod timer;
 mod virtio;
@@ -50,6 +51,9 @@ use x86_64 as arch;
 
 pub use boot_info::BootInfo;
 pub use exit::{Exit, exit};
+
+#[doc(hidden)]
+pub use registered::registered;
 
 #[doc(hidden)]
 pub use freestone_rt as rt;

@@ -110,6 +110,17 @@ pub struct Timer {
     generation: u32,
 }
 
+/// How many timers run; another number than any, where that cannot be seen now.
+pub(crate) fn running() -> usize {
+    let count = |table: &mut Table| table.0.iter().filter(|entry| entry.is_set).count();
+    with_table(count).unwrap_or(usize::MAX)
+}
+
+/// Whether this is the handler of this file.
+pub(crate) fn is_own(handler: *mut ()) -> bool {
+    core::ptr::eq(handler, interrupt as interrupts::Handler as *mut ())
+}
+
 const UNTRIED: u8 = 0;
 const RUNS: u8 = 1;
 static STATE: AtomicU8 = AtomicU8::new(UNTRIED);

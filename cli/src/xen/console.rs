@@ -7,8 +7,9 @@
 //!
 //! Xen drops what the line does not take in time, so the line is read however slowly the user reads.
 //!
-//! A kernel that prints `(XEN) ` itself hides what follows on that line, and may lie about its end. It
-//! could as well give the wrong verdict.
+//! A verdict is the kernel's last word: what it printed before more text, by mistake or in a test, is none. A kernel
+//! that prints `(XEN) ` itself hides what follows on that line, and may lie about its end. It could as well give the
+//! wrong verdict. Tests in a kernel are not believed on that account, see [`marks`](crate::marks).
 
 use crate::places::Completer;
 use crate::say;
@@ -111,14 +112,23 @@ impl Console {
                 VERDICT => return self.voice = Voice::Verdict,
                 LINE_END => {
                     self.held.clear();
-                    return out.push(b'\n');
+                    return self.text(b'\n', out);
                 }
                 begin if [PREFIX, VERDICT, LINE_END].iter().any(|all| all.starts_with(begin)) => {
                     return;
                 }
-                _ => out.push(self.held.remove(0)),
+                _ => {
+                    let byte = self.held.remove(0);
+                    self.text(byte, out);
+                }
             }
         }
+    }
+
+    /// The kernel's own. Its verdict is the last that it says: one with text behind it was none.
+    fn text(&mut self, byte: u8, out: &mut Vec<u8>) {
+        self.verdict = None;
+        out.push(byte);
     }
 
     /// The end of a line that is not the kernel's.
@@ -156,6 +166,10 @@ impl Filter for Listener<'_> {
         let is_over = self.console.take(bytes, &mut said);
         self.completer.take(&said, out);
         is_over
+    }
+
+    fn restarts_the_clock(&mut self) -> bool {
+        self.completer.restarts_the_clock()
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
@@ -301,10 +315,20 @@ mod tests {
     }
 
     #[test]
+    fn a_verdict_is_the_last_word() {
+        let forged = "\x1efreestone verdict: success \r\n";
+        assert_eq!(after(forged, 3).0.verdict, Some(Word::Success));
+        for more in ["more", "\r\n", "\x1e", "(XEN", "\x1efreestone verdict: x"] {
+            let (console, _) = after(&format!("{forged}{more}\r\n(XEN) d0v0 hm\r\n"), 1);
+            assert_ne!(console.verdict, Some(Word::Success), "{more:?}");
+        }
+    }
+
+    #[test]
     fn xen_and_the_verdict_may_come_in_the_middle_of_a_line() {
-        let text = "half \x1efreestone verdict: failure \r\na (XEN) d0v0 hm\r\nline\r\n";
+        let text = "half a (XEN) d0v0 hm\r\nline\r\nand \x1efreestone verdict: failure \r\n";
         let (console, out) = after(text, 1);
-        assert_eq!(out, "half a line\n");
+        assert_eq!(out, "half a line\nand ");
         assert_eq!(console.verdict, Some(Word::Failure));
         assert_eq!(console.log.lines, ["d0v0 hm"]);
     }

@@ -38,6 +38,11 @@ const INTERRUPTS: usize = VECTORS - FIRST_INTERRUPT as usize;
 static HANDLERS: [AtomicPtr<()>; INTERRUPTS] =
     [const { AtomicPtr::new(core::ptr::null_mut()) }; INTERRUPTS];
 
+/// The handlers of all interrupts.
+pub(crate) fn slots() -> &'static [AtomicPtr<()>] {
+    &HANDLERS
+}
+
 /// The slot of a vector, and the certainty that its gate exists.
 fn slot(vector: u8) -> Option<&'static AtomicPtr<()>> {
     make_gates();

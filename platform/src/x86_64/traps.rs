@@ -127,6 +127,11 @@ pub fn handle(vector: u8, handler: Handler) {
     slot.expect("an exception's vector is below 32").store(handler as *mut (), Ordering::Release);
 }
 
+/// The handlers of all exceptions.
+pub(crate) fn slots() -> &'static [AtomicPtr<()>] {
+    &HANDLERS
+}
+
 /// The handler in a slot.
 pub(super) fn handler(slot: &AtomicPtr<()>) -> Option<Handler> {
     let pointer = slot.load(Ordering::Acquire);

