@@ -36,6 +36,7 @@ mod dwarf;
 mod flags;
 mod foreign;
 mod guard;
+mod host_tests;
 mod image;
 mod install;
 mod junit;

@@ -3,30 +3,25 @@
 //! The tests on the host find this tool under `FREESTONE_CLI`, so that those which boot kernels use the
 //! same one. For the tests inside a kernel see [`crate::kernel_test`].
 
-use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self};
+use std::io;
 use std::os::fd::AsFd;
-use std::path::{self, Path, PathBuf};
-use std::process;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::boot::{self, Boot, Place};
+use crate::host_tests::{FULL, Request};
 use crate::mode::{self, Mode};
 use crate::names::Booted;
 use crate::qemu::{MACHINES, Machine};
 use crate::run;
 use crate::status::{Failure, Status};
-use crate::supervise::{Output, Stop, Watch};
+use crate::supervise::Output;
 use crate::tell;
 use crate::toolchain::{self, Kernel, Workspace};
-use crate::{accel, check, image, install, kernel_test, say};
-
-/// For building the tests, and for running them; with `--long` the second is longer.
-const LIMIT: Duration = Duration::from_secs(30 * 60);
-const LONG_LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
+use crate::{check, image, kernel_test, say};
 
 const MEMORY_MIB: u32 = 64;
 
@@ -56,6 +51,10 @@ pub fn command() -> Command {
                 .value_name("FOLDER")
                 .value_parser(value_parser!(PathBuf))
                 .help("Write the kernel tests' results there as JUnit XML"),
+        )
+        .arg(
+            run::flag(FULL, "Run the longer tests on the host, which are left out otherwise")
+                .conflicts_with_all(["on", "mode", "target", "machine", "one-boot", "nextest"]),
         )
         .arg(run::flag("long", "Let tests take their time: sets FREESTONE_LONG=1"))
         .args(mode::arguments())
@@ -108,11 +107,17 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let qemu = place.qemu();
     let folder = &workspace.target_directory;
     let mode = Mode::of(matches, folder)?;
+    let mut failed = Vec::new();
     let mut rows = vec![match &place {
-        Place::Qemu(_) if mode.name == "host" => host_tests(matches, qemu)?,
+        Place::Qemu(_) if mode.name == "host" => {
+            host_tests(matches, &workspace, qemu, &mut failed)?
+        }
         Place::Qemu(_) => same_without(&format!("--mode {}", mode.name)),
         _ => same_without(&format!("--on {on}")),
     }];
+    if matches.get_flag(FULL) {
+        return Ok(show(&rows, &failed));
+    }
     for tests in &kernel_tests {
         let begin = Instant::now();
         let status = kernel_test::run(matches, qemu, &mode, folder, tests)?;
@@ -128,9 +133,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         }
         None => rows.push(Row::new("boot", Status::Success, "skipped: no kernel here")),
     }
-    show(&rows);
-    let is_green = rows.iter().all(|row| row.status == Status::Success);
-    Ok(if is_green { Status::Success } else { Status::Failed })
+    Ok(show(&rows, &failed))
 }
 
 fn same_without(option: &str) -> Row {
@@ -142,55 +145,19 @@ fn package(matches: &ArgMatches) -> Option<&str> {
     matches.get_one::<String>("package").map(String::as_str)
 }
 
-fn host_tests(matches: &ArgMatches, qemu: &Path) -> Result<Row, Failure> {
-    // Built on their own first: cargo ends with 101 for a failed build and for a failed test alike.
-    // This first run may also ask for passwords, which the second, in a group of its own, could not.
-    let build = Watch {
-        limit: Some(LIMIT),
-        stop: Stop::Ask,
-        stdout: Output::Inherit,
-        stderr: Output::Inherit,
-    };
-    let mut command = cargo_test(matches, qemu, true)?;
-    if !toolchain::run_cargo(&mut command, &build, matches.get_flag("verbose"))?.is_success() {
-        return Err(Failure::new(Status::Build, "the tests do not build"));
-    }
-    let limit = if matches.get_flag("long") { LONG_LIMIT } else { LIMIT };
-    let begin = Instant::now();
-    let watch = Watch { limit: Some(limit), stop: Stop::AskGroup, ..build };
-    let mut command = cargo_test(matches, qemu, false)?;
-    let outcome = toolchain::run_cargo(&mut command, &watch, matches.get_flag("verbose"))?;
-    let status = if outcome.is_success() { Status::Success } else { Status::Failed };
-    let word = if outcome.is_success() { "passed" } else { "FAILED" };
-    Ok(Row::new("cargo test", status, format!("{word} in {:.1} s", begin.elapsed().as_secs_f64())))
-}
-
-fn cargo_test(
+fn host_tests(
     matches: &ArgMatches,
+    workspace: &Workspace,
     qemu: &Path,
-    only_build: bool,
-) -> Result<process::Command, Failure> {
-    let own = env::current_exe()
-        .map_err(|error| Failure::tool(format!("this program's own path: {error}")))?;
-    // Cargo runs each test in the folder of its package.
-    let qemu =
-        path::absolute(qemu).map_err(|error| Failure::tool(format!("QEMU's path: {error}")))?;
-    let mut command = toolchain::cargo();
-    match package(matches) {
-        Some(package) => command.args(["test", "-p", package]),
-        None => command.args(["test", "--workspace"]),
-    };
-    if only_build {
-        command.arg("--no-run");
-    }
-    command.args(matches.get_many::<OsString>("arguments").unwrap_or_default());
-    // Tests compare what emulation gives; those that want KVM say so.
-    command.env(accel::VARIABLE, accel::TCG);
-    command.env("FREESTONE_CLI", own).env(install::QEMU_VARIABLE, qemu);
-    if matches.get_flag("long") {
-        command.env("FREESTONE_LONG", "1");
-    }
-    Ok(command)
+    failed: &mut Vec<String>,
+) -> Result<Row, Failure> {
+    let begin = Instant::now();
+    let request = Request::new(matches);
+    *failed = request.run(workspace, qemu)?;
+    let status = if failed.is_empty() { Status::Success } else { Status::Failed };
+    let word = if failed.is_empty() { "passed" } else { "FAILED" };
+    let what = if request.full { "cargo test, the longer ones" } else { "cargo test" };
+    Ok(Row::new(what, status, format!("{word} in {:.1} s", begin.elapsed().as_secs_f64())))
 }
 
 fn boots(
@@ -249,10 +216,16 @@ fn row_of(name: &str, boot: &Boot) -> Result<Row, Failure> {
     Ok(Row::new(format!("boot on {name}"), verdict.status, result))
 }
 
-fn show(rows: &[Row]) {
+/// Prints the summary: what failed, and how to run it alone.
+fn show(rows: &[Row], failed: &[String]) -> Status {
     let width = rows.iter().map(|row| row.what.len()).max().unwrap_or_default();
+    for command in failed {
+        tell!("failed: {command}");
+    }
     for Row { what, status, result } in rows {
         let mark = if *status == Status::Success { "ok  " } else { "FAIL" };
         tell!("{mark} {what:<width$}  {result}");
     }
+    let is_green = rows.iter().all(|row| row.status == Status::Success);
+    if is_green { Status::Success } else { Status::Failed }
 }

@@ -20,9 +20,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::host_tests::FULL;
 use crate::mode::Mode;
 use crate::status::{Failure, Status};
-use crate::supervise::{self, Ending, Outcome, Output, Stop, Watch};
+use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch};
 use crate::{crate_flags, say, toolchains};
 
 /// For questions that cargo answers from what lies on the disk.
@@ -69,6 +70,8 @@ struct Package {
     uses_kit: bool,
     /// Test targets that plain `cargo test` leaves alone, if the package uses the harness.
     kernel_tests: Vec<String>,
+    /// Test targets that need the feature of the longer tests.
+    full_tests: Vec<String>,
 }
 
 /// The cargo that started this tool, else the one on PATH.
@@ -82,10 +85,20 @@ pub fn cargo() -> Command {
 
 /// Runs cargo under watch; what is told of it under `--verbose` is the command itself.
 pub fn run_cargo(command: &mut Command, watch: &Watch, verbose: bool) -> Result<Outcome, Failure> {
+    run_cargo_through(None, command, watch, verbose)
+}
+
+/// The same, with its stdout going through `filter`.
+pub fn run_cargo_through(
+    filter: Option<&mut dyn Filter>,
+    command: &mut Command,
+    watch: &Watch,
+    verbose: bool,
+) -> Result<Outcome, Failure> {
     if verbose {
         say!("running: {}", words(command));
     }
-    let outcome = supervise::run(command, watch).map_err(|error| {
+    let outcome = supervise::run_through(filter, command, watch).map_err(|error| {
         Failure::tool(format!("cargo does not start: {error}; is Rust installed?"))
     })?;
     match outcome.ending {
@@ -233,6 +246,13 @@ impl Workspace {
             .collect())
     }
 
+    /// The longer tests on the host, of one package or of all: packages with their test targets.
+    pub fn full_tests(&self, package: Option<&str>) -> Vec<(&str, &[String])> {
+        let chosen = self.packages.iter().filter(|p| package.is_none_or(|name| p.name == name));
+        let full = chosen.filter(|package| !package.full_tests.is_empty());
+        full.map(|package| (package.name.as_str(), package.full_tests.as_slice())).collect()
+    }
+
     fn named(&self, name: &str) -> Result<&Package, Failure> {
         self.packages.iter().find(|package| package.name == name).ok_or_else(|| {
             let kernels = self.packages.iter().filter(|p| p.is_kernel(None)).map(|p| &p.name);
@@ -282,6 +302,14 @@ impl Package {
             .filter_map(|target| target["name"].as_str());
         let dependencies = package["dependencies"].as_array()?;
         let has_harness = dependencies.iter().any(|d| d["name"] == HARNESS);
+        let is_full = |target: &&Value| {
+            let required = target["required-features"].as_array();
+            required.is_some_and(|all| all.iter().any(|feature| feature == FULL))
+        };
+        let full_tests = targets
+            .clone()
+            .filter(|target| has_kind(target, "test") && is_full(target))
+            .filter_map(|target| target["name"].as_str());
         let kernel_tests = targets
             .filter(|target| has_harness && has_kind(target, "test") && target["test"] == false)
             .filter_map(|target| target["name"].as_str());
@@ -292,6 +320,7 @@ impl Package {
             default_run: package["default_run"].as_str().map(str::to_owned),
             uses_kit: dependencies.iter().any(uses),
             kernel_tests: kernel_tests.map(str::to_owned).collect(),
+            full_tests: full_tests.map(str::to_owned).collect(),
         })
     }
 
