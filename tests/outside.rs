@@ -199,6 +199,88 @@ fn main(boot: &'static freestone::BootInfo) -> freestone::Exit {
     }
 }
 
+#[test]
+fn vector_choices_that_the_platform_cannot_keep_do_not_build() {
+    let project = project("vectors");
+    for (flags, builds, advice) in [
+        ("--cfg freestone_mem=\"avx2\"", false, "neither enables nor saves AVX state"),
+        ("--cfg freestone_mem=\"avx512\"", false, "neither enables nor saves AVX state"),
+        ("--cfg freestone_mem=\"sse2\"", true, ""),
+    ] {
+        let mut command = cargo(project.path());
+        command.args(["build", "--quiet", "--target-dir"]).arg(shared_target());
+        let ended = run(command.env("RUSTFLAGS", flags));
+        assert_eq!(ended.status == Some(0), builds, "{flags}\n{ended}");
+        assert!(ended.stderr.contains(advice), "{flags}\n{ended}");
+    }
+}
+
+#[test]
+fn constructors_run_before_main_with_the_heap_there() {
+    let main = "\
+#![no_std]
+#![no_main]
+extern crate alloc;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+freestone::entry!(main);
+static ORDER: AtomicU32 = AtomicU32::new(0);
+extern \"C\" fn note<const N: u32>() {
+    let digits = alloc::vec![N];
+    ORDER.store(ORDER.load(Relaxed) * 10 + digits[0], Relaxed);
+}
+#[used]
+#[unsafe(link_section = \".init_array\")]
+static LAST: extern \"C\" fn() = note::<3>;
+#[used]
+#[unsafe(link_section = \".init_array.00101\")]
+static SECOND: extern \"C\" fn() = note::<2>;
+#[used]
+#[unsafe(link_section = \".preinit_array\")]
+static FIRST: extern \"C\" fn() = note::<1>;
+fn main(_boot: &'static freestone::BootInfo) -> freestone::Exit {
+    freestone::println!(\"order {}\", ORDER.load(Relaxed));
+    freestone::Exit::Success
+}
+";
+    let project = project("constructors");
+    project.write("src/main.rs", main);
+    let built = build(&project);
+    assert_eq!(built.status, Some(0), "{built}");
+    let image = shared_target().join("debug/constructors");
+    boot(&image, &[]).expect(status::SUCCESS, &["order 123"]);
+}
+
+#[test]
+fn a_memcpy_of_ones_own_takes_the_place_of_ours() {
+    let main = format!(
+        "{}
+/// # Safety
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern \"C\" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {{
+    // SAFETY: the caller's promise; the instruction is the whole loop.
+    unsafe {{ core::arch::asm!(\"rep movsb\", inout(\"rcx\") len => _, inout(\"rdi\") to => _, inout(\"rsi\") from => _) }};
+    to
+}}
+",
+        shown("src/main.rs")
+    );
+    let project = project("own-memcpy");
+    project.write("src/main.rs", &main);
+    let manifest = manifest("own-memcpy");
+    project.write("Cargo.toml", &manifest.replace(" }\n", ", default-features = false }\n"));
+    refused(&project, "undefined symbol: memset");
+    for name in ["memmove", "memset", "memcmp", "bcmp", "strlen"] {
+        project.write(
+            "src/main.rs",
+            &(std::fs::read_to_string(project.path().join("src/main.rs")).expect("written")
+                + &format!("#[unsafe(no_mangle)]\npub extern \"C\" fn {name}() {{ loop {{}} }}\n")),
+        );
+    }
+    let built = build(&project);
+    assert_eq!(built.status, Some(0), "{built}");
+}
+
 /// Sections that the linker script does not name: each goes into the part that it needs, and none among the notes, where
 /// it would keep loaders from finding the entry.
 #[test]

@@ -58,6 +58,29 @@ pub mod heap;
 #[doc(hidden)]
 pub use heap::{give_free_memory, report_exhaustion};
 
+/// A function of `.init_array`: it gets what `main` gets in C, here nothing.
+#[doc(hidden)]
+pub type Constructor = unsafe extern "C" fn(i32, *const *const u8, *const *const u8);
+
+/// Calls the functions from `start` to `end`.
+///
+/// # Safety
+///
+/// - They are one list of functions that may be called, once and now.
+#[doc(hidden)]
+#[inline]
+pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructor) {
+    let mut at = start;
+    while at < end {
+        let none = core::ptr::null();
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*at)(0, &raw const none, &raw const none);
+            at = at.add(1);
+        }
+    }
+}
+
 /// Makes a program a kernel: `entry!(main)` with `fn main(&'static BootInfo) -> Exit`.
 ///
 /// Stamped into the kernel, because they belong to the final program:
@@ -70,6 +93,8 @@ pub use heap::{give_free_memory, report_exhaustion};
 /// | `#[global_allocator]`: seven eighths of the free memory; in debug builds it [finds misuse](heap) | `allocator: none` |
 ///
 /// `allocator: plain`, `checked` or `cached` stamps [that one](heap), in every build.
+///
+/// Constructors (`.init_array`: C++, the crates `ctor` and `inventory`) are called before `main`, with the heap there.
 ///
 /// `stack: 512 * 1024` is how large the stack is that `main` runs on, instead of
 /// [256 KiB](platform::x86_64::stacks::BOOT_BYTES). For one deep function alone there is
@@ -186,6 +211,14 @@ macro_rules! entry {
         fn freestone_main(boot: &'static $crate::BootInfo) -> $crate::Exit {
             $crate::entry!(@audit $($options)*);
             $crate::entry!(@memory $($options)*);
+            unsafe extern "C" {
+                #[link_name = "freestone_constructors_start"]
+                static START: $crate::Constructor;
+                #[link_name = "freestone_constructors_end"]
+                static END: $crate::Constructor;
+            }
+            // SAFETY: the linker script puts the list of constructors between these two; nothing else runs yet.
+            unsafe { $crate::run_constructors(&raw const START, &raw const END) };
             let main: fn(&'static $crate::BootInfo) -> $crate::Exit = $main;
             main(boot)
         }

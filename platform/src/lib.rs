@@ -67,3 +67,10 @@ compile_error!(
     "freestone-platform saves SSE state at traps, not AVX: build without +avx (or a target-cpu \
      that implies it), or handlers will corrupt the upper halves of vector registers"
 );
+
+// Whose bodies use the same registers, without the compiler being told.
+#[cfg(any(freestone_mem = "avx2", freestone_mem = "avx512"))]
+compile_error!(
+    "freestone-platform neither enables nor saves AVX state: build without \
+     --cfg freestone_mem=\"avx2\" or \"avx512\"; \"sse2\" it keeps"
+);

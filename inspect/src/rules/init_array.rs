@@ -18,7 +18,8 @@ symbols around the list, such as `__init_array_start`. If these are there, the r
 
 /// What linker scripts call the start of such a list. Linkers define the first on their own, but
 /// only for who refers to it.
-const STARTS: [&str; 6] = [
+const STARTS: [&str; 7] = [
+    "freestone_constructors_start",
     "__init_array_start",
     "__preinit_array_start",
     "__ctors_start",
