@@ -179,7 +179,10 @@ impl Boot<'_> {
     pub fn judge_stop(&self, outcome: &Outcome) -> Option<(Status, String)> {
         Some(match &outcome.ending {
             Ending::Ended(_) | Ending::Enough => return None,
-            Ending::Limit => (Status::Timeout, self.timeout_message(&outcome.stdout)),
+            Ending::Limit(said) => {
+                let said = outcome.stdout.get(..*said).unwrap_or(&outcome.stdout);
+                (Status::Timeout, self.timeout_message(said))
+            }
             Ending::Signalled(signal) => {
                 (Status::of_signal(*signal), "interrupted; QEMU is stopped".into())
             }

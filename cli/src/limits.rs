@@ -69,7 +69,7 @@ fn run_limited(
     }
     match outcome.ending {
         Ending::Signalled(signal) => Err(Failure::new(Status::of_signal(signal), "interrupted")),
-        Ending::Limit => {
+        Ending::Limit(_) => {
             Err(Failure::tool(format!("{program} took more than {} s", limit.as_secs())))
         }
         Ending::Ended(status) if is_too_large(status) => Err(Failure::tool(format!(

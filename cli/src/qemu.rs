@@ -17,6 +17,7 @@ use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use clap::ArgMatches;
 
@@ -34,6 +35,9 @@ use crate::trace;
 
 /// Machines that start a PVH kernel by `-kernel`; the first is the default, it starts quickest.
 pub const MACHINES: [&str; 3] = ["microvm", "q35", "pc"];
+
+/// For what the kernel says to an NMI. A report takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 const DEBUG_EXIT: &str = "isa-debug-exit,iobase=0xf4,iosize=0x04";
 
@@ -174,10 +178,11 @@ impl Filter for Listener<'_> {
         self.completer.reads_ahead()
     }
 
-    fn time_is_up(&mut self) {
-        if let Some(monitor) = &mut self.monitor {
-            self.trace = monitor.trace(self.places);
-        }
+    /// The kernel is asked too, if it can hear: it knows more, and may have words of its own for that.
+    fn time_is_up(&mut self) -> Duration {
+        let Some(monitor) = &mut self.monitor else { return Duration::ZERO };
+        self.trace = monitor.trace(self.places);
+        if monitor.interrupt() { PATIENCE } else { Duration::ZERO }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
@@ -265,7 +270,6 @@ fn port_must_be_free(port: u16) -> Result<(), Failure> {
 mod tests {
     use std::ffi::OsStr;
     use std::os::unix::process::ExitStatusExt;
-    use std::time::Duration;
 
     use super::*;
     use crate::boot::Place;

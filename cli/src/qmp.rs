@@ -85,6 +85,22 @@ impl Monitor {
         self.try_trace(places).unwrap_or_default()
     }
 
+    /// Lets the machine go on, with an NMI: a kernel without a handler for that ends with a report of where it is, one that
+    /// has a handler may say more. `false` if no NMI reaches the processor, which is so until a kernel has turned its
+    /// local APIC on.
+    pub fn interrupt(&mut self) -> bool {
+        self.try_interrupt().unwrap_or(false)
+    }
+
+    fn try_interrupt(&mut self) -> io::Result<bool> {
+        let hears = takes_nmi(&self.human("info lapic")?);
+        if hears {
+            self.human("cont")?;
+            self.ask(&json!({"execute": "inject-nmi"}))?;
+        }
+        Ok(hears)
+    }
+
     fn try_trace(&mut self, places: &Places) -> io::Result<String> {
         self.human("stop")?;
         let registers = self.human("info registers")?;
@@ -133,6 +149,12 @@ fn register(text: &str, name: &str) -> Option<u64> {
     u64::from_str_radix(&rest[..end], 16).ok()
 }
 
+/// Whether the local APIC lets NMIs in by the line that the monitor's come on, LINT1, in its answer to `info lapic`.
+fn takes_nmi(text: &str) -> bool {
+    let line = text.lines().find(|line| line.starts_with("LVT1"));
+    line.is_some_and(|line| line.contains("NMI") && !line.contains("masked"))
+}
+
 /// The numbers in the monitor's answer to `x`.
 fn words(text: &str) -> Vec<u64> {
     let numbers = text.split_whitespace().filter_map(|word| word.strip_prefix("0x"));
@@ -156,10 +178,26 @@ mod tests {
     }
 
     #[test]
+    fn whether_an_nmi_comes_through_is_read() {
+        let line = |rest| {
+            format!(
+                "dumping local APIC state\r\n\r\nLVT0\t 0x00000400 NMI\r\nLVT1\t {rest}\r\nLVTPC\t"
+            )
+        };
+        assert!(takes_nmi(&line("0x00000400 active-hi edge                              NMI")));
+        assert!(!takes_nmi(&line("0x00010400 active-hi edge  masked                      NMI")));
+        assert!(!takes_nmi(&line(
+            "0x00010000 active-hi edge  masked                      Fixed  (vec 0)"
+        )));
+        assert!(!takes_nmi(""));
+    }
+
+    #[test]
     fn a_monitor_that_says_nothing_or_ends_is_given_up() {
         let mut monitor = Monitor::new(&mut Command::new("true")).unwrap();
         // Nobody has the other end.
         assert_eq!(monitor.trace(&Places::new(Path::new("/nonexistent"))), "");
+        assert!(!monitor.interrupt());
         let mut monitor = Monitor::new(&mut Command::new("true")).unwrap();
         let other = monitor.theirs.take().unwrap();
         let begin = Instant::now();

@@ -161,8 +161,10 @@ pub trait Filter {
         true
     }
 
-    /// Time is up, and the child still runs: the last chance to ask it something.
-    fn time_is_up(&mut self) {}
+    /// Time is up, and the child still runs: the last chance to ask it something, and how long to wait for what it says.
+    fn time_is_up(&mut self) -> Duration {
+        Duration::ZERO
+    }
 
     /// There is no more to come.
     fn finish(&mut self, _out: &mut Vec<u8>) {}
@@ -175,8 +177,8 @@ pub enum Ending {
     Enough,
     /// By itself, or killed by someone else.
     Ended(ExitStatus),
-    /// The limit was reached.
-    Limit,
+    /// The limit was reached. What comes behind so many bytes of its stdout, it said when it was asked then.
+    Limit(usize),
     /// The tool was told to stop, by this signal.
     Signalled(i32),
     /// Where the output goes, nobody listens.
@@ -223,9 +225,12 @@ pub fn run_through(
         Stream::new(child.stderr.take().map(OwnedFd::from), watch.stderr, None)?,
     ];
     let mut clock = watch.limit.map(|limit| Clock::new(child.id(), limit));
-    let ending = attend(&mut child, &mut streams, &mut clock);
-    if let (Ending::Limit, Some(filter)) = (&ending, &mut streams[0].filter) {
-        filter.time_is_up();
+    let mut ending = attend(&mut child, &mut streams, &mut clock);
+    if let (Ending::Limit(_), Some(filter)) = (&ending, &mut streams[0].filter) {
+        let patience = filter.time_is_up();
+        if let Ending::Signalled(signal) = last_words(&mut child, &mut streams, patience) {
+            ending = Ending::Signalled(signal);
+        }
     }
     streams.iter_mut().for_each(Stream::finish);
     if !matches!(ending, Ending::Ended(_)) {
@@ -315,8 +320,21 @@ fn attend(child: &mut Child, streams: &mut [Stream; 2], clock: &mut Option<Clock
             if filter.is_some_and(|filter| filter.restarts_the_clock()) {
                 clock.restart();
             } else if clock.is_over() {
-                return Ending::Limit;
+                return Ending::Limit(streams[0].kept.len());
             }
+        }
+    }
+}
+
+/// What it says after its time.
+fn last_words(child: &mut Child, streams: &mut [Stream; 2], patience: Duration) -> Ending {
+    match patience {
+        Duration::ZERO => Ending::Enough,
+        _ => {
+            let mut clock = Clock::new(child.id(), patience);
+            // It has waited before; that is no matter now.
+            clock.restart();
+            attend(child, streams, &mut Some(clock))
         }
     }
 }

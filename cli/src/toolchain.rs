@@ -103,7 +103,7 @@ pub fn run_cargo_through(
     })?;
     match outcome.ending {
         Ending::Ended(_) | Ending::Enough => Ok(outcome),
-        Ending::Limit => {
+        Ending::Limit(_) => {
             let seconds = watch.limit.unwrap_or_default().as_secs();
             Err(Failure::new(Status::Timeout, format!("cargo took more than {seconds} s")))
         }

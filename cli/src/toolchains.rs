@@ -300,7 +300,7 @@ pub fn answer(program: impl AsRef<OsStr>, arguments: &[&str]) -> Result<String, 
             Ok(String::from_utf8_lossy(&outcome.stdout).into_owned())
         }
         Ending::Ended(status) => Err(format!("{name} {}", supervise::describe(status))),
-        Ending::Limit => Err(format!("{name} does not answer within {} s", LIMIT.as_secs())),
+        Ending::Limit(_) => Err(format!("{name} does not answer within {} s", LIMIT.as_secs())),
         _ => Err(format!("{name} was stopped")),
     }
 }

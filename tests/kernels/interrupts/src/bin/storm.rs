@@ -1,5 +1,9 @@
 //! A storm of timer interrupts over code that a careless entry would corrupt. The command line says how
 //! many: `interrupts=N`. The handler overwrites every SSE register, and uses its stack.
+//!
+//! The gap between two is what an interrupt costs here, and up to twice as much more: with a hypervisor inside another one
+//! that is half a millisecond, and a gap that is shorter would leave nothing for the code that is interrupted.
+//! `cost=N` has each handler take longer, by so many turns of a loop.
 #![no_std]
 #![no_main]
 
@@ -10,11 +14,14 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use freestone::interrupts::{self, Frame, Outcome};
 use freestone::platform::x86_64::apic;
-use freestone::{BootInfo, Exit, println};
+use freestone::{BootInfo, Exit, println, time};
 
 freestone::entry!(main, audit: exit);
 
 static CAME: AtomicU64 = AtomicU64::new(0);
+/// In nanoseconds.
+static GAP: AtomicU64 = AtomicU64::new(0);
+static TURNS: AtomicU64 = AtomicU64::new(0);
 
 /// Sets the timer again, a little later or earlier each time, so that every place is hit.
 fn tick(_frame: &mut Frame) -> Outcome {
@@ -31,8 +38,26 @@ fn tick(_frame: &mut Frame) -> Outcome {
             out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
         );
     }
-    apic::fire_in(500 + (came * 37) % 1000);
+    let gap = GAP.load(Ordering::Relaxed);
+    apic::fire_in(gap + (came * 37) % (2 * gap));
+    for turn in 0..TURNS.load(Ordering::Relaxed) {
+        black_box(turn);
+    }
     Outcome::Handled
+}
+
+/// What one costs, in nanoseconds, with the timer set for much later by each.
+fn cost(vector: u8) -> u64 {
+    const ROUNDS: u64 = 64;
+    GAP.store(1_000_000_000, Ordering::Relaxed);
+    let begin = time::now();
+    for round in 0..ROUNDS {
+        apic::send_to_self(vector);
+        while CAME.load(Ordering::Relaxed) <= round {
+            core::hint::spin_loop();
+        }
+    }
+    (time::now() - begin).as_nanos() as u64 / ROUNDS
 }
 
 /// Fills the 128 bytes below the stack pointer, spends some time, and adds up how far they are from what
@@ -120,7 +145,14 @@ fn main(boot: &'static BootInfo) -> Exit {
     let vector = interrupts::allocate(tick).expect("a free vector");
     let kind = apic::start_timer(vector).expect("a local APIC with a timer");
     println!("timer: {kind:?}, x2APIC: {}", apic::is_x2apic());
+    let turns = boot.argument("cost").and_then(|text| text.parse().ok()).unwrap_or(0);
+    TURNS.store(turns, Ordering::Relaxed);
     interrupts::enable();
+    let cost = cost(vector);
+    println!("an interrupt: {cost} ns");
+    const SHORTEST: u64 = 500;
+    GAP.store(cost.max(SHORTEST), Ordering::Relaxed);
+    CAME.store(0, Ordering::Relaxed);
     apic::fire_in(1000);
     let (mut rounds, mut wrong) = (0_u64, [0_u64; 4]);
     while CAME.load(Ordering::Relaxed) < wanted {
@@ -138,5 +170,6 @@ fn main(boot: &'static BootInfo) -> Exit {
     println!("rounds: {rounds}");
     println!("unexpected: {}", interrupts::unexpected());
     println!("corrupted: {wrong:?} (red zone by hand, by the compiler, formatting, arithmetic)");
+    assert!(rounds > 0, "the code that was interrupted has achieved nothing");
     if wrong == [0; 4] && interrupts::unexpected() == 0 { Exit::Success } else { Exit::Failure }
 }
