@@ -54,7 +54,14 @@ pub fn command() -> Command {
         )
         .arg(
             run::flag(FULL, "Run the longer tests on the host, which are left out otherwise")
-                .conflicts_with_all(["on", "mode", "target", "machine", "one-boot", "nextest"]),
+                .conflicts_with_all([
+                    "on",
+                    "mode",
+                    "target",
+                    "machine",
+                    "boot-per-test",
+                    "nextest",
+                ]),
         )
         .arg(run::flag("long", "Let tests take their time: sets FREESTONE_LONG=1"))
         .args(mode::arguments())

@@ -196,7 +196,7 @@ fn doctor_is_content_where_kernels_boot() {
     // What follows is about toolchains, as many as there are.
     let (checks, _) = seen.stdout.split_once("\ntoolchains\n").expect("two parts");
     let mut last = checks.lines().rev();
-    for note in ["note     xen", "note     kvm"] {
+    for note in ["note     nested", "note     xen", "note     kvm"] {
         assert!(last.next().is_some_and(|line| line.starts_with(note)), "{}", seen.stdout);
     }
 }
