@@ -99,7 +99,7 @@ impl KernelStack {
     }
 
     /// Runs `f` on this stack and returns what it returns. Its borrows are those of any closure; a panic in it ends the
-    /// kernel as anywhere, and traces go through to the caller. On another stack `run` may be called from within.
+    /// kernel as anywhere. On another stack `run` may be called from within.
     ///
     /// ```no_run
     /// use freestone_platform::memory::KernelStack;
