@@ -173,6 +173,7 @@ mod tests {
         }
         fn give_back(&mut self, _: *mut u64) {}
         fn forget(&mut self, _: u64) {}
+        fn forget_everything(&mut self) {}
     }
 
     const MIB: u64 = 1 << 20;

@@ -31,6 +31,8 @@ pub mod stacks;
 pub mod table;
 pub mod traps;
 pub mod tree;
+#[cfg(test)]
+mod tree_model;
 pub mod virtio;
 
 use core::cell::UnsafeCell;

@@ -8,13 +8,21 @@
 //! - A 2 MiB page is used where virtual and physical address both allow it.
 //! - After a change a table whose pages could be one page is **merged** back, and one without pages is
 //!   given back.
-//! - The translation caches are told of every entry that was in use (Intel SDM volume 3, 5.10.4.1: INVLPG
-//!   drops the page and everything remembered about tables; 5.10.4.2: what was not present is not
-//!   remembered).
+//! - Before a change returns, and before a table is given back, the processor **forgets** what it may remember of
+//!   entries that were in use. That is more than what the entries say now: small pages that were merged since, each
+//!   part of a large page (Intel SDM volume 3, 5.10.2.3), entries that named a table (5.10.3). So only a change of
+//!   one page of 4 KiB that was one before is told as such (INVLPG); whatever changes more, splits, merges or frees
+//!   a table has everything forgotten, once. What was not present is not remembered (5.10.4.2).
+//! - An entry that names a table, or takes its place, is written after the table is as it should be.
+//!
+//! Forgetting everything takes two instructions however many pages changed, and a kernel with all RAM in large pages
+//! has few translations to find again. One INVLPG per page took 513 for each 2 MiB and was wrong besides where
+//! the sizes had changed.
 //!
 //! One processor only: another one's caches would have to be told too.
 
 use core::ops::Range;
+use core::sync::atomic::{Ordering, compiler_fence};
 
 use super::table::{self, ADDRESS, ENTRIES, Flags, TABLE, TOP, child, index, is_page, span};
 
@@ -24,8 +32,10 @@ pub trait Surroundings {
     fn take(&mut self) -> Option<*mut u64>;
     /// Takes back a table that nothing refers to any more.
     fn give_back(&mut self, table: *mut u64);
-    /// The processor shall forget what it knows about `address`.
+    /// The processor shall forget the page of 4 KiB at `address`, which was one before too.
     fn forget(&mut self, address: u64);
+    /// The processor shall forget all pages of any size, and all tables.
+    fn forget_everything(&mut self);
 }
 
 /// There was no memory for a table.
@@ -64,10 +74,30 @@ impl Change {
     }
 }
 
+/// What the processor may remember that is no longer so.
+enum Stale {
+    Nothing,
+    /// One page of 4 KiB.
+    Page(u64),
+    Everything,
+}
+
 /// A tree of tables in use.
 pub struct Tree<S> {
     root: *mut u64,
     surroundings: S,
+    stale: Stale,
+}
+
+/// Writes an entry, after everything that was written to the tables before: processors walk them at any time.
+///
+/// # Safety
+///
+/// - `slot` is an entry of a tree, and what `entry` means is wanted.
+unsafe fn set(slot: *mut u64, entry: u64) {
+    compiler_fence(Ordering::Release);
+    // SAFETY: the caller's promise.
+    unsafe { slot.write_volatile(entry) };
 }
 
 impl<S: Surroundings> Tree<S> {
@@ -78,14 +108,19 @@ impl<S: Surroundings> Tree<S> {
     /// - `root` and all below it are tables, readable and writable at their physical addresses; nobody else
     ///   changes them while this lives.
     pub unsafe fn new(root: *mut u64, surroundings: S) -> Tree<S> {
-        Tree { root, surroundings }
+        Tree { root, surroundings, stale: Stale::Nothing }
     }
 
     /// Makes the change. `range` is whole pages in the lower half, and nothing is mapped in it if the
     /// change is to map. On an error nothing has changed.
     pub fn change(&mut self, range: Range<u64>, change: Change) -> Result<(), OutOfTables> {
-        self.split_at(range.start)?;
-        self.split_at(range.end)?;
+        let done = self.split_at(range.start).and_then(|()| self.split_at(range.end));
+        let done = done.and_then(|()| self.apply_or_undo(range, change));
+        self.forget();
+        done
+    }
+
+    fn apply_or_undo(&mut self, range: Range<u64>, change: Change) -> Result<(), OutOfTables> {
         let done = self.apply(self.root, TOP, range.clone(), change);
         if done.is_err() {
             // It was mapping, which alone needs tables beyond the splits: nothing was there before. Taking
@@ -93,6 +128,23 @@ impl<S: Surroundings> Tree<S> {
             let _ = self.apply(self.root, TOP, range, Change::Unmap);
         }
         done
+    }
+
+    /// Notes that the processor may remember of the page at `at` what was before.
+    fn note_stale(&mut self, at: u64, level: u32) {
+        self.stale = match self.stale {
+            Stale::Nothing if level == 1 => Stale::Page(at),
+            _ => Stale::Everything,
+        };
+    }
+
+    /// The processor forgets what is stale.
+    fn forget(&mut self) {
+        match core::mem::replace(&mut self.stale, Stale::Nothing) {
+            Stale::Nothing => {}
+            Stale::Page(at) => self.surroundings.forget(at),
+            Stale::Everything => self.surroundings.forget_everything(),
+        }
     }
 
     /// Makes sure that no page lies across `address`.
@@ -107,7 +159,7 @@ impl<S: Surroundings> Tree<S> {
                 return Ok(());
             }
             if is_page(entry, level) {
-                self.split(slot, address, level)?;
+                self.split(slot, level)?;
             }
             // SAFETY: it is a table's entry by now.
             table = child(unsafe { slot.read() });
@@ -115,8 +167,8 @@ impl<S: Surroundings> Tree<S> {
         Ok(())
     }
 
-    /// Replaces the page in `slot`, around `address`, by a table of pages of the next size.
-    fn split(&mut self, slot: *mut u64, address: u64, level: u32) -> Result<(), OutOfTables> {
+    /// Replaces the page in `slot` by a table of pages of the next size.
+    fn split(&mut self, slot: *mut u64, level: u32) -> Result<(), OutOfTables> {
         let table = self.surroundings.take().ok_or(OutOfTables)?;
         // SAFETY: `slot` is an entry of the tree.
         let page = unsafe { slot.read() };
@@ -127,8 +179,8 @@ impl<S: Surroundings> Tree<S> {
             unsafe { table.add(number).write((page & !huge) + number as u64 * step) };
         }
         // SAFETY: as above; every address keeps its meaning.
-        unsafe { slot.write(table.expose_provenance() as u64 | TABLE.bits()) };
-        self.surroundings.forget(address);
+        unsafe { set(slot, table.expose_provenance() as u64 | TABLE.bits()) };
+        self.stale = Stale::Everything;
         Ok(())
     }
 
@@ -155,9 +207,9 @@ impl<S: Surroundings> Tree<S> {
                 (_, Change::Protect(_) | Change::Unmap) if old == 0 => {}
                 (Some(new), _) => {
                     // SAFETY: as above. What the entry means is what the caller asks for.
-                    unsafe { slot.write(new) };
+                    unsafe { set(slot, new) };
                     if old != 0 {
-                        self.surroundings.forget(at);
+                        self.note_stale(at, level);
                     }
                 }
                 (None, _) => self.apply_below(slot, level, at..next, change)?,
@@ -180,19 +232,19 @@ impl<S: Surroundings> Tree<S> {
         if old == 0 {
             let table = self.surroundings.take().ok_or(OutOfTables)?;
             // SAFETY: as above; a table of zeroes maps nothing, as before.
-            unsafe { slot.write(table.expose_provenance() as u64 | TABLE.bits()) };
+            unsafe { set(slot, table.expose_provenance() as u64 | TABLE.bits()) };
         } else if is_page(old, level) {
-            self.split(slot, range.start, level)?;
+            self.split(slot, level)?;
         }
         // SAFETY: as above.
         let table = child(unsafe { slot.read() });
         let done = self.apply(table, level - 1, range.clone(), change);
-        self.tidy(slot, level, range.start);
+        self.tidy(slot, level);
         done
     }
 
     /// Replaces the table in `slot` by nothing or by one page, if that says the same.
-    fn tidy(&mut self, slot: *mut u64, level: u32, address: u64) {
+    fn tidy(&mut self, slot: *mut u64, level: u32) {
         // SAFETY: `slot` is an entry of the tree that names a table.
         let (entry, table) = unsafe { (slot.read(), child(slot.read())) };
         // SAFETY: a table of the tree, which nobody changes while we look.
@@ -201,8 +253,10 @@ impl<S: Surroundings> Tree<S> {
         let Some(new) = same else { return };
         debug_assert!(entry != new);
         // SAFETY: as above; every address keeps its meaning.
-        unsafe { slot.write(new) };
-        self.surroundings.forget(address);
+        unsafe { set(slot, new) };
+        // At once: the table may be taken again within this change.
+        self.stale = Stale::Everything;
+        self.forget();
         self.surroundings.give_back(table);
     }
 
