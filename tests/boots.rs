@@ -67,6 +67,15 @@ fn any_amount_of_memory_will_do() {
 }
 
 #[test]
+fn no_translation_outlives_its_page() {
+    let image = kernel("kernel-translations", "kernel-translations", Profile::Release);
+    for machine in MACHINES {
+        let ended = boot(&image, &["--machine", machine]);
+        ended.expect(status::SUCCESS, &["guard pages and aliases: ok", "30 random changes: ok"]);
+    }
+}
+
+#[test]
 fn an_image_larger_than_the_machine_is_refused() {
     let image = kernel("kernel-faults", "large_image", Profile::Dev);
     let ended = boot(&image, &["-m", "4"]).expect(status::USAGE, &[]);

@@ -94,6 +94,12 @@ fn the_tour_succeeds_and_names_xen() {
 }
 
 #[test]
+fn no_translation_outlives_its_page() {
+    let image = kernel("kernel-translations", "kernel-translations", Profile::Release);
+    on_xen(&image, &["--", "rounds=5"]).expect(status::SUCCESS, &["5 random changes: ok"]);
+}
+
+#[test]
 fn the_log_of_xen_is_shown_on_request_and_apart() {
     let ended = on_xen(&hello(), &["--verbose"]).expect(status::SUCCESS, &[]);
     assert_eq!(ended.stdout, "Hello, world\n");

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Fuzzes for the number of seconds given (default 600), beginning with real tables; what libFuzzer finds is kept below
-# target/. Needs a nightly toolchain and a C++ compiler; no cargo-fuzz, no rust-src.
+# run.sh [SECONDS] [TARGET]: fuzzes for that long (default 600): ACPI's tables, beginning with real ones (`tables`, the
+# default), or the tree of page tables (`tree`). What libFuzzer finds is kept below target/. Needs a nightly toolchain
+# and a C++ compiler; no cargo-fuzz, no rust-src.
 set -eu
 cd "$(dirname "$0")"
 flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
@@ -9,7 +10,14 @@ flags="$flags -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-co
 flags="$flags -Zsanitizer=address -Ccodegen-units=1"
 target=${CARGO_TARGET_DIR:-target}
 RUSTFLAGS="$flags" cargo +nightly build --release --target x86_64-unknown-linux-gnu --target-dir "$target"
-work="$target/corpus"
+name=${2:-tables}
+case "$name" in
+    tables) more="-max_len=10000 ../src/acpi/data" ;;
+    tree) more="-max_len=73" ;;
+    *) echo "no such target: $name" >&2; exit 2 ;;
+esac
+work="$target/corpus-$name"
 mkdir -p "$work" "$target/crashes"
-exec "$target/x86_64-unknown-linux-gnu/release/tables" -max_total_time="${1:-600}" -max_len=10000 \
-    -rss_limit_mb=1024 -timeout=10 -artifact_prefix="$target/crashes/" "$work" ../src/acpi/data
+# Options may stand behind the folder that new inputs go to, which is the first. shellcheck disable=SC2086
+exec "$target/x86_64-unknown-linux-gnu/release/$name" -max_total_time="${1:-600}" \
+    -rss_limit_mb=1024 -timeout=60 -artifact_prefix="$target/crashes/" "$work" $more

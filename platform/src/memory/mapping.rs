@@ -1,13 +1,19 @@
 //! The kernel's map while it runs: pages added, taken away, protected; registers of devices.
 //!
-//! [`Access`] cannot say "writable and executable", so nothing here makes such a page. What the boot
-//! code built is the identity: all RAM at its own address. Guard pages and page 0 stay unmapped.
+//! What the boot code built is the identity: all RAM at its own address. Safe functions add devices and firmware's
+//! tables to it, outside RAM, and no more: a second address for memory, an address less, other rights are promises
+//! about every pointer there is, and so `unsafe`. What no caller can break, with `unsafe` or without, because every
+//! change passes one check:
+//!
+//! - nothing is writable and executable: [`Access`] cannot say it, and memory that is one of them under some address
+//!   does not become the other one under another;
+//! - page 0 and the guard page of each stack stay unmapped, and a guard page stays its stack's.
 
 use core::fmt;
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use super::{Kind, PAGE_SIZE, PhysAddr, VirtAddr, covering_pages};
+use super::{Kind, PAGE_SIZE, PhysAddr, Region, VirtAddr, covering_pages};
 use crate::arch::live;
 
 /// What may be done with a page.
@@ -28,7 +34,9 @@ pub enum MapError {
     BadRange,
     /// Page 0 or the guard page of a stack is in the range.
     Guarded,
-    /// Something is mapped there already.
+    /// Memory would be writable under one address and executable under another.
+    Aliased,
+    /// Something is mapped there already, or a device where memory is meant.
     Occupied,
     /// Nothing is mapped there, or not everywhere.
     NotMapped,
@@ -47,6 +55,7 @@ impl fmt::Display for MapError {
         f.write_str(match self {
             MapError::BadRange => "not whole pages at addresses that can be mapped",
             MapError::Guarded => "page 0, or the guard page of a stack, must stay unmapped",
+            MapError::Aliased => "memory would be writable here and executable there",
             MapError::Occupied => "something else is mapped there",
             MapError::NotMapped => "nothing is mapped there",
             MapError::Ram => "these addresses are memory, not a device",
@@ -62,6 +71,8 @@ impl core::error::Error for MapError {}
 /// Makes the registers of a device reachable: `len` bytes from `start` on, uncached, not executable, at
 /// their own address. Pages that are mapped so already stay; calling it twice is fine.
 ///
+/// *Keeps:* what the loader called memory, and the image, keep their rights and stay cached.
+///
 /// # Errors
 ///
 /// [`MapError::Ram`] if the loader called any of these pages memory: that it is RAM, cached elsewhere, and
@@ -69,11 +80,11 @@ impl core::error::Error for MapError {}
 /// `Busy`, `TooEarly` as they say.
 pub fn map_mmio(start: PhysAddr, len: u64) -> Result<NonNull<u8>, MapError> {
     let pages = identity_pages(start, len)?;
-    let known = crate::arch::boot_info().ok_or(MapError::TooEarly)?.memory().regions();
-    let is_ram = known.iter().any(|region| {
-        region.kind != Kind::Reserved && region.start < pages.end && pages.start < region.end
-    });
-    if is_ram {
+    let boot = crate::arch::boot_info().ok_or(MapError::TooEarly)?;
+    let touches = |start: u64, end: u64| start < pages.end && pages.start < end;
+    let mut known = boot.memory().regions().iter();
+    let is_ram = known.any(|one| one.kind != Kind::Reserved && touches(one.start, one.end));
+    if is_ram || touches(boot.image().start, boot.image().end) {
         return Err(MapError::Ram);
     }
     live::map_device(pages)?;
@@ -83,12 +94,20 @@ pub fn map_mmio(start: PhysAddr, len: u64) -> Result<NonNull<u8>, MapError> {
 /// Makes tables that the firmware left outside usable RAM readable: `len` bytes from `start` on, at their own
 /// address. Pages that are mapped already stay as they are.
 ///
+/// *Keeps:* nothing that is mapped changes, and usable RAM that somebody has unmapped stays so.
+///
 /// # Errors
 ///
-/// `BadRange`, `Guarded`, `OutOfMemory`, `Busy`; `Occupied` if a device or another address is mapped there.
+/// `Ram` for usable RAM that is not mapped; `BadRange`, `Guarded`, `OutOfMemory`, `Busy`, `TooEarly`; `Occupied` if
+/// a device or another address is mapped there.
 pub fn map_firmware(start: PhysAddr, len: u64) -> Result<NonNull<u8>, MapError> {
     let pages = identity_pages(start, len)?;
-    live::map_firmware(pages)?;
+    let known = crate::arch::boot_info().ok_or(MapError::TooEarly)?.memory().regions();
+    let is_ram = |page: u64| {
+        let touches = |one: &Region| one.start < page + PAGE_SIZE && page < one.end;
+        known.iter().any(|one| one.kind == Kind::Usable && touches(one))
+    };
+    live::map_firmware(pages, is_ram)?;
     NonNull::new(VirtAddr::new(start.as_u64()).as_ptr()).ok_or(MapError::Guarded)
 }
 
@@ -103,14 +122,23 @@ fn identity_pages(start: PhysAddr, len: u64) -> Result<Range<u64>, MapError> {
 }
 
 /// Maps `len` bytes at `at` to the physical memory from `to` on. Where both addresses allow it, in pages
-/// of 2 MiB. Nothing was mapped there before; that what is there now is used well is for whoever
-/// dereferences a pointer to it.
+/// of 2 MiB. Nothing was mapped there before.
+///
+/// *Keeps:* no memory is writable and executable, under this address and any other; what is mapped stays.
+///
+/// # Safety
+///
+/// - Until the range is unmapped, `to` is memory, not a device, and the caller's: frames that it has and does not
+///   give back, or memory that nobody else frees.
+/// - What is done with that memory through this address, references to it under others allow: nobody writes what
+///   another believes unchanged.
+/// - The addresses are the caller's: nobody has unmapped them for himself.
 ///
 /// # Errors
 ///
 /// `BadRange`, also if an address or `len` is not a multiple of [`PAGE_SIZE`]; `Guarded`; `Occupied` if any
-/// page is mapped; `OutOfMemory`; `Busy`. Nothing has changed then.
-pub fn map(at: VirtAddr, to: PhysAddr, len: u64, access: Access) -> Result<(), MapError> {
+/// page is mapped; `Aliased`; `OutOfMemory`; `Busy`. Nothing has changed then.
+pub unsafe fn map(at: VirtAddr, to: PhysAddr, len: u64, access: Access) -> Result<(), MapError> {
     let pages = whole_pages(at, len)?;
     let last = to.checked_add(len).ok_or(MapError::BadRange)?.as_u64();
     if !to.is_page() || last > live::highest_physical() {
@@ -120,7 +148,9 @@ pub fn map(at: VirtAddr, to: PhysAddr, len: u64, access: Access) -> Result<(), M
 }
 
 /// Takes `len` bytes at `at` out of the map; a large page that is only partly meant is split. What is not
-/// mapped stays so.
+/// mapped stays so. When this returns, the processor remembers nothing of it.
+///
+/// *Keeps:* guard pages stay their stacks'.
 ///
 /// # Safety
 ///
@@ -129,27 +159,32 @@ pub fn map(at: VirtAddr, to: PhysAddr, len: u64, access: Access) -> Result<(), M
 ///
 /// # Errors
 ///
-/// `BadRange`; `OutOfMemory` if there is no table for the split; `Busy`. Nothing has changed then.
+/// `BadRange`; `Guarded`; `OutOfMemory` if there is no table for the split; `Busy`. Nothing has changed then.
 pub unsafe fn unmap(at: VirtAddr, len: u64) -> Result<(), MapError> {
     live::unmap(whole_pages(at, len)?)
 }
 
-/// Gives `len` bytes at `at`, all of them mapped, other rights. Their memory type stays what it was: not
-/// for devices.
+/// Gives `len` bytes at `at`, all of them mapped, other rights. Not for devices. When this returns, the
+/// processor remembers nothing of the old rights.
+///
+/// *Keeps:* as [`map`]; devices stay uncached.
 ///
 /// # Safety
 ///
-/// - What code does with these addresses from now on, the new rights allow.
-/// - To make pages executable: nobody can write to them under another address.
+/// - What code does with these addresses from now on, the new rights allow; what references to them believe
+///   unchanged, nobody writes.
 ///
 /// # Errors
 ///
-/// `BadRange`; `NotMapped` if a page is not; `OutOfMemory`; `Busy`. Nothing has changed then.
+/// `BadRange`; `Guarded`; `NotMapped` if a page is not; `Occupied` if one is a device's; `Aliased` also where the
+/// memory of code can be written under another address; `OutOfMemory`; `Busy`. Nothing has changed then.
 pub unsafe fn protect(at: VirtAddr, len: u64, access: Access) -> Result<(), MapError> {
     live::protect(whole_pages(at, len)?, access)
 }
 
-/// Where the map leads from `at`, and whether a large page does.
+/// Where the map leads from `at`, and what may be done there.
+///
+/// *Keeps:* it only reads.
 pub fn translate(at: VirtAddr) -> Option<(PhysAddr, Access)> {
     live::translate(at.as_u64())
 }

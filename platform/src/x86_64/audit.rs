@@ -9,8 +9,8 @@ use core::fmt::{self, Write as _};
 
 use freestone_rt::console;
 
-use super::table::{Flags, Page, child, visit};
-use super::{cpu, stacks};
+use super::table::{EVERYTHING, Flags, Page, visit};
+use super::{cpu, live, stacks};
 use crate::exit::{self, Exit};
 use crate::memory::VirtAddr;
 
@@ -59,21 +59,17 @@ impl fmt::Display for Violation {
 
 impl core::error::Error for Violation {}
 
-/// All that 48 bits can say.
-const EVERYTHING: core::ops::Range<u64> = 0..1 << 48;
-
 /// Looks at every page of the tables in use.
 ///
 /// # Errors
 ///
 /// The first thing that is wrong.
 pub fn audit() -> Result<Audit, Violation> {
-    let root = child(cpu::table_root());
     if !cpu::enforces_page_rights() {
         return Err(Violation::NotEnforced);
     }
-    // SAFETY: the tables in use, which nobody changes while this runs, as handlers change none.
-    unsafe { walk(root, &|page| guard_in(page)) }
+    // SAFETY: the tables in use, which stay.
+    live::look(|root| unsafe { walk(root, &|page| guard_in(page)) })
 }
 
 /// Has [`audit`] asked when the kernel ends, however it does. A violation is printed, and a success is none then. What
@@ -216,6 +212,10 @@ mod tests {
         let alias = (1 << 46, 48 * MIB, 2 * MIB, VARIABLES);
         let found = Violation::WritableAlias(at(1 << 46), at(16 * MIB + 5 * PAGE_SIZE));
         assert_eq!(audited(&[code, long, other, alias]), Err(found));
+        // The other way round: memory for variables that can be executed elsewhere.
+        let alias = (1 << 46, 5 * MIB, PAGE_SIZE, CODE);
+        let found = Violation::WritableAlias(at(5 * MIB), at(1 << 46));
+        assert_eq!(audited(&[code, (5 * MIB, 5 * MIB, PAGE_SIZE, VARIABLES), alias]), Err(found));
         assert_eq!(audited(&[(0, 0, PAGE_SIZE, CONSTANTS)]), Err(Violation::NullPage));
         let guard = (7 * MIB, 7 * MIB, PAGE_SIZE, VARIABLES);
         assert_eq!(audited(&[code, guard]), Err(Violation::GuardPage("seventh")));

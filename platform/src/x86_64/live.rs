@@ -1,7 +1,12 @@
 //! The map in use: the tree of tables that CR3 names, changed under a lock.
 //!
 //! The lock is taken by who comes first; whoever interrupts him and wants it too is told so instead of
-//! waiting for ever. Tables come from what the boot code left over, then from free frames; a table that
+//! waiting for ever. Whoever only reads takes the lock too, so that nobody who interrupts him frees a table under him;
+//! if it is taken, its owner is the one who is interrupted, between two writes that each leave the map whole.
+//!
+//! Every change passes [`change`], which refuses what would break a promise, whoever asks.
+//!
+//! Tables come from what the boot code left over, then from free frames; a table that
 //! is no longer needed is kept for the next who needs one.
 
 use core::arch::asm;
@@ -9,8 +14,7 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::table::{
-    ADDRESS, CODE, CONSTANTS, DEVICE, ENTRIES, Flags, HIGHEST, Page, VARIABLES, child,
-    translate as walk,
+    CODE, CONSTANTS, DEVICE, ENTRIES, Flags, HIGHEST, VARIABLES, child, translate as walk,
 };
 use super::tree::{Change, OutOfTables, Surroundings, Tree};
 use super::{cpu, paging, stacks};
@@ -90,6 +94,17 @@ fn with<R>(work: impl FnOnce(&mut Tree<Here>) -> Result<R, MapError>) -> Result<
     done
 }
 
+/// Looks at the tables in use, of which none goes meanwhile. Can be called in any context: who changes them and is
+/// interrupted by this has left them whole, and goes on afterwards.
+pub(super) fn look<R>(at: impl FnOnce(*const u64) -> R) -> R {
+    let is_mine = !BUSY.swap(true, Ordering::Acquire);
+    let seen = at(child(cpu::table_root()));
+    if is_mine {
+        BUSY.store(false, Ordering::Release);
+    }
+    seen
+}
+
 const fn flags(access: Access) -> Flags {
     match access {
         Access::Read => CONSTANTS,
@@ -109,87 +124,157 @@ pub fn highest_physical() -> u64 {
     1 << (bits & 0xff).clamp(32, PhysAddr::BITS)
 }
 
+/// The one way into the tables.
+fn change(tree: &mut Tree<Here>, pages: Range<u64>, change: Change) -> Result<(), MapError> {
+    check(tree, &pages, change)?;
+    if makes_code(change) {
+        HAS_MORE_CODE.store(true, Ordering::Relaxed);
+    }
+    Ok(tree.change(pages, change)?)
+}
+
+/// Refuses, whoever asks:
+///
+/// - page 0, and what guards a stack: they stay unmapped;
+/// - what would make memory writable under one address and executable under another.
+///
+/// Nothing can ask for both under one address: neither [`Access`] nor [`DEVICE`] can say it.
+fn check(tree: &Tree<Here>, pages: &Range<u64>, change: Change) -> Result<(), MapError> {
+    if pages.start < PAGE_SIZE || stacks::guarded(pages.clone()).is_some() {
+        return Err(MapError::Guarded);
+    }
+    let clashes = |memory: Range<u64>| {
+        if makes_code(change) {
+            tree.leads_to(memory, pages, |flags| flags.contains(Flags::WRITABLE))
+        } else {
+            may_be_code(&memory)
+                && tree.leads_to(memory, pages, |flags| !flags.contains(Flags::NO_EXECUTE))
+        }
+    };
+    let is_aliased = match change {
+        Change::Map { flags, .. } | Change::Protect(flags) if flags == CONSTANTS => false,
+        Change::Unmap => false,
+        Change::Map { offset, .. } => {
+            clashes(pages.start.wrapping_add(offset)..pages.end.wrapping_add(offset))
+        }
+        // Where each page leads stays as it is.
+        Change::Protect(_) => !tree.visit(pages.clone(), &mut |page| {
+            let part = page.at.max(pages.start)..(page.at + page.len).min(pages.end);
+            !clashes(page.to + (part.start - page.at)..page.to + (part.end - page.at))
+        }),
+    };
+    if is_aliased { Err(MapError::Aliased) } else { Ok(()) }
+}
+
+fn makes_code(change: Change) -> bool {
+    matches!(change, Change::Map { flags, .. } | Change::Protect(flags) if !flags.contains(Flags::NO_EXECUTE))
+}
+
+/// Whether there ever was code outside the image. While there is none, memory outside the image is no code, which
+/// spares most changes a walk through the whole tree.
+static HAS_MORE_CODE: AtomicBool = AtomicBool::new(false);
+
+fn may_be_code(memory: &Range<u64>) -> bool {
+    let image = super::image().pages();
+    let is_outside = memory.end <= image.start || image.end <= memory.start;
+    !is_outside || HAS_MORE_CODE.load(Ordering::Relaxed)
+}
+
 /// See [`crate::memory::map_mmio`]. `pages` are no RAM.
 pub fn map_device(pages: Range<u64>) -> Result<(), MapError> {
     // A page below 1 MiB is mapped as RAM is, and may be a device's.
-    map_identity(pages, DEVICE, |tree, page| {
-        Ok(tree.change(page.at..page.at + PAGE_SIZE, Change::Protect(DEVICE))?)
+    map_identity(pages, DEVICE, |_, there| Ok(there.map(|_| Change::Protect(DEVICE))))
+}
+
+/// See [`crate::memory::map_firmware`]. What `is_ram` says of a page counts where nothing is mapped.
+pub fn map_firmware(pages: Range<u64>, is_ram: impl Fn(u64) -> bool) -> Result<(), MapError> {
+    map_identity(pages, CONSTANTS, |at, there| match there {
+        None if is_ram(at) => Err(MapError::Ram),
+        Some(flags) if flags.contains(Flags::CACHE_DISABLED) => Err(MapError::Occupied),
+        _ => Ok(None),
     })
 }
 
-/// See [`crate::memory::map_firmware`].
-pub fn map_firmware(pages: Range<u64>) -> Result<(), MapError> {
-    map_identity(pages, CONSTANTS, |_, page| match page.flags.contains(Flags::CACHE_DISABLED) {
-        true => Err(MapError::Occupied),
-        false => Ok(()),
-    })
-}
-
-/// Maps `pages` at their own addresses. What `there` makes of a page (4 KiB) that is there already counts.
+/// Maps those of `pages` that are not mapped at their own addresses. `decide` is asked for each page first, with the
+/// flags of what is there: whether it may be, and what becomes of a page that is there.
 fn map_identity(
     pages: Range<u64>,
     flags: Flags,
-    there: impl Fn(&mut Tree<Here>, Page) -> Result<(), MapError>,
+    decide: impl Fn(u64, Option<Flags>) -> Result<Option<Change>, MapError>,
 ) -> Result<(), MapError> {
     let map = Change::Map { offset: 0, flags };
+    let each = || pages.clone().step_by(PAGE_SIZE as usize);
     with(|tree| {
-        if is_free(tree, pages.clone()) {
-            return Ok(tree.change(pages, map)?);
+        check(tree, &pages, map)?;
+        for at in each() {
+            match found(tree, at) {
+                Some((to, _)) if to != at => return Err(MapError::Occupied),
+                there => decide(at, there.map(|(_, flags)| flags))?,
+            };
         }
-        for at in pages.step_by(PAGE_SIZE as usize) {
-            let mut found = None;
-            tree.visit(at..at + PAGE_SIZE, &mut |page| {
-                found = Some(Page { at, len: PAGE_SIZE, to: page.to + (at - page.at), ..page });
-                true
-            });
-            match found {
-                None => tree.change(at..at + PAGE_SIZE, map)?,
-                Some(page) if page.to == at => there(tree, page)?,
-                Some(_) => return Err(MapError::Occupied),
-            }
+        if is_free(tree, pages.clone()) {
+            return change(tree, pages.clone(), map);
+        }
+        for at in each() {
+            let wanted = match found(tree, at) {
+                None => Some(map),
+                Some((_, flags)) => decide(at, Some(flags))?,
+            };
+            wanted.map_or(Ok(()), |wanted| change(tree, at..at + PAGE_SIZE, wanted))?;
         }
         Ok(())
     })
 }
 
+/// Where the map leads from the page at `at`, and with which flags.
+fn found(tree: &Tree<Here>, at: u64) -> Option<(u64, Flags)> {
+    let mut found = None;
+    tree.visit(at..at + PAGE_SIZE, &mut |page| {
+        found = Some((page.to + (at - page.at), page.flags));
+        true
+    });
+    found
+}
+
 /// See [`crate::memory::map`].
 pub fn map(pages: Range<u64>, to: u64, access: Access) -> Result<(), MapError> {
-    if stacks::guarded(pages.clone()).is_some() {
-        return Err(MapError::Guarded);
-    }
-    let change = Change::Map { offset: to.wrapping_sub(pages.start), flags: flags(access) };
+    let map = Change::Map { offset: to.wrapping_sub(pages.start), flags: flags(access) };
     with(|tree| match is_free(tree, pages.clone()) {
-        true => Ok(tree.change(pages, change)?),
+        true => change(tree, pages, map),
         false => Err(MapError::Occupied),
     })
 }
 
 /// See [`crate::memory::unmap`].
 pub fn unmap(pages: Range<u64>) -> Result<(), MapError> {
-    with(|tree| Ok(tree.change(pages, Change::Unmap)?))
+    with(|tree| change(tree, pages, Change::Unmap))
 }
 
 /// See [`crate::memory::protect`].
 pub fn protect(pages: Range<u64>, access: Access) -> Result<(), MapError> {
     with(|tree| {
-        let mut mapped = 0;
+        let (mut mapped, mut is_device) = (0, false);
         tree.visit(pages.clone(), &mut |page| {
             let part = page.at.max(pages.start)..(page.at + page.len).min(pages.end);
             mapped += part.end - part.start;
+            is_device |= page.flags.contains(Flags::CACHE_DISABLED);
             true
         });
         if mapped < pages.end - pages.start {
+            check(tree, &pages, Change::Unmap)?;
             return Err(MapError::NotMapped);
         }
-        Ok(tree.change(pages, Change::Protect(flags(access)))?)
+        if is_device {
+            return Err(MapError::Occupied);
+        }
+        change(tree, pages, Change::Protect(flags(access)))
     })
 }
 
 /// See [`crate::memory::translate`].
 pub fn translate(address: u64) -> Option<(PhysAddr, Access)> {
-    let root = cpu::table_root() & ADDRESS;
-    // SAFETY: the tables in use; changes are made by one processor, this one.
-    let (to, flags) = unsafe { walk(child(root), address) }?;
+    // SAFETY: the tables in use, which stay.
+    let (to, flags) = look(|root| unsafe { walk(root, address) })?;
     let access = match flags {
         _ if flags.contains(Flags::WRITABLE) => Access::ReadWrite,
         _ if flags.contains(Flags::NO_EXECUTE) => Access::Read,

@@ -56,6 +56,9 @@ pub const TOP: u32 = 4;
 /// Four levels of tables reach this far with positive addresses.
 pub const HIGHEST: u64 = 1 << 47;
 
+/// All addresses that four levels can say.
+pub const EVERYTHING: Range<u64> = 0..1 << 48;
+
 /// One table of any level.
 #[repr(C, align(4096))]
 pub struct Table(UnsafeCell<[u64; ENTRIES]>);

@@ -16,7 +16,7 @@
 //! - An entry that names a table, or takes its place, is written after the table is as it should be.
 //!
 //! Forgetting everything takes two instructions however many pages changed, and a kernel with all RAM in large pages
-//! has few translations to find again. One INVLPG per page took 513 for each 2 MiB and was wrong besides where
+//! has few translations to find again. One INVLPG per page would be 512 for each 2 MiB, and wrong besides where
 //! the sizes had changed.
 //!
 //! One processor only: another one's caches would have to be told too.
@@ -258,6 +258,23 @@ impl<S: Surroundings> Tree<S> {
         self.stale = Stale::Everything;
         self.forget();
         self.surroundings.give_back(table);
+    }
+
+    /// Whether a page leads to `memory` from anywhere outside the addresses `but`, with flags for which `has` holds.
+    pub fn leads_to(
+        &self,
+        memory: Range<u64>,
+        but: &Range<u64>,
+        has: impl Fn(Flags) -> bool,
+    ) -> bool {
+        !self.visit(table::EVERYTHING, &mut |page| {
+            let same = memory.start.max(page.to)..memory.end.min(page.to + page.len);
+            if same.is_empty() || !has(page.flags) {
+                return true;
+            }
+            let at = page.at + (same.start - page.to);
+            but.start <= at && at + (same.end - same.start) <= but.end
+        })
     }
 
     /// Calls `visit` with every page that touches `range`; see [`table::visit`].

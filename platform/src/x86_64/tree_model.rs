@@ -18,12 +18,9 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::vec::Vec;
 
-use super::table::{ENTRIES, Flags, Page, TOP, Table, child, is_page, span, visit};
+use super::table::{ENTRIES, EVERYTHING, Flags, Page, TOP, Table, child, is_page, span, visit};
 use super::tree::{Change, OutOfTables, Surroundings, Tree};
 use crate::memory::PAGE_SIZE;
-
-/// Everything that four levels can say.
-const EVERYTHING: Range<u64> = 0..1 << 48;
 
 /// A page as it is remembered: address, length, physical address, flags.
 type Remembered = (u64, u64, u64, u64);

@@ -75,11 +75,11 @@ freestone_harness::tests! {
         let frames = Frames::take_where(512, 2 << 20, Zone::Any).unwrap();
         let window = VirtAddr::new(1 << 46);
         let len = 2 << 20;
-        memory::map(window, frames.start(), len, Access::ReadWrite).unwrap();
-        assert_eq!(
-            memory::map(window, frames.start(), PAGE_SIZE, Access::Read),
-            Err(MapError::Occupied)
-        );
+        // SAFETY: frames of ours, with nothing in them yet, and addresses that nobody uses.
+        unsafe { memory::map(window, frames.start(), len, Access::ReadWrite) }.unwrap();
+        // SAFETY: refused.
+        let again = unsafe { memory::map(window, frames.start(), PAGE_SIZE, Access::Read) };
+        assert_eq!(again, Err(MapError::Occupied));
         let (ours, theirs) = (frames.as_ptr().as_ptr().cast::<u64>(), window.as_ptr::<u64>());
         // SAFETY: the same frame at two addresses, both mapped writable.
         unsafe {
@@ -111,14 +111,16 @@ freestone_harness::tests! {
         }
         assert_eq!(memory::translate(second), None);
         let same = PhysAddr::new(second.as_u64());
-        memory::map(second, same, PAGE_SIZE, Access::ReadWrite).unwrap();
+        // SAFETY: frames of ours, at their own address.
+        unsafe { memory::map(second, same, PAGE_SIZE, Access::ReadWrite) }.unwrap();
         // SAFETY: it is back.
         assert_eq!(unsafe { second.as_ptr::<u64>().read_volatile() }, 1);
     }
 
     fn what_must_stay_unmapped_is_refused() {
         let to = PhysAddr::new(0x20_0000);
-        let map = |at: u64, len| memory::map(VirtAddr::new(at), to, len, Access::Read);
+        // SAFETY: all are refused.
+        let map = |at: u64, len| unsafe { memory::map(VirtAddr::new(at), to, len, Access::Read) };
         assert_eq!(map(0, PAGE_SIZE), Err(MapError::Guarded));
         assert_eq!(map(1 << 46, 5), Err(MapError::BadRange));
         assert_eq!(map((1 << 46) + 1, PAGE_SIZE), Err(MapError::BadRange));
@@ -127,6 +129,39 @@ freestone_harness::tests! {
         let guard = stack.bottom().as_u64() - PAGE_SIZE;
         assert_eq!(memory::translate(VirtAddr::new(guard)), None);
         assert_eq!(map(guard, PAGE_SIZE), Err(MapError::Guarded));
+        assert_eq!(memory::map_firmware(PhysAddr::new(guard), 1), Err(MapError::Guarded));
+        assert_eq!(memory::map_firmware(PhysAddr::new(guard - 1), 2), Err(MapError::Guarded));
+        assert_eq!(memory::map_mmio(PhysAddr::new(guard), 1), Err(MapError::Ram));
+        // SAFETY: refused.
+        unsafe {
+            let guard = VirtAddr::new(guard);
+            assert_eq!(memory::unmap(guard, PAGE_SIZE), Err(MapError::Guarded));
+            assert_eq!(memory::protect(guard, PAGE_SIZE, Access::Read), Err(MapError::Guarded));
+        }
+        let (before, _) = memory::stats().unwrap();
+        drop(stack);
+        assert_eq!(memory::stats().unwrap().0.free, before.free + 2, "no frame is lost");
+    }
+
+    fn memory_that_somebody_unmapped_is_no_firmware() {
+        let frames = Frames::take(1).unwrap();
+        let own = VirtAddr::new(frames.start().as_u64());
+        // SAFETY: a frame of ours, unused while it is away.
+        unsafe { memory::unmap(own, PAGE_SIZE) }.unwrap();
+        assert_eq!(memory::map_firmware(frames.start(), 8), Err(MapError::Ram));
+        assert_eq!(memory::translate(own), None);
+        // SAFETY: at its own address, as before.
+        unsafe { memory::map(own, frames.start(), PAGE_SIZE, Access::ReadWrite) }.unwrap();
+    }
+
+    fn a_device_does_not_become_memory() {
+        let registers = memory::map_mmio(PhysAddr::new(LOCAL_APIC), 0x400).unwrap();
+        assert_eq!(memory::map_firmware(PhysAddr::new(LOCAL_APIC), 8), Err(MapError::Occupied));
+        let at = registers.as_ptr().into();
+        // SAFETY: refused.
+        let done = unsafe { memory::protect(at, PAGE_SIZE, Access::Read) };
+        assert_eq!(done, Err(MapError::Occupied));
+        assert_eq!(memory::translate(at).unwrap().1, Access::ReadWrite);
     }
 
     fn stacks_come_and_go_without_a_trace() {
