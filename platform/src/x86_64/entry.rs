@@ -46,7 +46,10 @@ macro_rules! boot {
         #[doc(hidden)]
         const FREESTONE_STACK_BYTES: usize = $crate::x86_64::stacks::boot_bytes($bytes);
         // `cargo freestone check` knows it by its name.
+        // The last part of the image: BIOSes write to the top of RAM after the image is loaded, and in a small
+        // machine that is what they hit. A stack may begin with anything.
         #[doc(hidden)]
+        #[unsafe(link_section = ".sbss.stack")]
         static FREESTONE_BOOT_STACK: $crate::x86_64::stacks::Stack<FREESTONE_STACK_BYTES> =
             $crate::x86_64::stacks::Stack::new();
 
