@@ -22,6 +22,8 @@ fn main() {
         println!("cargo::error=freestone builds kernels for {supported} so far, not for {target}");
         return;
     };
+    // The tables are for debuggers; where the profile has nothing for them, the image stays small.
+    let input = if variable("DEBUG") == "false" { input.without_unwind_tables() } else { input };
     let folder = PathBuf::from(variable("OUT_DIR"));
     let written = match std::env::var_os(LINKED_BY_TOOL) {
         None => input.write(&folder),

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use freestone_tests::{MACHINES, Profile, Scratch, boot, kernel, run, status, tool};
+use freestone_tests::{Ended, MACHINES, Profile, Scratch, boot, kernel, run, status, tool};
 
 #[test]
 fn gdb_stops_where_main_begins() {
@@ -20,6 +20,69 @@ fn gdb_stops_where_main_begins() {
             &["Breakpoint 1, ", "kernel_hello::main", "in section .text", "hello/src/main.rs:"],
         );
     }
+}
+
+/// The commands after the first stop, in gdb; and what gdb said.
+fn in_gdb(package: &str, name: &str, commands: &[&str]) -> Ended {
+    let image = kernel(package, name, Profile::Dev);
+    let mut debug = tool();
+    debug.arg("debug").arg(image).arg("--batch");
+    commands.iter().for_each(|command| _ = debug.args(["-x", command]));
+    run(debug.args(["-x", "kill"])).expect(status::SUCCESS, &["Breakpoint 1, "])
+}
+
+/// The functions of a backtrace, the innermost first.
+fn frames(ended: &Ended) -> Vec<&str> {
+    let numbered = ended.stdout.lines().filter(|line| line.starts_with('#'));
+    let named = numbered.map(|line| line.split_once(" in ").map_or(line, |(_, rest)| rest));
+    named.collect()
+}
+
+/// `wanted` are found in this order, and nothing comes behind the last but the way from the entry to `main`.
+fn assert_frames(ended: &Ended, wanted: &[&str]) {
+    let frames = frames(ended);
+    let mut rest = frames.iter();
+    for wanted in wanted {
+        assert!(rest.any(|frame| frame.contains(wanted)), "no {wanted}\n{ended}");
+    }
+    let ends = frames.last().is_some_and(|last| last.starts_with("freestone_pvh_entry ()"));
+    assert!(ends && !frames.iter().any(|frame| frame.contains("??")), "{ended}");
+}
+
+#[test]
+fn gdb_knows_who_called_whom_and_with_what() {
+    if Command::new("gdb").arg("--version").output().is_err() {
+        println!("skipped: gdb is not installed");
+        return;
+    }
+    let ended = in_gdb(
+        "kernel-faults",
+        "panic",
+        &["print _boot", "break freestone_rt::panic::report", "continue", "bt"],
+    );
+    let argument = ended.stdout.lines().find(|line| line.starts_with("$1 = "));
+    assert!(argument.is_some_and(|line| line.contains("BOOT_INFO")), "{ended}");
+    let path = ["report", "panic_fmt", "panic::main (_boot=0x", "freestone_start (image=0x100000,"];
+    assert_frames(&ended, &path);
+}
+
+/// Two interrupts deep, so across both changes of stacks.
+#[test]
+fn gdb_sees_through_interrupts_and_exceptions() {
+    if Command::new("gdb").arg("--version").output().is_err() {
+        println!("skipped: gdb is not installed");
+        return;
+    }
+    let stop = ["break nesting::handler", "continue", "continue", "bt"];
+    let ended = in_gdb("kernel-interrupts", "nesting", &stop);
+    let signal = "<signal handler called>";
+    let handler = ["nesting::handler (frame=0x", signal, "send_to_self (vector="];
+    let main = ["nesting::main (_boot=0x"];
+    assert_frames(&ended, &[&handler[..], &handler, &main].concat());
+
+    let stop = ["break freestone_platform::x86_64::report::exception", "continue", "bt"];
+    let ended = in_gdb("kernel-faults", "null_pointer", &stop);
+    assert_frames(&ended, &["report::exception", signal, "null_pointer::main (boot=0x"]);
 }
 
 #[test]

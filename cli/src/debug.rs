@@ -1,4 +1,4 @@
-//! `cargo freestone debug`: a kernel in gdb, stopped where its `main` begins.
+//! `cargo freestone debug`: a kernel in gdb, stopped where its `main` begins, behind the prologue.
 //!
 //! The machine is one of `run --gdb`: this tool starts itself a second time for it, on a port that is free, and
 //! gdb beside it, with the terminal. When gdb ends, so does the machine.
@@ -83,7 +83,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
             image.shown()
         ))
     })?;
-    let mut gdb = gdb(matches, &image, entry, port);
+    let mut gdb = gdb(matches, &image, &entry, port);
     if matches.get_flag("print") {
         tell!("{}\n{}", words(&machine), words(&gdb));
         return Ok(Status::Success);
@@ -130,7 +130,7 @@ fn verdict(running: &mut Child) -> Option<Status> {
     None
 }
 
-fn gdb(matches: &ArgMatches, image: &Path, entry: u64, port: u16) -> Command {
+fn gdb(matches: &ArgMatches, image: &Path, entry: &str, port: u16) -> Command {
     let program = env::var_os(VARIABLE).filter(|name| !name.is_empty());
     let mut gdb = Command::new(program.unwrap_or_else(|| "gdb".into()));
     gdb.arg("-q");
@@ -144,7 +144,7 @@ fn gdb(matches: &ArgMatches, image: &Path, entry: u64, port: u16) -> Command {
     // It waits until the machine listens.
     order("set tcp connect-timeout 20");
     order(&format!("target remote 127.0.0.1:{port}"));
-    order(&format!("break *{entry:#x}"));
+    order(&format!("break {entry}"));
     order("continue");
     for command in matches.get_many::<String>("command").unwrap_or_default() {
         order(command);
@@ -152,12 +152,21 @@ fn gdb(matches: &ArgMatches, image: &Path, entry: u64, port: u16) -> Command {
     gdb
 }
 
-/// Where the kernel's `main` begins, or what comes before it.
-fn entry(image: &Path) -> Option<u64> {
-    let functions = names::functions(&fs::read(image).unwrap_or_default()).unwrap_or_default();
-    names::main_of(image, &functions)
+/// The kernel's `main`, or what comes before it, as gdb's `break` takes it. By a function's name it stops behind the
+/// prologue, where arguments are what the function calls them; by an address in front of it.
+fn entry(image: &Path) -> Option<String> {
+    let bytes = fs::read(image).unwrap_or_default();
+    let functions = names::functions(&bytes).unwrap_or_default();
+    let address = names::main_of(image, &functions)
         .or_else(|| names::find(&functions, FALLBACK))
-        .or_else(|| names::find(&functions, "freestone_pvh_entry"))
+        .or_else(|| names::find(&functions, "freestone_pvh_entry"))?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_.$".contains(c);
+    let name = names::linkage_name(&bytes, address).filter(|name| name.chars().all(is_plain));
+    Some(match name {
+        Some(name) => format!("-qualified -function {name}"),
+        // What is no word may be anything to gdb.
+        None => format!("*{address:#x}"),
+    })
 }
 
 /// A port that nobody uses now; who takes it in the moment between is told on by QEMU.

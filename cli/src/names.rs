@@ -159,6 +159,29 @@ pub fn with_names(image: &[u8]) -> Result<Named, NoNames> {
 /// Where functions begin, and their names as people write them. The last is where they end, without a name.
 pub fn functions(image: &[u8]) -> Result<BTreeMap<u64, String>, NoNames> {
     let object = Object::of("the image", image).map_err(|_| NoNames::NotElf)?;
+    let text = object.sections.iter().filter(|section| section.is_code());
+    let end = text.map(|section| section.address.saturating_add(section.size)).max();
+    let named = linkage_names(&object)
+        .into_iter()
+        .map(|(address, name)| (address, demangled(name).into_owned()));
+    let mut functions: BTreeMap<_, _> = named.collect();
+    match end {
+        Some(end) if !functions.is_empty() => {
+            functions.insert(end, String::new());
+            Ok(functions)
+        }
+        _ => Err(NoNames::NoSymbols),
+    }
+}
+
+/// What the linker calls the function that begins at `address`.
+pub fn linkage_name(image: &[u8], address: u64) -> Option<String> {
+    let object = Object::of("the image", image).ok()?;
+    linkage_names(&object).get(&address).map(|&name| name.to_owned())
+}
+
+/// Where functions begin, and their names as the linker knows them.
+fn linkage_names<'a>(object: &'a Object<'_>) -> BTreeMap<u64, &'a str> {
     let mut best: BTreeMap<u64, ((bool, bool), &str)> = BTreeMap::new();
     for symbol in object.symbols() {
         let section = symbol.section.and_then(|at| object.sections.get(at));
@@ -182,18 +205,7 @@ pub fn functions(image: &[u8]) -> Result<BTreeMap<u64, String>, NoNames> {
             *entry = (rank, name);
         }
     }
-    let text = object.sections.iter().filter(|section| section.is_code());
-    let end = text.map(|section| section.address.saturating_add(section.size)).max();
-    let named =
-        best.into_iter().map(|(address, (_, name))| (address, demangled(name).into_owned()));
-    let mut functions: BTreeMap<_, _> = named.collect();
-    match end {
-        Some(end) if !functions.is_empty() => {
-            functions.insert(end, String::new());
-            Ok(functions)
-        }
-        _ => Err(NoNames::NoSymbols),
-    }
+    best.into_iter().map(|(address, (_, name))| (address, name)).collect()
 }
 
 /// Whether an address is in a section, or where it ends.

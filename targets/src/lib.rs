@@ -96,18 +96,30 @@ pub struct LinkInput {
     /// from the word. Lld before 20 would put variables in sections of their own among the constants. Without such
     /// headers lld would make one for it, and refuse what lies between.
     relro: &'static str,
+    has_unwind_tables: bool,
 }
+
+/// What the tables' rules begin with in a script, and what leaves them out.
+const TABLES: [&str; 2] = [".eh_frame 0 (INFO) :", ".gcc_except_table 0 (INFO) :"];
+const DISCARD: &str = "/DISCARD/ :";
 
 impl LinkInput {
     /// Our script and arguments for `target` (a triple). `None` unless it is in [`SUPPORTED`].
     pub fn for_target(target: &str) -> Option<LinkInput> {
         let (_, linker) = LINKED_BY.iter().find(|(name, _)| *name == target)?;
-        Some(LinkInput { script: X86_64_PVH.to_owned(), linker: *linker, relro: "relro" })
+        let script = X86_64_PVH.to_owned();
+        Some(LinkInput { script, linker: *linker, relro: "relro", has_unwind_tables: true })
     }
 
     /// The same with a linker script of your own.
     pub fn with_script(self, script: &str) -> LinkInput {
         LinkInput { script: script.to_owned(), relro: "norelro", ..self }
+    }
+
+    /// The same without the tables by which gdb finds who called whom. They are never loaded, but `strip` leaves them
+    /// in the file, a fifth of a small kernel's: who builds without debug information does without them.
+    pub fn without_unwind_tables(self) -> LinkInput {
+        LinkInput { has_unwind_tables: false, ..self }
     }
 
     /// Writes the linker script, the empty libraries and the response file that names them into
@@ -123,7 +135,11 @@ impl LinkInput {
             fs::write(libraries.join(format!("lib{library}.a")), EMPTY_ARCHIVE)?;
         }
         let script = directory.join("kernel.ld");
-        fs::write(&script, &self.script)?;
+        let mut text = self.script.clone();
+        if !self.has_unwind_tables {
+            TABLES.iter().for_each(|rule| text = text.replace(rule, DISCARD));
+        }
+        fs::write(&script, text)?;
 
         let mut arguments = self.linker.arguments().join("\n");
         let relro = self.linker.keyword(self.relro);
@@ -158,6 +174,18 @@ mod tests {
             let archive = directory.join("empty").join(format!("lib{library}.a"));
             assert_eq!(fs::read(archive).unwrap(), EMPTY_ARCHIVE.as_bytes());
         }
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn tables_are_left_out_on_demand() {
+        let directory =
+            std::env::temp_dir().join(format!("freestone-tables-{}", std::process::id()));
+        let input = LinkInput::for_target(SUPPORTED[0]).unwrap().without_unwind_tables();
+        input.write(&directory).unwrap();
+        let script = fs::read_to_string(directory.join("kernel.ld")).unwrap();
+        assert!(TABLES.iter().all(|rule| X86_64_PVH.contains(rule) && !script.contains(rule)));
+        assert!(script.contains("/DISCARD/ : { *(.eh_frame) }"), "{script}");
         fs::remove_dir_all(directory).unwrap();
     }
 

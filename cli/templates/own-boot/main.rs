@@ -44,9 +44,13 @@ global_asm!(
     "retf",
     ".code64",
     "long_mode:",
+    // Nobody called this: debuggers end here.
+    ".cfi_startproc simple",
+    ".cfi_def_cfa rsp, 0; .cfi_undefined rip",
     "mov edi, ebx",
     "call {main}",
     "ud2",
+    ".cfi_endproc",
     ".balign 8",
     "gdt: .quad 0, 0x00af9b000000ffff",
     "gdt_pointer: .word 15",

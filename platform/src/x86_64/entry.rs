@@ -195,6 +195,9 @@ macro_rules! boot {
 
             ".code64",
             ".Lfreestone_long_mode:",
+            // Nobody called this: debuggers end here.
+            ".cfi_startproc simple",
+            ".cfi_def_cfa rsp, 0; .cfi_undefined rip",
             "xor eax, eax",
             "mov ds, eax",
             "mov es, eax",
@@ -215,6 +218,7 @@ macro_rules! boot {
             "xor ebp, ebp",
             "call {start}",
             "ud2",
+            ".cfi_endproc",
 
             // Who comes in here was told by nobody that this is a kernel. In ring 3 that is Linux:
             // write(2, message), exit(2). Elsewhere there is nothing to say it with.

@@ -229,10 +229,15 @@ pub fn in_handler() -> bool {
 #[unsafe(naked)]
 extern "C" fn enter() {
     naked_asm!(
+        ".cfi_startproc simple",
+        ".cfi_signal_frame",
+        ".cfi_def_cfa rsp, 48",
+        ".cfi_offset rip, -40; .cfi_offset rsp, -16",
         "push rax",
         "push rcx",
         // rcx rax [stub end] rip cs rflags rsp ss
         "mov rax, rsp",
+        ".cfi_def_cfa rax, 64",
         "mov rsp, [rax + 48]",
         "lea rsp, [rsp - {red_zone}]",
         "and rsp, -16",
@@ -247,6 +252,7 @@ extern "C" fn enter() {
         "push rbx",
         "push [rax]",
         "call {save}",
+        traps::frame_in_rbx!(),
         "lea rax, [rip + {stack} + {stack_bytes}]",
         "cmp dword ptr [rip + {depth}], 0",
         "cmove rsp, rax",
@@ -254,6 +260,7 @@ extern "C" fn enter() {
         "call {dispatch}",
         "dec dword ptr [rip + {depth}]",
         "jmp {restore}",
+        ".cfi_endproc",
         red_zone = const RED_ZONE,
         stack = sym stacks::INTERRUPT,
         stack_bytes = const crate::memory::PAGE_SIZE as usize + stacks::HANDLER_BYTES,

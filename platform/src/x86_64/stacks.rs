@@ -153,13 +153,21 @@ pub unsafe extern "sysv64" fn call_on(
     argument: *mut (),
 ) {
     core::arch::naked_asm!(
+        // A debugger takes the way back, to another stack, for an error unless it is a signal's.
+        ".cfi_startproc",
+        ".cfi_signal_frame",
         "push rbp",
+        ".cfi_adjust_cfa_offset 8",
+        ".cfi_offset rbp, -16",
         "mov rbp, rsp",
+        ".cfi_def_cfa_register rbp",
         "mov rsp, rdi",
         "mov rdi, rdx",
         "call rsi",
         "leave",
+        ".cfi_def_cfa rsp, 8",
         "ret",
+        ".cfi_endproc",
     )
 }
 

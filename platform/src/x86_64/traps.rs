@@ -169,6 +169,22 @@ pub(super) const STATE_BYTES: usize = 512 + 16;
 /// 0 in the kernel that `tests/interrupts.rs` wants to fail.
 const SAVE_VECTORS: usize = if cfg!(freestone_unprotected = "vectors") { 0 } else { 1 };
 
+/// What debuggers know a complete frame by (DWARF 5, 6.4): the stack that was interrupted, and its registers in
+/// the frame at `rbx`, which calls leave alone. In the order of [`Registers`], counted from its end.
+macro_rules! frame_in_rbx {
+    () => {
+        ".cfi_def_cfa rbx, 176
+        .cfi_offset r15, -176; .cfi_offset r14, -168; .cfi_offset r13, -160; .cfi_offset r12, -152
+        .cfi_offset r11, -144; .cfi_offset r10, -136; .cfi_offset r9, -128; .cfi_offset r8, -120
+        .cfi_offset rbp, -112; .cfi_offset rdi, -104; .cfi_offset rsi, -96; .cfi_offset rdx, -88
+        .cfi_offset rcx, -80; .cfi_offset rbx, -72; .cfi_offset rax, -64
+        .cfi_offset rip, -40; .cfi_offset rsp, -16"
+    };
+}
+pub(super) use frame_in_rbx;
+
+const _: () = assert!(size_of::<Registers>() == 176 && offset_of!(Registers, rip) == 176 - 40);
+
 /// Completes the frame, saves everything, calls `dispatch`, restores everything. Some exceptions push an
 /// error code and most do not. The processor aligns the IST stack's pointer to 16 bytes before it pushes five
 /// words, or six: so bit 3 of the stack pointer tells which, and no table of vectors is needed.
@@ -180,6 +196,10 @@ const SAVE_VECTORS: usize = if cfg!(freestone_unprotected = "vectors") { 0 } els
 #[unsafe(naked)]
 extern "C" fn enter() {
     naked_asm!(
+        ".cfi_startproc simple",
+        ".cfi_signal_frame",
+        ".cfi_def_cfa rsp, 48",
+        ".cfi_offset rip, -40; .cfi_offset rsp, -16",
         "test spl, 8",
         "jnz 2f",
         // No error code: move the stub's end down one word and put 0 in its place.
@@ -190,8 +210,10 @@ extern "C" fn enter() {
         "push rbx",
         "push rcx",
         "call {save}",
+        frame_in_rbx!(),
         "call {dispatch}",
         "jmp {restore}",
+        ".cfi_endproc",
         save = sym save,
         restore = sym restore,
         dispatch = sym dispatch,

@@ -42,6 +42,9 @@ global_asm!(
     "retf",
     ".code64",
     "long_mode:",
+    // Nobody called this: debuggers end here.
+    ".cfi_startproc simple",
+    ".cfi_def_cfa rsp, 0; .cfi_undefined rip",
     // GRUB's data segments mean nothing here; null ones do.
     "xor eax, eax",
     "mov ds, eax",
@@ -52,6 +55,7 @@ global_asm!(
     "mov esi, esi",
     "call {main}",
     "ud2",
+    ".cfi_endproc",
     ".balign 8",
     "gdt: .quad 0, 0x00af9b000000ffff",
     "gdt_pointer: .word 15",
