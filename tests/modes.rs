@@ -43,6 +43,34 @@ fn kernel_tests_pass_in_none_mode() {
     run(&mut command).expect(status::SUCCESS, &["test result: ok", row]);
 }
 
+/// As cargo has it: `build.target` is the target where no other is named, whoever names it.
+#[test]
+fn the_configured_target_is_built_for() {
+    if !can_build_core() {
+        return;
+    }
+    let none = "x86_64-unknown-none";
+    for arguments in [
+        &["run", "-p", "kernel-hello"][..],
+        &["check", "-p", "kernel-hello"],
+        &["debug", "-p", "kernel-hello", "--print"],
+        &["chart", "-p", "kernel-hello"],
+        &["test", "-p", "kernel-hello", "--machine", "microvm"],
+    ] {
+        let ended = run(tool().args(arguments).env("CARGO_BUILD_TARGET", none));
+        let ended = ended.expect(status::SUCCESS, &[]);
+        let said = "target: x86_64-unknown-none, as CARGO_BUILD_TARGET says";
+        assert!(ended.stderr.contains(said), "{ended}");
+    }
+    let config = format!("build.target='{none}'");
+    let mut command = tool();
+    command.args(["run", "-p", "kernel-hello", "--json", "--config", &config]);
+    let image = format!("{none}/debug/kernel-hello");
+    run(&mut command).expect(status::SUCCESS, &[&image]);
+    let ended = run(command.args(["--mode", "host"])).expect(status::SUCCESS, &["kernel-hello"]);
+    assert!(!ended.stdout.contains(none), "{ended}");
+}
+
 #[test]
 fn long_everything_passes_with_the_target_file() {
     if !long() || !can_build_core() {

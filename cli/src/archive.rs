@@ -95,7 +95,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let scratch = out.join(".build");
     let mode = match matches.get_one::<String>("abi").map(String::as_str) {
         Some("soft") => Mode::soft(matches)?,
-        _ => Mode::of(matches, &scratch)?,
+        _ => Mode::without_configuration(matches, &scratch)?,
     };
     let ar = ar()?;
     for (name, text) in FILES {

@@ -25,14 +25,8 @@ const SIZES_SHOWN: usize = 20;
 pub fn command() -> Command {
     Command::new("check")
         .about("Look at a kernel image for what would keep it from booting or break it later")
-        .override_usage("cargo freestone check [OPTIONS] IMAGE")
-        .arg(
-            Arg::new("image")
-                .value_name("IMAGE")
-                .value_parser(value_parser!(PathBuf))
-                .required_unless_present_any(["explain", "rules"])
-                .help("The linked ELF file to check"),
-        )
+        .override_usage("cargo freestone check [OPTIONS] [ELF | -p PACKAGE]")
+        .args(run::which())
         .arg(run::flag("json", "Print one line of JSON instead of a table"))
         .arg(
             run::flag("sarif", "Print SARIF 2.1.0, which code hosts and editors read")
@@ -57,13 +51,14 @@ pub fn command() -> Command {
             Arg::new("explain")
                 .long("explain")
                 .value_name("RULE")
-                .conflicts_with_all(["image", "json", "sarif", "size"])
+                .conflicts_with_all(["elf", "package", "json", "sarif", "size"])
                 .help("Say what a rule is about"),
         )
         .arg(
             run::flag("rules", "List the rules")
-                .conflicts_with_all(["image", "json", "sarif", "size", "explain"]),
+                .conflicts_with_all(["elf", "package", "json", "sarif", "size", "explain"]),
         )
+        .arg(run::verbose())
 }
 
 /// Runs the verb.
@@ -84,7 +79,10 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         );
         return show(&text).map(|()| Status::Success);
     }
-    let path = matches.get_one::<PathBuf>("image").expect("clap insists on an image");
+    let path = match matches.get_one::<PathBuf>("elf") {
+        Some(path) => path,
+        None => &run::build(matches)?,
+    };
     let file = open(path)?;
     let options = Options {
         allow_fp: matches.get_flag("allow-fp"),

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::cargo_config::Config;
 use crate::mode::{HOST, Mode};
 use crate::status::Failure;
 use crate::supervise::{Output, Stop, Watch};
@@ -23,7 +24,7 @@ pub fn needed(
     verbose: bool,
 ) -> Result<Vec<OsString>, Failure> {
     // Who has chosen a backend has chosen.
-    if flags::users_mention(GETRANDOM) {
+    if flags::users_mention(GETRANDOM, &Config::read(&mode.cargo)) {
         return Ok(Vec::new());
     }
     let mut command = toolchain::cargo();
@@ -54,6 +55,7 @@ fn question(command: &mut Command, package: &str, tests: bool, mode: &Mode) {
     command.args(["tree", "--prefix", "none", "--format", "{p}", "--package", package]);
     command
         .args(["--edges", if tests { "normal,dev,no-proc-macro" } else { "normal,no-proc-macro" }]);
+    mode.cargo.ask_with_features(command);
     command.arg("--target");
     // A target file is not for this verb; what it selects is much the same.
     if mode.name == "json" {

@@ -8,6 +8,7 @@ use std::process;
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
+use crate::cargo_args::CargoArguments;
 use crate::foreign::{self, Shown as _};
 use crate::install;
 use crate::mode::HOST;
@@ -238,7 +239,7 @@ fn find(named: Option<&Path>) -> Result<PathBuf, String> {
 
 /// Where a build would write: asked by writing, for permissions are not all that can be in the way.
 fn target() -> Result<String, String> {
-    let folder = match Workspace::read(false) {
+    let folder = match Workspace::read(&CargoArguments::default(), false) {
         Ok(workspace) => workspace.target_directory,
         // Outside of a workspace, or without cargo.
         Err(_) => env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()).into(),

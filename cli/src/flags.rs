@@ -2,13 +2,13 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{self, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
 
+use crate::cargo_config::Config;
 use crate::foreign::Shown as _;
 use crate::status::Failure;
 use crate::toolchains::{self, Toolchain};
@@ -29,12 +29,12 @@ fn from_environment() -> Option<Vec<OsString>> {
 }
 
 /// All flags that the user has set, wherever.
-fn users() -> Vec<OsString> {
-    let from_files = || {
-        let all = Configured::read(&files()).unwrap_or_default();
+fn users(config: &Config) -> Vec<OsString> {
+    let configured = || {
+        let all = config.rustflags().unwrap_or_default();
         all.build.into_iter().chain(all.target).map(OsString::from).collect()
     };
-    from_environment().unwrap_or_else(from_files)
+    from_environment().unwrap_or_else(configured)
 }
 
 /// These flags alone, as CARGO_ENCODED_RUSTFLAGS wants them: it replaces all others.
@@ -44,15 +44,15 @@ pub fn only(flags: &[&OsStr]) -> OsString {
 
 /// Has a cargo command compile with our flags besides the user's. Cargo takes flags from one place only: where the
 /// user's are, ours are added.
-pub fn add(command: &mut Command, ours: &[&OsStr]) -> Result<(), Failure> {
+pub fn add(command: &mut Command, ours: &[&OsStr], config: &Config) -> Result<(), Failure> {
     if let Some(users) = from_environment() {
         let all: Vec<_> =
             users.iter().map(OsString::as_os_str).chain(ours.iter().copied()).collect();
         command.env("CARGO_ENCODED_RUSTFLAGS", only(&all));
         return Ok(());
     }
-    let configured = Configured::read(&files())?;
-    // A list is added to the lists of the files. Of both tables cargo takes the target's.
+    let configured = config.rustflags()?;
+    // A list is added to the other lists. Of both tables cargo takes the target's.
     let table = if configured.target.is_empty() { "build" } else { "target.'cfg(all())'" };
     // JSON's strings are TOML's, too.
     let list: Vec<_> = ours.iter().map(|flag| json!(flag.to_string_lossy()).to_string()).collect();
@@ -60,77 +60,9 @@ pub fn add(command: &mut Command, ours: &[&OsStr]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Cargo's configuration files for this folder: its own, those of the folders above, and the user's.
-fn files() -> Vec<PathBuf> {
-    let here = env::current_dir().unwrap_or_default();
-    let home = env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
-    let folders = here.ancestors().map(|folder| folder.join(".cargo")).chain(home);
-    let mut files: Vec<_> = folders
-        .filter_map(|folder| {
-            // The old name wins, if both are there.
-            ["config", "config.toml"]
-                .map(|name| folder.join(name))
-                .into_iter()
-                .find(|f| f.is_file())
-        })
-        .collect();
-    files.dedup();
-    files
-}
-
-/// The flags in cargo's configuration.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Configured {
-    /// `build.rustflags`
-    build: Vec<String>,
-    /// `target.….rustflags` of every target, this one or not.
-    target: Vec<String>,
-}
-
-impl Configured {
-    fn read(files: &[PathBuf]) -> Result<Self, Failure> {
-        let mut all = Self::default();
-        for file in files {
-            // What is wrong with a file, cargo says.
-            let text = fs::read_to_string(file).unwrap_or_default();
-            all.add(&text).map_err(|table| {
-                Failure::usage(format!(
-                    "{}: the rustflags of [{table}] are one string, to which nothing can be added; \
-                     write them as a list: rustflags = [\"…\", \"…\"]",
-                    file.shown()
-                ))
-            })?;
-        }
-        Ok(all)
-    }
-
-    /// Adds what is in a file's text; or the name of a table whose flags are no list.
-    fn add(&mut self, text: &str) -> Result<(), String> {
-        let Ok(file) = text.parse::<toml::Table>() else { return Ok(()) };
-        let flags = |table: &toml::Value, name: &str| match table.get("rustflags") {
-            None => Ok(Vec::new()),
-            Some(toml::Value::Array(list)) => {
-                Ok(list.iter().filter_map(|flag| flag.as_str().map(str::to_owned)).collect())
-            }
-            Some(_) => Err(name.to_owned()),
-        };
-        if let Some(build) = file.get("build") {
-            self.build.extend(flags(build, "build")?);
-        }
-        for (name, table) in
-            file.get("target").and_then(toml::Value::as_table).into_iter().flatten()
-        {
-            self.target.extend(flags(table, &format!("target.{name}"))?);
-        }
-        Ok(())
-    }
-}
-
 /// Whether this text is in one of the user's flags.
-pub fn users_mention(text: &str) -> bool {
-    users().iter().any(|flag| flag.to_string_lossy().contains(text))
+pub fn users_mention(text: &str, config: &Config) -> bool {
+    users(config).iter().any(|flag| flag.to_string_lossy().contains(text))
 }
 
 /// What follows `--sysroot` in these flags.
@@ -145,8 +77,13 @@ fn sysroot(flags: &[OsString]) -> Option<PathBuf> {
 }
 
 /// Refuses a sysroot in the user's flags with which a build for `target` would end in a page of errors.
-pub fn must_work(mode: &str, target: &str, named: Option<&Toolchain>) -> Result<(), Failure> {
-    let Some(folder) = sysroot(&users()) else { return Ok(()) };
+pub fn must_work(
+    mode: &str,
+    target: &str,
+    named: Option<&Toolchain>,
+    config: &Config,
+) -> Result<(), Failure> {
+    let Some(folder) = sysroot(&users(config)) else { return Ok(()) };
     let shown = folder.shown();
     if mode != "host" {
         return Err(Failure::usage(format!(
@@ -190,23 +127,5 @@ mod tests {
         assert_eq!(find(&["--sysroots", "c"]), None);
         assert_eq!(find(&["--sysroot"]), None);
         assert_eq!(find(&[]), None);
-    }
-
-    #[test]
-    fn flags_are_found_in_both_tables_of_a_file() {
-        let read = |text: &str| {
-            let mut all = Configured::default();
-            all.add(text).map(|()| (all.build, all.target))
-        };
-        let list = |flags: &[&str]| flags.iter().map(|f| (*f).to_owned()).collect::<Vec<_>>();
-        assert_eq!(read("[build]\nrustflags = ['-O', '-g']"), Ok((list(&["-O", "-g"]), list(&[]))));
-        let targets = "[target.a]\nrustflags = ['x']\n[target.'cfg(unix)']\nrustflags = ['y']";
-        assert_eq!(read(targets), Ok((list(&[]), list(&["x", "y"]))));
-        assert_eq!(
-            read("[target.a]\nrunner = 'r'\n[alias]\nb = 'build'"),
-            Ok((list(&[]), list(&[])))
-        );
-        assert_eq!(read("[build]\nrustflags = '-O -g'"), Err("build".into()));
-        assert_eq!(read("no toml ["), Ok((list(&[]), list(&[]))));
     }
 }

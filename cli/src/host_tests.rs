@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
+use crate::mode::Mode;
 use crate::status::{Failure, Status};
 use crate::supervise::{Filter, Output, Stop, Watch};
 use crate::toolchain::{self, Workspace};
@@ -32,6 +33,8 @@ pub struct Request<'a> {
     pub full: bool,
     pub long: bool,
     pub verbose: bool,
+    /// Whether stdout is for a line of JSON alone.
+    pub json: bool,
     /// For `cargo test`.
     pub arguments: Vec<&'a OsString>,
 }
@@ -44,21 +47,28 @@ impl<'a> Request<'a> {
             full: matches.get_flag(FULL),
             long: matches.get_flag("long"),
             verbose: matches.get_flag("verbose"),
+            json: matches.get_flag("json"),
             arguments: matches.get_many("arguments").unwrap_or_default().collect(),
         }
     }
 
     /// Builds and runs them. Returns the commands that run each failed test alone; none if all passed.
-    pub fn run(&self, workspace: &Workspace, qemu: &Path) -> Result<Vec<String>, Failure> {
+    pub fn run(
+        &self,
+        workspace: &Workspace,
+        qemu: &Path,
+        mode: &Mode,
+    ) -> Result<Vec<String>, Failure> {
+        let folder = &workspace.target_directory;
         let mut failed = Vec::new();
         let full = workspace.full_tests(self.package);
         if !self.full {
-            failed.extend(self.cargo_test(None, qemu)?);
+            failed.extend(self.cargo_test(None, qemu, mode, folder)?);
         } else if full.is_empty() {
             return Err(Failure::usage(format!("no test target here needs the feature {FULL}")));
         }
         for (package, targets) in full.iter().filter(|_| self.full) {
-            failed.extend(self.cargo_test(Some((package, targets)), qemu)?);
+            failed.extend(self.cargo_test(Some((package, targets)), qemu, mode, folder)?);
         }
         Ok(failed)
     }
@@ -67,16 +77,18 @@ impl<'a> Request<'a> {
         &self,
         full: Option<(&str, &[String])>,
         qemu: &Path,
+        mode: &Mode,
+        target_directory: &Path,
     ) -> Result<Vec<String>, Failure> {
         // Built on their own first: cargo ends with 101 for a failed build and for a failed test alike.
         // This first run may also ask for passwords, which the second, in a group of its own, could not.
         let build = Watch {
             limit: Some(LIMIT),
             stop: Stop::Ask,
-            stdout: Output::Inherit,
+            stdout: if self.json { Output::ToStderr } else { Output::Inherit },
             stderr: Output::Inherit,
         };
-        let mut command = self.command(full, qemu, &["--no-run"])?;
+        let mut command = self.command(full, qemu, mode, target_directory, "--no-run")?;
         if !toolchain::run_cargo(&mut command, &build, self.verbose)?.is_success() {
             return Err(Failure::new(Status::Build, "the tests do not build"));
         }
@@ -85,10 +97,10 @@ impl<'a> Request<'a> {
         let watch = Watch {
             limit: Some(limit),
             stop: Stop::AskGroup,
-            stdout: Output::Pass(stdout.as_fd()),
+            stdout: Output::Pass(if self.json { stderr.as_fd() } else { stdout.as_fd() }),
             stderr: Output::Pass(stderr.as_fd()),
         };
-        let mut command = self.command(full, qemu, &["--no-fail-fast"])?;
+        let mut command = self.command(full, qemu, mode, target_directory, "--no-fail-fast")?;
         let mut names = Names::default();
         let outcome =
             toolchain::run_cargo_through(Some(&mut names), &mut command, &watch, self.verbose)?;
@@ -103,7 +115,9 @@ impl<'a> Request<'a> {
         &self,
         full: Option<(&str, &[String])>,
         qemu: &Path,
-        more: &[&str],
+        mode: &Mode,
+        target_directory: &Path,
+        more: &str,
     ) -> Result<Command, Failure> {
         let own = env::current_exe()
             .map_err(|error| Failure::tool(format!("this program's own path: {error}")))?;
@@ -124,7 +138,8 @@ impl<'a> Request<'a> {
                 command.arg("--workspace");
             }
         }
-        command.args(more).args(&self.arguments);
+        mode.apply(&mut command, target_directory, &[])?;
+        command.arg(more).args(&self.arguments);
         // Tests compare what emulation gives; those that want KVM say so.
         command.env(accel::VARIABLE, accel::TCG);
         command.env("FREESTONE_CLI", own).env(install::QEMU_VARIABLE, qemu);

@@ -20,12 +20,13 @@ use freestone_targets::LinkInput;
 use crate::foreign::Shown as _;
 use crate::mode::Mode;
 use crate::runner::{
-    BOOT_PER_TEST_VARIABLE, JUNIT_VARIABLE, MACHINE_VARIABLE, PLACE_VARIABLE, TIMEOUT_VARIABLE,
+    BOOT_PER_TEST_VARIABLE, JUNIT_VARIABLE, MACHINE_VARIABLE, MEMORY_VARIABLE, PLACE_VARIABLE,
+    TIMEOUT_VARIABLE,
 };
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
 use crate::toolchain::{self, KernelTests};
-use crate::{crate_flags, install, xen};
+use crate::{crate_flags, install, test, xen};
 
 /// For one package's tests, built and run.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -38,8 +39,12 @@ pub fn run(
     target_directory: &Path,
     tests: &KernelTests,
 ) -> Result<Status, Failure> {
-    let watch =
-        |stop| Watch { limit: Some(LIMIT), stop, stdout: Output::Inherit, stderr: Output::Inherit };
+    let watch = |stop| Watch {
+        limit: Some(LIMIT),
+        stop,
+        stdout: test::stdout(matches),
+        stderr: Output::Inherit,
+    };
     let verbose = matches.get_flag("verbose");
     // First built, then run: only so is a test that does not build told from one that fails.
     let mut flags = flags(mode, target_directory)?;
@@ -103,6 +108,7 @@ fn command(
     set(PLACE_VARIABLE, matches.get_one::<String>("on").map(Into::into));
     set(MACHINE_VARIABLE, matches.get_one::<String>("machine").map(Into::into));
     set(TIMEOUT_VARIABLE, matches.get_one::<u32>("timeout").map(|s| s.to_string().into()));
+    set(MEMORY_VARIABLE, matches.get_one::<u32>("memory").map(|mib| mib.to_string().into()));
     set(BOOT_PER_TEST_VARIABLE, matches.get_flag("boot-per-test").then(|| "1".into()));
     let junit = matches.get_one::<PathBuf>("junit").map(path::absolute).transpose();
     let junit = junit.map_err(|error| tool("the folder for JUnit files", error))?;

@@ -5,6 +5,7 @@
 //!
 //! - [`status`]: how the tool ends, all exit statuses in one place
 //! - [`toolchain`]: cargo, which kernel is meant, building it
+//! - [`cargo_args`], [`cargo_config`]: what the user says to cargo, on the command line and in its configuration
 //! - [`toolchains`]: every compiler of this machine; [`mode`]: which of them builds, and for what
 //! - [`image`]: can this file be booted
 //! - [`boot`]: a boot, wherever it happens; [`qemu`]: a machine of QEMU's, and what its end means;
@@ -25,6 +26,8 @@ mod accel;
 mod archive;
 mod boot;
 mod calls;
+mod cargo_args;
+mod cargo_config;
 mod chart;
 mod chart_svg;
 mod check;
@@ -69,6 +72,7 @@ use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, Command};
 
 use status::{Failure, Status};
@@ -125,7 +129,8 @@ fn verb() -> u8 {
     let matches = match command().try_get_matches_from(arguments(env::args_os())) {
         Ok(matches) => matches,
         // Help and version are "errors" to clap, of the kind that ends well.
-        Err(error) => {
+        Err(mut error) => {
+            keep_good_advice(&mut error);
             let text = error.render().to_string();
             if error.use_stderr() {
                 say!("{}", text.trim_end());
@@ -144,6 +149,17 @@ fn verb() -> u8 {
                 say!("{}: {failure}", prefix(failure.status));
             }
             failure.status.code()
+        }
+    }
+}
+
+/// Clap would have an argument that it does not know written behind `--`: there it would be the kernel's, or libtest's.
+fn keep_good_advice(error: &mut clap::Error) {
+    if let Some(ContextValue::StyledStrs(all)) = error.remove(ContextKind::Suggested) {
+        let good: Vec<_> =
+            all.into_iter().filter(|advice| !advice.to_string().contains("as a value")).collect();
+        if !good.is_empty() {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(good));
         }
     }
 }

@@ -21,6 +21,8 @@ use std::process::Command;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches};
 
+use crate::cargo_args::CargoArguments;
+use crate::cargo_config::Config;
 use crate::foreign::Shown as _;
 use crate::status::Failure;
 use crate::toolchains::{Linker, Toolchain};
@@ -64,13 +66,62 @@ pub struct Mode {
     rustc: Option<PathBuf>,
     flags: Vec<OsString>,
     is_bootstrap: bool,
+    /// Whether cargo would build for it without being told, and with its own compiler.
+    is_plain: bool,
+    /// What else the user says to cargo.
+    pub cargo: CargoArguments,
 }
 
 impl Mode {
     /// What the options ask for, or else what this machine can do.
     pub fn of(matches: &ArgMatches, target_directory: &Path) -> Result<Self, Failure> {
+        let cargo = CargoArguments::of(matches);
+        let config = Config::read(&cargo);
         let wish = matches.get_one::<String>("mode").map(String::as_str);
-        let target = matches.get_one::<String>("target").map(String::as_str);
+        let asked = matches.get_one::<String>("target").map(|target| real_name(target));
+        let configured = match (wish, asked) {
+            (None, None) => config.target()?,
+            // Even a list of several is no obstacle to who has chosen.
+            _ => config.target().unwrap_or_else(|_| Some(Default::default())),
+        };
+        let mut mode = match (&configured, wish, asked) {
+            (Some((who, target)), None, None) => {
+                let target = real_name(target);
+                if target != HOST {
+                    say!("target: {target}, as {who} says");
+                }
+                Self::chosen(matches, None, Some(target), &config, target_directory)?
+            }
+            _ => Self::chosen(matches, wish, asked, &config, target_directory)?,
+        };
+        let is_cargos = configured.is_none_or(|(_, target)| real_name(&target) == HOST);
+        mode.is_plain = mode.name == "host" && mode.rustc.is_none() && is_cargos;
+        mode.cargo = cargo;
+        Ok(mode)
+    }
+
+    /// The same with other arguments for cargo.
+    pub fn with(self, cargo: CargoArguments) -> Self {
+        Self { cargo, ..self }
+    }
+
+    /// For the archive, which is no part of the user's workspace.
+    pub fn without_configuration(
+        matches: &ArgMatches,
+        target_directory: &Path,
+    ) -> Result<Self, Failure> {
+        let config = Config::read(&CargoArguments::default());
+        let text = |name| matches.get_one::<String>(name).map(String::as_str);
+        Self::chosen(matches, text("mode"), text("target"), &config, target_directory)
+    }
+
+    fn chosen(
+        matches: &ArgMatches,
+        wish: Option<&str>,
+        target: Option<&str>,
+        config: &Config,
+        target_directory: &Path,
+    ) -> Result<Self, Failure> {
         let named = sysroot::named(matches)?;
         let name = match (wish, target) {
             (Some("json"), Some(target)) if !is_file(target) => {
@@ -98,9 +149,9 @@ impl Mode {
             (None, None) if cfg!(all(target_arch = "x86_64", target_os = "linux")) => "host",
             (None, None) => "none",
         };
-        flags::must_work(name, HOST, named.as_ref())?;
+        flags::must_work(name, HOST, named.as_ref(), config)?;
         match name {
-            "host" => Self::host(named, wish.or(target).is_some()),
+            "host" => Self::host(named, wish.is_some() || matches.contains_id("target")),
             "none" => Self::none(named, target.unwrap_or(NONE), matches.get_flag("verbose")),
             _ => Self::json(named, target, target_directory),
         }
@@ -126,6 +177,8 @@ impl Mode {
             rustc: named.map(|t| t.rustc),
             flags: Vec::new(),
             is_bootstrap: false,
+            is_plain: false,
+            cargo: CargoArguments::default(),
         })
     }
 
@@ -162,6 +215,8 @@ impl Mode {
             rustc: Some(toolchain.rustc.clone()),
             flags,
             is_bootstrap: false,
+            is_plain: false,
+            cargo: CargoArguments::default(),
         })
     }
 
@@ -189,21 +244,23 @@ impl Mode {
             rustc: Some(toolchain.rustc.clone()),
             flags: linker(toolchain)?,
             is_bootstrap: true,
+            is_plain: false,
+            cargo: CargoArguments::default(),
         })
     }
 
-    /// Whether plain `cargo build` does what this mode wants.
-    pub fn is_plain(&self) -> bool {
-        self.name == "host" && self.rustc.is_none()
-    }
-
-    /// Makes `command`, a cargo command with its verb, build in this mode, with `extra` compiler flags.
+    /// Makes `command`, a cargo command with its verb, build in this mode, with `extra` compiler flags, and with all
+    /// that the user says to cargo. Where plain `cargo build` does what this mode wants, nothing else is added.
     pub fn apply(
         &self,
         command: &mut Command,
         target_directory: &Path,
         extra: &[OsString],
     ) -> Result<(), Failure> {
+        self.cargo.build(command, self.is_bootstrap);
+        if self.is_plain && extra.is_empty() {
+            return Ok(());
+        }
         command.arg("--target").arg(&self.target);
         if let Some(rustc) = &self.rustc {
             command.env("RUSTC", rustc);
@@ -218,13 +275,21 @@ impl Mode {
             command.arg(target_directory.join("freestone/json"));
         }
         let ours = self.flags(extra);
-        if ours.is_empty() { Ok(()) } else { flags::add(command, &ours) }
+        match ours.is_empty() {
+            true => Ok(()),
+            false => flags::add(command, &ours, &Config::read(&self.cargo)),
+        }
     }
 
     /// This mode's compiler flags, and `extra` ones.
     pub fn flags<'a>(&'a self, extra: &'a [OsString]) -> Vec<&'a OsStr> {
         self.flags.iter().chain(extra).map(OsString::as_os_str).collect()
     }
+}
+
+/// Cargo has a name for the target of whatever host it runs on.
+fn real_name(target: &str) -> &str {
+    if target == "host-tuple" { HOST } else { target }
 }
 
 fn is_file(target: &str) -> bool {

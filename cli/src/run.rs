@@ -2,7 +2,8 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self};
+use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
 use crate::boot::{self, Boot, Place, Verdict};
+use crate::cargo_args::CargoArguments;
 use crate::foreign;
 use crate::mode::{self, Mode};
 use crate::names::Booted;
@@ -19,8 +21,8 @@ use crate::qemu::MACHINES;
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::tell;
-use crate::toolchain::{self, Workspace};
-use crate::{accel, check, image};
+use crate::toolchain::{self, Kernel, Program, Workspace};
+use crate::{accel, cargo_args, check, image};
 
 /// Its name, for every verb that has it.
 pub const NO_NAMES: &str = "no-names";
@@ -63,36 +65,47 @@ pub fn command() -> Command {
 
 /// Which kernel, and how it is built: for every verb about one.
 pub fn which() -> Vec<Arg> {
+    let built = ["package", "bin", "example", "mode", "target", "toolchain"].into_iter();
     let mut all = vec![
         Arg::new("elf")
             .value_name("ELF")
             .value_parser(value_parser!(PathBuf))
-            .conflicts_with_all(["package", "bin", "release", "mode", "target", "toolchain"])
-            .help("A kernel image to boot; without it the kernel here is built first"),
-        Arg::new("package")
-            .short('p')
-            .long("package")
-            .value_name("PACKAGE")
-            .help("The package to build and boot"),
+            .conflicts_with_all(built.chain(cargo_args::names()))
+            .help("A kernel image; without it the kernel here is built first"),
+        package().help("The package to build"),
         Arg::new("bin")
             .long("bin")
             .value_name("NAME")
+            .conflicts_with("example")
             .help("The binary, if the package has several"),
-        flag("release", "Build with the release profile"),
+        Arg::new("example")
+            .long("example")
+            .value_name("NAME")
+            .help("An example instead of a binary"),
     ];
     all.extend(mode::arguments());
+    all.extend(cargo_args::arguments());
     all
 }
 
-/// `-m`, for every verb that boots one kernel.
+/// `-p`, for every verb that builds.
+pub fn package() -> Arg {
+    Arg::new("package").short('p').long("package").value_name("PACKAGE")
+}
+
+/// Memory in MiB. Less is less than any of the machines boots with; beyond it QEMU's command line, too, would begin to
+/// misread it.
+pub const MEMORY: RangeInclusive<u32> = 2..=1 << 24;
+
+/// `-m`, for every verb that boots.
 pub fn memory() -> Arg {
     Arg::new("memory")
         .short('m')
         .value_name("MiB")
         .default_value("64")
-        // Less is less than any of the machines boots with; beyond it QEMU's command line, too,
-        // would begin to misread it.
-        .value_parser(value_parser!(u32).range(2..=1 << 24))
+        .value_parser(
+            value_parser!(u32).range(i64::from(*MEMORY.start())..=i64::from(*MEMORY.end())),
+        )
         .help("Memory of the machine")
 }
 
@@ -113,7 +126,9 @@ pub fn flag(name: &'static str, help: &'static str) -> Arg {
 
 /// `--verbose`, for every verb.
 pub fn verbose() -> Arg {
-    flag("verbose", "Show the commands that are run, and QEMU's own messages").short('v')
+    flag("verbose", "Show the commands that are run, and QEMU's own messages")
+        .short('v')
+        .overrides_with("verbose")
 }
 
 /// `--machine`, for every verb that boots.
@@ -194,7 +209,6 @@ fn boot(matches: &ArgMatches, image: &mut Option<PathBuf>) -> Result<Verdict, Fa
     boot::on(matches)?;
     let verbose = matches.get_flag("verbose");
     let is_set = |name| matches.get_flag(name);
-    let text = |name| matches.get_one::<String>(name).map(String::as_str);
     let given = matches.get_one::<PathBuf>("elf");
     // Cheap questions first: a wrong argument should not cost an installation, a missing QEMU not a
     // build.
@@ -207,15 +221,14 @@ fn boot(matches: &ArgMatches, image: &mut Option<PathBuf>) -> Result<Verdict, Fa
             None
         }
         None => {
-            let workspace = Workspace::read(verbose)?;
-            let kernel = workspace.kernel(text("package"), text("bin"), &here()?)?;
+            let (workspace, kernel) = meant(matches)?;
             Some((kernel, workspace.target_directory))
         }
     };
     let place = Place::of(matches)?;
     if let Some((kernel, folder)) = kernel {
         let mode = Mode::of(matches, &folder)?;
-        let built = toolchain::build(&kernel, is_set("release"), &mode, &folder, verbose)?;
+        let built = toolchain::build(&kernel, &mode, &folder, verbose)?;
         let image = image.insert(built);
         image::check(image)?.must_fit(memory_mib)?;
         check::before_boot(image, matches)?;
@@ -239,25 +252,37 @@ fn boot(matches: &ArgMatches, image: &mut Option<PathBuf>) -> Result<Verdict, Fa
 
 /// The image that the arguments of a verb name, built if it is not there, and looked at.
 pub fn built(matches: &ArgMatches) -> Result<PathBuf, Failure> {
-    let verbose = matches.get_flag("verbose");
-    let text = |name| matches.get_one::<String>(name).map(String::as_str);
     let image = match matches.get_one::<PathBuf>("elf") {
         Some(path) => path.clone(),
-        None => {
-            let workspace = Workspace::read(verbose)?;
-            let kernel = workspace.kernel(text("package"), text("bin"), &here()?)?;
-            let folder = workspace.target_directory;
-            let mode = Mode::of(matches, &folder)?;
-            toolchain::build(&kernel, matches.get_flag("release"), &mode, &folder, verbose)?
-        }
+        None => build(matches)?,
     };
     image::check(&image)?.must_fit(*matches.get_one("memory").expect("has a default"))?;
     check::before_boot(&image, matches)?;
     Ok(image)
 }
 
-/// The folder the user stands in.
-pub fn here() -> Result<PathBuf, Failure> {
+/// The image of the kernel that the arguments of a verb mean, built.
+pub fn build(matches: &ArgMatches) -> Result<PathBuf, Failure> {
+    let (workspace, kernel) = meant(matches)?;
+    let folder = workspace.target_directory;
+    let mode = Mode::of(matches, &folder)?;
+    toolchain::build(&kernel, &mode, &folder, matches.get_flag("verbose"))
+}
+
+/// The kernel that the arguments of a verb mean, and its workspace.
+fn meant(matches: &ArgMatches) -> Result<(Workspace, Kernel), Failure> {
+    let arguments = CargoArguments::of(matches);
+    let workspace = Workspace::read(&arguments, matches.get_flag("verbose"))?;
+    let package = matches.get_one::<String>("package").map(String::as_str);
+    let kernel = workspace.kernel(package, Program::of(matches).as_ref(), &here(&arguments)?)?;
+    Ok((workspace, kernel))
+}
+
+/// The folder the user stands in, or the one of the manifest that is named.
+pub fn here(arguments: &CargoArguments) -> Result<PathBuf, Failure> {
+    if let Some(folder) = arguments.manifest_folder() {
+        return Ok(folder);
+    }
     env::current_dir().map_err(|error| Failure::usage(format!("the current directory: {error}")))
 }
 

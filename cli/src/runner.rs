@@ -22,7 +22,7 @@ use crate::qemu::{self, MACHINES};
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::test_table::{self, KernelTest};
-use crate::{image, install, junit, kvm, say, xen};
+use crate::{image, install, junit, kvm, run, say, xen};
 
 /// Where to boot: what `--on` takes.
 pub const PLACE_VARIABLE: &str = "FREESTONE_TEST_ON";
@@ -30,13 +30,15 @@ pub const PLACE_VARIABLE: &str = "FREESTONE_TEST_ON";
 pub const MACHINE_VARIABLE: &str = "FREESTONE_TEST_MACHINE";
 /// Seconds that a test may take.
 pub const TIMEOUT_VARIABLE: &str = "FREESTONE_TEST_TIMEOUT";
+/// Memory of the machine, in MiB.
+pub const MEMORY_VARIABLE: &str = "FREESTONE_TEST_MEMORY";
 /// Set to 1: a boot for each test.
 pub const BOOT_PER_TEST_VARIABLE: &str = "FREESTONE_TEST_BOOT_PER_TEST";
 /// The folder for JUnit XML files.
 pub const JUNIT_VARIABLE: &str = "FREESTONE_TEST_JUNIT";
 
 const DEFAULT_SECONDS: u64 = 60;
-const MEMORY_MIB: u32 = 64;
+const DEFAULT_MEMORY_MIB: u32 = 64;
 
 /// What cargo's own test programs end with when a test failed.
 const TESTS_FAILED: u8 = 101;
@@ -189,6 +191,7 @@ struct Machine<'a> {
     image: &'a Path,
     booted: Booted,
     limit: Duration,
+    memory_mib: u32,
 }
 
 impl Machine<'_> {
@@ -201,8 +204,16 @@ impl Machine<'_> {
             })?,
         };
         let limit = Duration::from_secs(seconds);
-        let booted = Booted::new(image, true, MEMORY_MIB);
-        Ok(Machine { place, image, booted, limit })
+        let memory_mib = match env::var(MEMORY_VARIABLE) {
+            Err(_) => DEFAULT_MEMORY_MIB,
+            Ok(text) => {
+                text.parse().ok().filter(|mib| run::MEMORY.contains(mib)).ok_or_else(|| {
+                    Failure::usage(format!("{MEMORY_VARIABLE} wants MiB, not {text}"))
+                })?
+            }
+        };
+        let booted = Booted::new(image, true, memory_mib);
+        Ok(Machine { place, image, booted, limit, memory_mib })
     }
 
     /// Boots with these tests, as `listener` hears it; output is passed on if `live`.
@@ -217,7 +228,7 @@ impl Machine<'_> {
             image: self.image,
             booted: self.booted.path(),
             command_line: OsStr::new(command_line),
-            memory_mib: MEMORY_MIB,
+            memory_mib: self.memory_mib,
             extra: &[],
             limit: Some(self.limit),
             verbose: false,

@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
+use serde_json::{Value, json};
 
 use crate::boot::{self, Boot, Place};
+use crate::cargo_args::{self, CargoArguments};
+use crate::foreign;
 use crate::host_tests::{FULL, Request};
 use crate::mode::{self, Mode};
 use crate::names::Booted;
@@ -23,8 +26,6 @@ use crate::tell;
 use crate::toolchain::{self, Kernel, Workspace};
 use crate::{check, image, kernel_test, say};
 
-const MEMORY_MIB: u32 = 64;
-
 /// Asks the reference kernel to do its tour once and to end.
 const COMMAND_LINE: &str = "oneshot";
 
@@ -33,13 +34,7 @@ pub fn command() -> Command {
     Command::new("test")
         .about("Run tests on the host, tests inside a kernel, and boot the kernel on every machine")
         .override_usage("cargo freestone test [OPTIONS] [-- CARGO TEST ARGUMENTS]")
-        .arg(
-            Arg::new("package")
-                .short('p')
-                .long("package")
-                .value_name("PACKAGE")
-                .help("Only this package's tests, and its kernel if it is one"),
-        )
+        .arg(run::package().help("Only this package's tests, and its kernel if it is one"))
         .arg(run::flag(
             "boot-per-test",
             "Boot anew for each kernel test, not only where one ended a boot or left traces",
@@ -65,16 +60,19 @@ pub fn command() -> Command {
         )
         .arg(run::flag("long", "Let tests take their time: sets FREESTONE_LONG=1"))
         .args(mode::arguments())
+        .args(cargo_args::arguments())
         .arg(
             boot::on_arg()
                 .help("Run the tests inside a kernel, and the boots, there [default: qemu]"),
         )
         .arg(run::machine().help("Boot on this machine only [default: all of them]"))
+        .arg(run::memory())
         .arg(run::timeout("60"))
         .arg(run::qemu())
         .arg(boot::xen_arg())
         .arg(check::no_check())
         .arg(run::flag("yes", "Install QEMU without asking if it is missing (as root, by apt-get)"))
+        .arg(run::flag("json", "End with one line of JSON on stdout; all else goes to stderr"))
         .arg(run::verbose())
         .arg(
             Arg::new("arguments")
@@ -99,14 +97,70 @@ impl Row {
     }
 }
 
+/// What came of all steps.
+#[derive(Default)]
+struct Report {
+    rows: Vec<Row>,
+    /// The commands that run each failed test of the host's alone.
+    failed: Vec<String>,
+}
+
+impl Report {
+    fn status(&self) -> Status {
+        let is_green = self.rows.iter().all(|row| row.status == Status::Success);
+        if is_green { Status::Success } else { Status::Failed }
+    }
+
+    /// Prints the summary: what failed, and how to run it alone.
+    fn show(&self) {
+        let width = self.rows.iter().map(|row| row.what.len()).max().unwrap_or_default();
+        for command in &self.failed {
+            tell!("failed: {command}");
+        }
+        for Row { what, status, result } in &self.rows {
+            let mark = if *status == Status::Success { "ok  " } else { "FAIL" };
+            tell!("{mark} {what:<width$}  {result}");
+        }
+    }
+
+    fn to_json(&self, status: Status, message: &str) -> Value {
+        let step = |row: &Row| json!({ "step": row.what, "verdict": row.status.word(), "result": row.result });
+        json!({
+            "verdict": status.word(),
+            "status": status.code(),
+            "message": message,
+            "steps": self.rows.iter().map(step).collect::<Vec<_>>(),
+            "failed": self.failed,
+        })
+    }
+}
+
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
+    let mut report = Report::default();
+    let result = steps(matches, &mut report);
+    let status = match &result {
+        Ok(()) => report.status(),
+        Err(failure) => failure.status,
+    };
+    if matches.get_flag("json") {
+        let message = result.as_ref().err().map_or("", |failure| &failure.message);
+        tell!("{}", foreign::json(&report.to_json(status, message)));
+    } else if result.is_ok() {
+        report.show();
+    }
+    result.map(|()| status)
+}
+
+/// Does it all, a row for each step.
+fn steps(matches: &ArgMatches, report: &mut Report) -> Result<(), Failure> {
     // Cheap questions first: not to know the kernel should not cost a run of all tests.
-    let workspace = Workspace::read(matches.get_flag("verbose"))?;
+    let arguments = CargoArguments::of(matches);
+    let workspace = Workspace::read(&arguments, matches.get_flag("verbose"))?;
     let package = package(matches);
     let kernel = match package {
         Some(package) => workspace.kernel_of(package)?,
-        None => workspace.default_kernel(None, &run::here()?)?,
+        None => workspace.default_kernel(None, &run::here(&arguments)?)?,
     };
     let kernel_tests = workspace.kernel_tests(package)?;
     let on = boot::on(matches)?;
@@ -114,19 +168,30 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let qemu = place.qemu();
     let folder = &workspace.target_directory;
     let mode = Mode::of(matches, folder)?;
-    let mut failed = Vec::new();
-    let mut rows = vec![match &place {
+    // A feature that only some packages of a workspace have is for those; of one that is named cargo has its say.
+    let for_package = |name: &str| match package {
+        Some(_) => mode.clone(),
+        None => mode.clone().with(workspace.arguments_for(name, &mode.cargo)),
+    };
+    let Report { rows, failed } = report;
+    rows.push(match &place {
         Place::Qemu(_) if mode.name == "host" => {
-            host_tests(matches, &workspace, qemu, &mut failed)?
+            host_tests(matches, &workspace, qemu, &mode, failed)?
+        }
+        Place::Qemu(_) if is_configured(matches) => {
+            let word =
+                format!("skipped: for {} there are none; --mode host runs them", mode.target_name);
+            Row::new("cargo test", Status::Success, word)
         }
         Place::Qemu(_) => same_without(&format!("--mode {}", mode.name)),
         _ => same_without(&format!("--on {on}")),
-    }];
+    });
     if matches.get_flag(FULL) {
-        return Ok(show(&rows, &failed));
+        return Ok(());
     }
     for tests in &kernel_tests {
         let begin = Instant::now();
+        let mode = for_package(&tests.package);
         let status = kernel_test::run(matches, qemu, &mode, folder, tests)?;
         let word = if status == Status::Success { "passed" } else { "FAILED" };
         let result = format!("{word} in {:.1} s", begin.elapsed().as_secs_f64());
@@ -134,13 +199,23 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     }
     match kernel {
         Some(kernel) => {
-            let image =
-                toolchain::build(&kernel, false, &mode, folder, matches.get_flag("verbose"))?;
-            boots(matches, place, &kernel, &image, &mut rows)?;
+            let mode = for_package(&kernel.package);
+            let image = toolchain::build(&kernel, &mode, folder, matches.get_flag("verbose"))?;
+            boots(matches, place, &kernel, &image, rows)?;
         }
         None => rows.push(Row::new("boot", Status::Success, "skipped: no kernel here")),
     }
-    Ok(show(&rows, &failed))
+    Ok(())
+}
+
+/// Where what cargo and kernels print goes.
+pub fn stdout(matches: &ArgMatches) -> Output<'static> {
+    if matches.get_flag("json") { Output::ToStderr } else { Output::Inherit }
+}
+
+/// Whether it is cargo's configuration that chose the target.
+fn is_configured(matches: &ArgMatches) -> bool {
+    !matches.contains_id("mode") && !matches.contains_id("target")
 }
 
 fn same_without(option: &str) -> Row {
@@ -156,11 +231,12 @@ fn host_tests(
     matches: &ArgMatches,
     workspace: &Workspace,
     qemu: &Path,
+    mode: &Mode,
     failed: &mut Vec<String>,
 ) -> Result<Row, Failure> {
     let begin = Instant::now();
     let request = Request::new(matches);
-    *failed = request.run(workspace, qemu)?;
+    *failed = request.run(workspace, qemu, mode)?;
     let status = if failed.is_empty() { Status::Success } else { Status::Failed };
     let word = if failed.is_empty() { "passed" } else { "FAILED" };
     let what = if request.full { "cargo test, the longer ones" } else { "cargo test" };
@@ -175,23 +251,24 @@ fn boots(
     rows: &mut Vec<Row>,
 ) -> Result<(), Failure> {
     let verbose = matches.get_flag("verbose");
-    image::check(image)?;
+    let memory_mib = *matches.get_one("memory").expect("has a default");
+    image::check(image)?.must_fit(memory_mib)?;
     check::before_boot(image, matches)?;
-    let booted = Booted::new(image, true, MEMORY_MIB);
+    let booted = Booted::new(image, true, memory_mib);
     for place in places(matches, place) {
         let name = place.name();
-        say!("booting {} on {name}", kernel.bin);
+        say!("booting {} on {name}", kernel.program.name());
         let boot = Boot {
             place: &place,
             image,
             booted: booted.path(),
             command_line: OsStr::new(COMMAND_LINE),
-            memory_mib: MEMORY_MIB,
+            memory_mib,
             extra: &[],
             limit: run::limit(matches, Some(place.seconds())),
             verbose,
         };
-        rows.push(row_of(name, &boot)?);
+        rows.push(row_of(name, &boot, matches.get_flag("json"))?);
     }
     Ok(())
 }
@@ -207,8 +284,10 @@ fn places(matches: &ArgMatches, place: Place) -> Vec<Place> {
     }
 }
 
-fn row_of(name: &str, boot: &Boot) -> Result<Row, Failure> {
-    let verdict = boot.run(Output::Pass(io::stdout().as_fd()))?;
+fn row_of(name: &str, boot: &Boot, is_json: bool) -> Result<Row, Failure> {
+    let (stdout, stderr) = (io::stdout(), io::stderr());
+    let output = if is_json { stderr.as_fd() } else { stdout.as_fd() };
+    let verdict = boot.run(Output::Pass(output))?;
     // Told to stop means stop, not "next machine".
     if matches!(
         verdict.status,
@@ -221,18 +300,4 @@ fn row_of(name: &str, boot: &Boot) -> Result<Row, Failure> {
     }
     let result = format!("{} in {} ms", verdict.status.word(), verdict.wall.as_millis());
     Ok(Row::new(format!("boot on {name}"), verdict.status, result))
-}
-
-/// Prints the summary: what failed, and how to run it alone.
-fn show(rows: &[Row], failed: &[String]) -> Status {
-    let width = rows.iter().map(|row| row.what.len()).max().unwrap_or_default();
-    for command in failed {
-        tell!("failed: {command}");
-    }
-    for Row { what, status, result } in rows {
-        let mark = if *status == Status::Success { "ok  " } else { "FAIL" };
-        tell!("{mark} {what:<width$}  {result}");
-    }
-    let is_green = rows.iter().all(|row| row.status == Status::Success);
-    if is_green { Status::Success } else { Status::Failed }
 }

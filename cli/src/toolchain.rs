@@ -1,12 +1,13 @@
 //! Cargo, as far as this tool needs it: which kernel is meant, and building it.
 //!
 //! Without a name on the command line the kernel is, in this order: the binary of the package the
-//! user stands in, if that depends on freestone; what the workspace says under
-//! `[workspace.metadata.freestone] run = "NAME"`; the only package with a binary that depends on
-//! freestone.
+//! user stands in, if that is a kernel's; what the workspace says under
+//! `[workspace.metadata.freestone] run = "NAME"`; the only package with a binary that is a kernel's; the
+//! binary of the package the user stands in; the only package with a binary. A kernel's package depends on
+//! freestone, or has a table `[package.metadata.freestone]`.
 //!
-//! The build is exactly `cargo build -p PACKAGE --bin NAME`: no flags of our own, but for what a mode
-//! other than the host's needs ([`crate::mode`]). Frame pointers
+//! The build is exactly `cargo build -p PACKAGE --bin NAME`, with what the user says to cargo: no flags of our own,
+//! but for what a mode other than the host's needs ([`crate::mode`]). Frame pointers
 //! everywhere would improve backtraces of release kernels, but `build.rustflags` was tried and lost:
 //! it makes `cargo build` and this tool rebuild the package in turns, gives way silently to a set
 //! RUSTFLAGS, and what runs here would not be what `cargo build` leaves in target/. Whoever wants
@@ -18,8 +19,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use clap::ArgMatches;
 use serde_json::Value;
 
+use crate::cargo_args::CargoArguments;
 use crate::host_tests::FULL;
 use crate::mode::Mode;
 use crate::status::{Failure, Status};
@@ -46,11 +49,39 @@ pub struct KernelTests {
     pub targets: Vec<String>,
 }
 
-/// A binary to be built and booted.
+/// A program to be built and booted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
     pub package: String,
-    pub bin: String,
+    pub program: Program,
+}
+
+/// The part of a package that is one program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    Bin(String),
+    Example(String),
+}
+
+impl Program {
+    /// What `--bin` and `--example` name, if either is given.
+    pub fn of(matches: &ArgMatches) -> Option<Self> {
+        let name = |id| matches.get_one::<String>(id).cloned();
+        name("bin").map(Self::Bin).or_else(|| name("example").map(Self::Example))
+    }
+
+    pub fn name(&self) -> &str {
+        let (Self::Bin(name) | Self::Example(name)) = self;
+        name
+    }
+
+    /// Cargo's word for what this is.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Bin(_) => "bin",
+            Self::Example(_) => "example",
+        }
+    }
 }
 
 /// What `cargo metadata` says about the workspace around the current directory.
@@ -66,8 +97,13 @@ struct Package {
     name: String,
     folder: PathBuf,
     bins: Vec<String>,
+    examples: Vec<String>,
     default_run: Option<String>,
-    uses_kit: bool,
+    /// Whether what is built from it is likely to be a kernel.
+    is_kernels: bool,
+    /// Its own features, and whose it can turn on.
+    features: Vec<String>,
+    dependencies: Vec<String>,
     /// Test targets that plain `cargo test` leaves alone, if the package uses the harness.
     kernel_tests: Vec<String>,
     /// Test targets that need the feature of the longer tests.
@@ -159,9 +195,10 @@ pub fn quoted(word: &[u8]) -> Vec<u8> {
 
 impl Workspace {
     /// Asks cargo about the workspace around the current directory.
-    pub fn read(verbose: bool) -> Result<Self, Failure> {
+    pub fn read(arguments: &CargoArguments, verbose: bool) -> Result<Self, Failure> {
         let mut command = cargo();
         command.args(["metadata", "--no-deps", "--format-version", "1"]);
+        arguments.ask(&mut command);
         let watch = Watch {
             limit: Some(QUESTION_LIMIT),
             stop: Stop::Ask,
@@ -170,12 +207,17 @@ impl Workspace {
         };
         let outcome = run_cargo(&mut command, &watch, verbose)?;
         if !outcome.is_success() {
-            return Err(no_metadata(&String::from_utf8_lossy(&outcome.stderr)));
+            let is_named = arguments.manifest_folder().is_some();
+            return Err(no_metadata(is_named, &String::from_utf8_lossy(&outcome.stderr)));
         }
-        serde_json::from_slice(&outcome.stdout)
+        let mut workspace = serde_json::from_slice(&outcome.stdout)
             .ok()
             .and_then(|metadata| Self::from_json(&metadata))
-            .ok_or_else(|| Failure::tool("cargo metadata answered in an unknown form"))
+            .ok_or_else(|| Failure::tool("cargo metadata answered in an unknown form"))?;
+        if let Some(folder) = arguments.target_directory() {
+            workspace.target_directory = folder;
+        }
+        Ok(workspace)
     }
 
     fn from_json(metadata: &Value) -> Option<Self> {
@@ -191,43 +233,79 @@ impl Workspace {
     pub fn kernel(
         &self,
         package: Option<&str>,
-        bin: Option<&str>,
+        program: Option<&Program>,
         here: &Path,
     ) -> Result<Kernel, Failure> {
-        match package {
-            Some(name) => self.named(name)?.kernel(bin),
-            None => self.default_kernel(bin, here)?.ok_or_else(|| {
-                Failure::usage(
-                    "no package here depends on freestone and has a binary; \
-                     name an ELF file, or a package with -p",
-                )
-            }),
+        if let Some(name) = package {
+            return self.named(name)?.kernel(program);
+        }
+        if let Some(kernel) = self.default_kernel(program, here)? {
+            return Ok(kernel);
+        }
+        // Boot code of one's own needs no dependency of ours.
+        if let Some(package) = self.around(here).filter(|package| package.has(program)) {
+            return package.kernel(program);
+        }
+        let candidates: Vec<_> = self.packages.iter().filter(|p| p.has(program)).collect();
+        match candidates[..] {
+            [one] => one.kernel(program),
+            [] if program.is_some() => Err(Failure::usage(format!(
+                "no package here has {} {}",
+                match program {
+                    Some(Program::Example(_)) => "an example",
+                    _ => "a binary",
+                },
+                program.map_or("", Program::name)
+            ))),
+            [] => Err(Failure::usage(
+                "no package here has a binary; name an ELF file, or a package with -p",
+            )),
+            _ => Err(Failure::usage(format!(
+                "no package here depends on freestone, and several have a binary: {}; choose one with -p",
+                list(candidates.iter().map(|package| &package.name))
+            ))),
         }
     }
 
-    /// The kernel that is meant if none is named; `None` if there is none at all.
+    /// The kernel that is meant if none is named; `None` if no package here is a kernel's.
     pub fn default_kernel(
         &self,
-        bin: Option<&str>,
+        program: Option<&Program>,
         here: &Path,
     ) -> Result<Option<Kernel>, Failure> {
-        if let Some(package) = self.around(here).filter(|package| package.is_kernel(None)) {
-            return package.kernel(bin).map(Some);
+        let may_be = |package: &Package| match program {
+            Some(Program::Example(_)) => package.has(program),
+            _ => package.is_kernel(None),
+        };
+        if let Some(package) = self.around(here).filter(|package| may_be(package)) {
+            return package.kernel(program).map(Some);
         }
         if let Some(name) = &self.run {
-            return self.named(name)?.kernel(bin).map(Some);
+            return self.named(name)?.kernel(program).map(Some);
         }
         let candidates: Vec<_> =
-            self.packages.iter().filter(|package| package.is_kernel(bin)).collect();
+            self.packages.iter().filter(|package| package.is_kernel(program)).collect();
         match candidates[..] {
             [] => Ok(None),
-            [one] => one.kernel(bin).map(Some),
+            [one] => one.kernel(program).map(Some),
             _ => Err(Failure::usage(format!(
                 "several kernels here: {}; choose one with -p, \
                  or set run = \"NAME\" under [workspace.metadata.freestone]",
                 list(candidates.iter().map(|package| &package.name))
             ))),
         }
+    }
+
+    /// What the user says to cargo, as far as it is for this package: see [`CargoArguments::with_features`].
+    pub fn arguments_for(&self, package: &str, all: &CargoArguments) -> CargoArguments {
+        let Ok(package) = self.named(package) else { return all.clone() };
+        all.with_features(|feature| match feature.split_once('/') {
+            Some((other, _)) => {
+                let other = other.trim_end_matches('?');
+                other == package.name || package.dependencies.iter().any(|name| name == other)
+            }
+            None => package.features.iter().any(|name| name == feature),
+        })
     }
 
     /// The kernel of this package, `None` if it has none.
@@ -253,8 +331,10 @@ impl Workspace {
         full.map(|package| (package.name.as_str(), package.full_tests.as_slice())).collect()
     }
 
+    /// The package of this name; cargo takes `NAME@VERSION`, too.
     fn named(&self, name: &str) -> Result<&Package, Failure> {
-        self.packages.iter().find(|package| package.name == name).ok_or_else(|| {
+        let plain = name.split_once('@').map_or(name, |(name, _version)| name);
+        self.packages.iter().find(|package| package.name == plain).ok_or_else(|| {
             let kernels = self.packages.iter().filter(|p| p.is_kernel(None)).map(|p| &p.name);
             Failure::usage(format!(
                 "no package {name} in this workspace; kernels here: {}",
@@ -265,15 +345,18 @@ impl Workspace {
 
     /// The package whose folder holds `here`; the innermost, for packages do nest.
     fn around(&self, here: &Path) -> Option<&Package> {
-        let holders = self.packages.iter().filter(|package| here.starts_with(&package.folder));
+        let real = |folder: &Path| folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let here = real(here);
+        let holders =
+            self.packages.iter().filter(|package| here.starts_with(real(&package.folder)));
         holders.max_by_key(|package| package.folder.components().count())
     }
 }
 
 /// A folder without a package is a question of where the user stands, a broken one cargo's affair.
-fn no_metadata(stderr: &str) -> Failure {
+fn no_metadata(is_named: bool, stderr: &str) -> Failure {
     let here = env::current_dir().unwrap_or_default();
-    if here.ancestors().any(|folder| folder.join("Cargo.toml").exists()) {
+    if is_named || here.ancestors().any(|folder| folder.join("Cargo.toml").exists()) {
         return Failure::new(
             Status::Build,
             match toolchains::too_old() {
@@ -296,10 +379,11 @@ impl Package {
         // `kind` is null for what the program itself is linked with, else "dev" or "build".
         let uses = |d: &Value| is_kit(d) && d["kind"].is_null();
         let targets = package["targets"].as_array()?.iter();
-        let bins = targets
-            .clone()
-            .filter(|target| has_kind(target, "bin"))
-            .filter_map(|target| target["name"].as_str());
+        let programs = |kind| {
+            let all = targets.clone().filter(|target| is_program(target, kind));
+            all.filter_map(|target| target["name"].as_str().map(str::to_owned)).collect()
+        };
+        let (bins, examples) = (programs("bin"), programs("example"));
         let dependencies = package["dependencies"].as_array()?;
         let has_harness = dependencies.iter().any(|d| d["name"] == HARNESS);
         let is_full = |target: &&Value| {
@@ -316,43 +400,64 @@ impl Package {
         Some(Self {
             name: package["name"].as_str()?.into(),
             folder: Path::new(package["manifest_path"].as_str()?).parent()?.into(),
-            bins: bins.map(str::to_owned).collect(),
+            bins,
+            examples,
             default_run: package["default_run"].as_str().map(str::to_owned),
-            uses_kit: dependencies.iter().any(uses),
+            is_kernels: dependencies.iter().any(uses)
+                || package["metadata"]["freestone"].is_object(),
+            features: package["features"]
+                .as_object()
+                .map_or_else(Vec::new, |all| all.keys().cloned().collect()),
+            // The name that the manifest gives it counts.
+            dependencies: dependencies
+                .iter()
+                .filter_map(|d| d["rename"].as_str().or(d["name"].as_str()).map(str::to_owned))
+                .collect(),
             kernel_tests: kernel_tests.map(str::to_owned).collect(),
             full_tests: full_tests.map(str::to_owned).collect(),
         })
     }
 
-    /// Whether this is a kernel, and has the binary asked for.
-    fn is_kernel(&self, bin: Option<&str>) -> bool {
-        self.uses_kit
-            && !self.bins.is_empty()
-            && bin.is_none_or(|bin| self.bins.iter().any(|b| b == bin))
+    /// Whether this has the program asked for, or any binary.
+    fn has(&self, program: Option<&Program>) -> bool {
+        match program {
+            None => !self.bins.is_empty(),
+            Some(Program::Bin(bin)) => self.bins.contains(bin),
+            Some(Program::Example(example)) => self.examples.contains(example),
+        }
     }
 
-    fn kernel(&self, bin: Option<&str>) -> Result<Kernel, Failure> {
-        let bin = match (bin.or(self.default_run.as_deref()), &self.bins[..]) {
-            (_, []) => return Err(Failure::usage(format!("package {} has no binary", self.name))),
-            (Some(bin), bins) if bins.iter().any(|b| b == bin) => bin,
-            (None, [one]) => one,
-            (Some(bin), bins) => {
+    /// Whether this is a kernel, and has the program asked for. An example's dependencies may be those of tests.
+    fn is_kernel(&self, program: Option<&Program>) -> bool {
+        (self.is_kernels || matches!(program, Some(Program::Example(_)))) && self.has(program)
+    }
+
+    fn kernel(&self, program: Option<&Program>) -> Result<Kernel, Failure> {
+        let name = &self.name;
+        let wrong = |message: String| Err(Failure::usage(message));
+        let default = || self.default_run.clone().map(Program::Bin);
+        let program = match (program.cloned().or_else(default), &self.bins[..]) {
+            (Some(program), _) if self.has(Some(&program)) => program,
+            (Some(Program::Example(example)), _) => {
+                let examples = list(self.examples.iter());
+                return wrong(format!(
+                    "package {name} has no example {example}; it has: {examples}"
+                ));
+            }
+            (_, []) => return wrong(format!("package {name} has no binary")),
+            (None, [one]) => Program::Bin(one.clone()),
+            (Some(Program::Bin(bin)), bins) => {
                 let bins = list(bins.iter());
-                return Err(Failure::usage(format!(
-                    "package {} has no binary {bin}; it has: {bins}",
-                    self.name
-                )));
+                return wrong(format!("package {name} has no binary {bin}; it has: {bins}"));
             }
             (None, bins) => {
                 let bins = list(bins.iter());
-                let message = format!(
-                    "package {} has several binaries; choose one with --bin: {bins}",
-                    self.name
-                );
-                return Err(Failure::usage(message));
+                return wrong(format!(
+                    "package {name} has several binaries; choose one with --bin: {bins}"
+                ));
             }
         };
-        Ok(Kernel { package: self.name.clone(), bin: bin.to_owned() })
+        Ok(Kernel { package: name.clone(), program })
     }
 }
 
@@ -360,24 +465,25 @@ fn has_kind(target: &Value, kind: &str) -> bool {
     target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|k| k == kind))
 }
 
+/// An example may be a library instead.
+fn is_program(target: &Value, kind: &str) -> bool {
+    let is_one = target["crate_types"].as_array().is_none_or(|all| all.iter().any(|t| t == "bin"));
+    has_kind(target, kind) && is_one
+}
+
 /// Builds the kernel, with cargo's own progress and messages on stderr, and returns the image.
 pub fn build(
     kernel: &Kernel,
-    release: bool,
     mode: &Mode,
     target_directory: &Path,
     verbose: bool,
 ) -> Result<PathBuf, Failure> {
     let mut command = cargo();
     command.args(["build", "--message-format=json-render-diagnostics"]);
-    command.args(["-p", &kernel.package, "--bin", &kernel.bin]);
-    if release {
-        command.arg("--release");
-    }
+    let (kind, name) = (kernel.program.kind(), kernel.program.name());
+    command.args(["-p", &kernel.package, &format!("--{kind}"), name]);
     let extra = crate_flags::needed(&kernel.package, false, mode, verbose)?;
-    if !mode.is_plain() || !extra.is_empty() {
-        mode.apply(&mut command, target_directory, &extra)?;
-    }
+    mode.apply(&mut command, target_directory, &extra)?;
     let watch = Watch {
         limit: Some(BUILD_LIMIT),
         stop: Stop::Ask,
@@ -392,18 +498,18 @@ pub fn build(
             format!("could not build {}{why}", kernel.package),
         ));
     }
-    executable(&outcome.stdout, &kernel.bin)
+    executable(&outcome.stdout, &kernel.program)
         .ok_or_else(|| Failure::tool("cargo built the kernel but does not say where"))
 }
 
 /// Finds the file among cargo's messages, one JSON object per line.
-fn executable(messages: &[u8], bin: &str) -> Option<PathBuf> {
+fn executable(messages: &[u8], program: &Program) -> Option<PathBuf> {
     let lines = messages.split(|byte| *byte == b'\n');
     let objects = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
     let ours = |object: &Value| {
         object["reason"] == "compiler-artifact"
-            && object["target"]["name"] == bin
-            && has_kind(&object["target"], "bin")
+            && object["target"]["name"] == program.name()
+            && has_kind(&object["target"], program.kind())
     };
     objects
         .filter(ours)
@@ -440,9 +546,13 @@ mod tests {
         ]
     }
 
+    fn bin(name: &str) -> Program {
+        Program::Bin(name.into())
+    }
+
     fn chosen(result: Result<Kernel, Failure>) -> String {
         match result {
-            Ok(kernel) => format!("{}/{}", kernel.package, kernel.bin),
+            Ok(kernel) => format!("{}/{}", kernel.package, kernel.program.name()),
             Err(failure) => format!("{}: {failure}", failure.status.code()),
         }
     }
@@ -469,25 +579,72 @@ mod tests {
         let w = workspace(&two(), json!(null));
         let answer = chosen(w.kernel(None, None, Path::new("/w")));
         assert!(answer.starts_with("2: several kernels here: first, second; choose"), "{answer}");
-        assert_eq!(chosen(w.kernel(None, Some("b"), Path::new("/w"))), "second/b");
+        assert_eq!(chosen(w.kernel(None, Some(&bin("b")), Path::new("/w"))), "second/b");
     }
 
     #[test]
-    fn none_is_said_in_a_workspace_without_kernels() {
+    fn a_package_of_no_kernel_is_only_taken_where_it_is_the_only_choice() {
+        let here = Path::new("/w");
         let w = workspace(&two()[2..], json!(null));
-        assert!(chosen(w.kernel(None, None, Path::new("/w"))).starts_with("2: no package here"));
-        assert_eq!(w.default_kernel(None, Path::new("/w")).unwrap(), None);
+        assert_eq!(w.default_kernel(None, here).unwrap(), None);
+        assert_eq!(chosen(w.kernel(None, None, here)), "tool/tool");
+        assert_eq!(chosen(w.kernel(None, None, Path::new("/"))), "tool/tool");
+        let other = package("other", "/w/other", "clap", &["other"]);
+        let w = workspace(&[two()[2].clone(), other.clone()], json!(null));
+        assert_eq!(chosen(w.kernel(None, None, Path::new("/w/other"))), "other/other");
+        let answer = chosen(w.kernel(None, None, Path::new("/")));
+        assert!(
+            answer.ends_with("several have a binary: tool, other; choose one with -p"),
+            "{answer}"
+        );
+        // A table of ours makes it one.
+        let mut kernel = other;
+        kernel["metadata"] = json!({ "freestone": {} });
+        let w = workspace(&[two()[2].clone(), kernel], json!(null));
+        assert_eq!(chosen(w.kernel(None, None, here)), "other/other");
+        let w = workspace(&[package("library", "/w", "freestone", &[])], json!(null));
+        assert!(chosen(w.kernel(None, None, here)).starts_with("2: no package here has a binary"));
+    }
+
+    #[test]
+    fn examples_are_programs_too() {
+        let mut library = package("library", "/w/library", "freestone", &[]);
+        library["targets"] = json!([
+            { "name": "demo", "kind": ["example"], "crate_types": ["bin"] },
+            { "name": "part", "kind": ["example"], "crate_types": ["rlib"] },
+        ]);
+        library["dependencies"][0]["kind"] = json!("dev");
+        let w = workspace(&[two()[2].clone(), library], json!(null));
+        let here = Path::new("/w");
+        let find = |name: &str| chosen(w.kernel(None, Some(&Program::Example(name.into())), here));
+        assert_eq!(find("demo"), "library/demo");
+        assert_eq!(find("part"), "2: no package here has an example part");
+    }
+
+    #[test]
+    fn a_package_gets_the_features_it_knows() {
+        let mut first = two()[0].clone();
+        first["features"] = json!({ "a": [], "b": [] });
+        let w = workspace(&[first], json!(null));
+        let command =
+            clap::Command::new("x").no_binary_name(true).args(crate::cargo_args::arguments());
+        let words = ["-F", "a c first/b freestone/x freestone?/y other/z"];
+        let all = CargoArguments::of(&command.try_get_matches_from(words).unwrap());
+        let mut command = Command::new("cargo");
+        w.arguments_for("first", &all).build(&mut command, false);
+        let taken: Vec<_> = command.get_args().filter(|word| *word != "--features").collect();
+        assert_eq!(taken, ["a", "first/b", "freestone/x", "freestone?/y"]);
     }
 
     #[test]
     fn binaries_are_chosen_by_name_by_default_run_or_alone() {
         let w = workspace(&two(), json!(null));
         let here = Path::new("/w");
-        assert_eq!(chosen(w.kernel(Some("second"), Some("b"), here)), "second/b");
+        assert_eq!(chosen(w.kernel(Some("second"), Some(&bin("b")), here)), "second/b");
         let several = "2: package second has several binaries; choose one with --bin: a, b";
         assert_eq!(chosen(w.kernel(Some("second"), None, here)), several);
         let unknown = "2: package second has no binary c; it has: a, b";
-        assert_eq!(chosen(w.kernel(Some("second"), Some("c"), here)), unknown);
+        assert_eq!(chosen(w.kernel(Some("second"), Some(&bin("c")), here)), unknown);
         // A package that was named need not be known as a kernel: its image is checked later.
         assert_eq!(chosen(w.kernel(Some("tool"), None, here)), "tool/tool");
         let mut packages = two();
@@ -541,8 +698,9 @@ mod tests {
             "not JSON",
             r#"{"reason":"build-finished","success":true}"#,
         ];
-        assert_eq!(executable(lines.join("\n").as_bytes(), "k"), Some("/t/k".into()));
-        assert_eq!(executable(b"", "k"), None);
+        let k = Program::Bin("k".into());
+        assert_eq!(executable(lines.join("\n").as_bytes(), &k), Some("/t/k".into()));
+        assert_eq!(executable(b"", &k), None);
     }
 
     #[test]

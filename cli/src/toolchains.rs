@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::cargo_args::CargoArguments;
+use crate::cargo_config::Config;
 use crate::foreign::Shown as _;
 use crate::install::find_program;
 use crate::supervise::{self, Ending, Output, Stop, Watch};
@@ -216,7 +218,9 @@ impl Linker {
 
 /// The compiler that cargo would use here, by name.
 pub fn rustc() -> OsString {
-    env::var_os("RUSTC").filter(|v| !v.is_empty()).unwrap_or_else(|| "rustc".into())
+    let configured = || Config::read(&CargoArguments::default()).rustc();
+    let named = env::var_os("RUSTC").filter(|v| !v.is_empty()).or_else(configured);
+    named.unwrap_or_else(|| "rustc".into())
 }
 
 /// Whether this sysroot holds `core` for a target.

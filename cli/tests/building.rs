@@ -1,84 +1,12 @@
 //! From a folder to a verdict: which kernel is chosen, how it is built, what `test` makes of it all.
-//!
-//! The packages are made up here: a kernel is the stub in a Rust source, `freestone` an empty crate
-//! of that name, for the tool looks at names only.
 
 mod common;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use common::{Seen, folder, require_qemu, script, see, tool};
-
-const KERNEL: &str = r#"
-#![no_std]
-#![no_main]
-core::arch::global_asm!(include_str!("stub.s"), ".code64", options(att_syntax));
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
-    loop {}
-}
-"#;
-
-const LINK: &str = r#"
-fn main() {
-    for flag in ["-nostartfiles", "-nostdlib", "-static", "-no-pie"] {
-        println!("cargo::rustc-link-arg-bins={flag}");
-    }
-}
-"#;
-
-/// A workspace with an empty `freestone`, to which packages can be added.
-struct Workspace(PathBuf);
-
-impl Workspace {
-    fn new(name: &str, metadata: &str) -> Self {
-        let workspace = Self(folder(name));
-        let profiles = "[profile.dev]\npanic = \"abort\"\n[profile.release]\npanic = \"abort\"\n";
-        workspace.write(
-            "Cargo.toml",
-            &format!("[workspace]\nresolver = \"3\"\nmembers = [\"*\"]\nexclude = [\"target\"]\n{metadata}\n{profiles}"),
-        );
-        workspace.package("freestone", "", &[("src/lib.rs", "#![no_std]\n")]);
-        workspace
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        let file = self.0.join(path);
-        fs::create_dir_all(file.parent().expect("has a parent")).expect("a folder");
-        fs::write(file, text).expect("a file");
-    }
-
-    fn package(&self, name: &str, more: &str, files: &[(&str, &str)]) {
-        let manifest = format!(
-            "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{more}"
-        );
-        self.write(&format!("{name}/Cargo.toml"), &manifest);
-        for (path, text) in files {
-            self.write(&format!("{name}/{path}"), text);
-        }
-    }
-
-    fn kernel(&self, name: &str) {
-        let bin = format!("[[bin]]\nname = \"{name}\"\npath = \"src/main.rs\"\ntest = false\n");
-        let more = format!("{bin}[dependencies]\nfreestone = {{ path = \"../freestone\" }}\n");
-        let files =
-            [("src/main.rs", KERNEL), ("build.rs", LINK), ("src/stub.s", include_str!("stub.s"))];
-        self.package(name, &more, &files);
-    }
-
-    fn tool(&self, place: &str) -> Command {
-        require_qemu();
-        let mut command = tool();
-        command.current_dir(self.0.join(place)).env("CARGO_TARGET_DIR", self.0.join("target"));
-        command
-    }
-
-    fn see(&self, place: &str, arguments: &[&str]) -> Seen {
-        see(self.tool(place).args(arguments))
-    }
-}
+use common::workspace::Workspace;
+use common::{folder, require_qemu, script, see, tool};
 
 #[test]
 fn the_kernel_one_stands_in_is_built_and_booted() {
@@ -164,7 +92,7 @@ fn a_folder_without_a_kernel_is_2() {
         "error: no Cargo.toml here or above; name an ELF file, or go to a kernel's folder\n"
     );
     let w = Workspace::new("none", "");
-    w.see("", &["run"]).expect(2).says("no package here depends on freestone and has a binary");
+    w.see("", &["run"]).expect(2).says("no package here has a binary");
 }
 
 #[test]
