@@ -113,6 +113,42 @@ fn every_template_boots_with_two_commands() {
     assert!(again.stderr.contains("exists already"), "{again}");
 }
 
+/// A chain of callers that nothing but frame pointers leads through.
+const CHAIN: &str = "
+#![no_std]
+#![no_main]
+use core::hint::black_box;
+freestone::entry!(main);
+#[inline(never)]
+fn outer(n: u64) -> u64 {
+    black_box(inner(n) + 1)
+}
+#[inline(never)]
+fn inner(n: u64) -> u64 {
+    assert!(black_box(n) != 3);
+    black_box(n)
+}
+fn main(_: &'static freestone::BootInfo) -> freestone::Exit {
+    black_box(outer(3));
+    freestone::Exit::Success
+}
+";
+
+#[test]
+fn a_panic_in_a_new_kernel_shows_every_caller() {
+    let scratch = Scratch::new("new-trace");
+    new(&scratch, &["chain"]).expect(status::SUCCESS, &["made"]);
+    let folder = scratch.path().join("chain");
+    std::fs::write(folder.join("src/main.rs"), CHAIN).expect("it was just made");
+    for profile in [&[][..], &["--release"]] {
+        let ended = run(tool().current_dir(&folder).arg("run").args(profile));
+        ended.expect(
+            status::CRASH,
+            &["chain::inner+", "chain::outer+", "freestone_main+", "freestone_pvh_entry+"],
+        );
+    }
+}
+
 /// What an editor asks of cargo, for all targets and with warnings, is without a word in every template.
 fn opens_clean(scratch: &Scratch) {
     for template in ["minimal", "heap", "own-boot"] {

@@ -24,6 +24,9 @@ struct Template {
 }
 
 const IGNORE: File = (".gitignore", include_str!("../templates/gitignore"));
+/// Flags of the compiler's, which neither a manifest nor a build script can set. For every cargo that is called in the
+/// folder, so that what `cargo build` makes is still what runs.
+const CONFIG: File = (".cargo/config.toml", include_str!("../templates/cargo-config.toml"));
 const README: File = ("README.md", include_str!("../templates/README.md"));
 const FACADE: File = ("Cargo.toml", include_str!("../templates/facade.toml"));
 const FORWARD: File = ("build.rs", include_str!("../templates/forward.rs"));
@@ -34,6 +37,7 @@ const TEMPLATES: [Template; 3] = [
         about: "entry!, one line of output, one test",
         files: &[
             IGNORE,
+            CONFIG,
             README,
             FACADE,
             FORWARD,
@@ -46,6 +50,7 @@ const TEMPLATES: [Template; 3] = [
         about: "collections, a heap that runs out, tests of both",
         files: &[
             IGNORE,
+            CONFIG,
             README,
             FACADE,
             FORWARD,
@@ -58,6 +63,7 @@ const TEMPLATES: [Template; 3] = [
         about: "boot code, linker script and console of your own, with freestone-rt alone",
         files: &[
             IGNORE,
+            CONFIG,
             ("README.md", include_str!("../templates/own-boot/README.md")),
             ("Cargo.toml", include_str!("../templates/own-boot/Cargo.toml.in")),
             ("build.rs", include_str!("../templates/own-boot/build.rs")),

@@ -185,7 +185,7 @@ mod tests {
         input.write(&directory).unwrap();
         let script = fs::read_to_string(directory.join("kernel.ld")).unwrap();
         assert!(TABLES.iter().all(|rule| X86_64_PVH.contains(rule) && !script.contains(rule)));
-        assert!(script.contains("/DISCARD/ : { *(.eh_frame) }"), "{script}");
+        assert!(script.contains("/DISCARD/ : { KEEP(*(.eh_frame)) }"), "{script}");
         fs::remove_dir_all(directory).unwrap();
     }
 
