@@ -37,6 +37,25 @@ fn time_never_goes_back_by_kvms_clock() {
 }
 
 #[test]
+fn no_translation_outlives_its_page() {
+    let image = kernel("kernel-translations", "kernel-translations", Profile::Release);
+    for machine in MACHINES {
+        let ended = by_kvm(&image, &["--machine", machine, "--", "rounds=8"]);
+        ended.expect(status::SUCCESS, &["guard pages and aliases: ok", "8 random changes: ok"]);
+    }
+}
+
+/// By steps alone: the other ways need instructions that are counted.
+#[test]
+fn who_interrupts_a_first_use_is_told_what_holds_afterwards() {
+    let image = kernel("kernel-clock", "first_use", Profile::Release);
+    for machine in MACHINES {
+        by_kvm(&image, &["--machine", machine, "--", "use=clock", "by=step", "points=6"])
+            .expect(status::SUCCESS, &["6 points of "]);
+    }
+}
+
+#[test]
 fn every_end_has_its_status() {
     for (name, machine, expected, text) in [
         ("page_fault", "microvm", status::CRASH, "nothing is mapped there"),

@@ -143,6 +143,23 @@ freestone_harness::tests! {
         assert_eq!(memory::stats().unwrap().0.free, before.free + 2, "no frame is lost");
     }
 
+    fn no_memory_is_writable_here_and_executable_there() {
+        let window = VirtAddr::new(1 << 46);
+        let code = VirtAddr::new((every_alias as fn()) as usize as u64 & !(PAGE_SIZE - 1));
+        let memory_of_code = PhysAddr::new(code.as_u64());
+        // SAFETY: what is mapped is only read.
+        let map = |to, access| unsafe { memory::map(window, to, PAGE_SIZE, access) };
+        assert_eq!(map(memory_of_code, Access::ReadWrite), Err(MapError::Aliased));
+        map(memory_of_code, Access::Read).unwrap();
+        // SAFETY: refused.
+        let write = unsafe { memory::protect(window, PAGE_SIZE, Access::ReadWrite) };
+        assert_eq!(write, Err(MapError::Aliased));
+        // SAFETY: not used.
+        unsafe { memory::unmap(window, PAGE_SIZE) }.unwrap();
+        every_alias();
+        memory::audit().unwrap();
+    }
+
     fn memory_that_somebody_unmapped_is_no_firmware() {
         let frames = Frames::take(1).unwrap();
         let own = VirtAddr::new(frames.start().as_u64());
@@ -246,6 +263,31 @@ freestone_harness::tests! {
         assert!(audit.executable_bytes > PAGE_SIZE && audit.executable_bytes < 8 << 20);
         assert!(audit.writable_bytes > 32 << 20, "{audit:?}");
     }
+}
+
+/// A frame that becomes code under two addresses, in every order.
+fn every_alias() {
+    let frame = Frames::take(1).unwrap();
+    let (own, window) = (VirtAddr::new(frame.start().as_u64()), VirtAddr::new(1 << 45));
+    // SAFETY: a frame of ours, which nobody uses meanwhile; it is writable again at the end.
+    let (protect, map) = unsafe {
+        (
+            |at, access| memory::protect(at, PAGE_SIZE, access),
+            |access| memory::map(window, frame.start(), PAGE_SIZE, access),
+        )
+    };
+    assert_eq!(map(Access::ReadExecute), Err(MapError::Aliased));
+    protect(own, Access::ReadExecute).unwrap();
+    assert_eq!(map(Access::ReadWrite), Err(MapError::Aliased));
+    map(Access::ReadExecute).unwrap();
+    assert_eq!(protect(own, Access::ReadWrite), Err(MapError::Aliased));
+    protect(own, Access::Read).unwrap();
+    assert_eq!(protect(own, Access::ReadWrite), Err(MapError::Aliased));
+    protect(window, Access::Read).unwrap();
+    protect(own, Access::ReadWrite).unwrap();
+    assert_eq!(protect(window, Access::ReadExecute), Err(MapError::Aliased));
+    // SAFETY: nobody uses it.
+    unsafe { memory::unmap(window, PAGE_SIZE) }.unwrap();
 }
 
 type Stacks = alloc::vec::Vec<KernelStack>;
