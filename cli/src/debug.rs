@@ -25,6 +25,10 @@ use crate::toolchain::words;
 /// Names another gdb.
 const VARIABLE: &str = "FREESTONE_GDB";
 
+/// What to do without one.
+pub const GDB_CURE: &str =
+    "install it (Debian: apt-get install gdb), or name another by FREESTONE_GDB";
+
 /// The function that is called when nothing is called `main`.
 const FALLBACK: &str = "freestone_start";
 
@@ -103,11 +107,8 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         matches!(&ended, Ok(outcome) if matches!(outcome.ending, Ending::Ended(s) if !s.success()));
     let verdict = has_failed.then(|| verdict(&mut running)).flatten();
     supervise::stop(&mut running, Stop::Ask);
-    let outcome = ended.map_err(|error| {
-        Failure::tool(format!(
-            "gdb does not start: {error}; install it (Debian: apt-get install gdb), or name another by {VARIABLE}"
-        ))
-    })?;
+    let outcome =
+        ended.map_err(|error| Failure::tool(format!("gdb does not start: {error}; {GDB_CURE}")))?;
     match outcome.ending {
         Ending::Ended(status) if status.success() => Ok(Status::Success),
         Ending::Ended(status) => {
@@ -130,9 +131,13 @@ fn verdict(running: &mut Child) -> Option<Status> {
     None
 }
 
+/// The gdb that is used.
+pub fn gdb_program() -> OsString {
+    env::var_os(VARIABLE).filter(|name| !name.is_empty()).unwrap_or_else(|| "gdb".into())
+}
+
 fn gdb(matches: &ArgMatches, image: &Path, entry: &str, port: u16) -> Command {
-    let program = env::var_os(VARIABLE).filter(|name| !name.is_empty());
-    let mut gdb = Command::new(program.unwrap_or_else(|| "gdb".into()));
+    let mut gdb = Command::new(gdb_program());
     gdb.arg("-q");
     if matches.get_flag("batch") {
         gdb.arg("-batch");

@@ -18,7 +18,7 @@ use crate::supervise;
 use crate::tell;
 use crate::toolchain::Workspace;
 use crate::toolchains::{self, NoSource, OLDEST, Toolchain, answer, parse_version};
-use crate::{accel, boot, kvm, sysroot, xen};
+use crate::{accel, boot, debug, kvm, sysroot, xen};
 
 const RUST_CURE: &str = "install Rust 1.95 or newer from https://rustup.rs, or: rustup update";
 
@@ -74,6 +74,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         ),
     ];
     let notes = [
+        ("gdb", gdb()),
         ("kvm", own_kvm()),
         ("xen", xen::XEN.state(boot::XEN)),
         ("nested", kvm::KVM.state(boot::KVM)),
@@ -89,7 +90,8 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         tell!(
             "{}",
             foreign::json(&json!({
-                "status": status.code(), "checks": checks, "kvm": notes[0].1, "xen": notes[1].1, "kvm_nested": notes[2].1,
+                "status": status.code(), "checks": checks, "gdb": notes[0].1,
+                "kvm": notes[1].1, "xen": notes[2].1, "kvm_nested": notes[3].1,
                 "toolchains": toolchains.iter().map(Abilities::to_json).collect::<Vec<_>>(),
             }))
         );
@@ -251,6 +253,15 @@ fn target() -> Result<String, String> {
         .map_err(|error| format!("{} cannot be written: {error}", folder.shown()))?;
     let _ = fs::remove_file(&probe);
     Ok(folder.shown().to_string())
+}
+
+/// Only a note: `debug` alone needs it.
+fn gdb() -> String {
+    let program = debug::gdb_program();
+    match answer(&program, &["--version"]) {
+        Ok(version) => first_line(&version),
+        Err(why) => format!("{why}; only debug needs it: {}", debug::GDB_CURE),
+    }
 }
 
 /// Only a note: kernels run under TCG, QEMU's own translator, which is everywhere and repeatable.

@@ -13,6 +13,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use crate::foreign::Shown as _;
 use crate::status::{Failure, Status};
 use crate::tell;
+use crate::toolchain::quoted;
 
 /// A file of a template: its path in the new folder, and its text.
 type File = (&'static str, &'static str);
@@ -142,7 +143,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         "made {}, template {}; next:\n  cd {}\n  cargo freestone run",
         path.shown(),
         template.name,
-        path.shown()
+        String::from_utf8_lossy(&quoted(path.as_os_str().as_encoded_bytes()))
     );
     Ok(Status::Success)
 }
@@ -158,11 +159,31 @@ fn is_package_name(name: &str) -> Result<(), String> {
     }
     let taken = CRATES.iter().any(|(ours, _)| *ours == name)
         || ["test", "core", "alloc", "std", "proc-macro", "proc_macro"].contains(&name);
-    match taken {
-        true => Err(format!("{name} is the name of a crate that a kernel uses; take another")),
-        false => Ok(()),
+    if taken {
+        return Err(format!("{name} is the name of a crate that a kernel uses; take another"));
     }
+    if KEYWORDS.contains(&name) {
+        return Err(format!("{name} is a word of the language, which no crate can be called"));
+    }
+    if FOLDERS.contains(&name) {
+        return Err(format!(
+            "{name} is a folder of cargo's beside the binaries, so that cargo refuses it; take another"
+        ));
+    }
+    Ok(())
 }
+
+/// The language's words, those kept for later included, that could be a name otherwise; `self` and its like, too.
+const KEYWORDS: [&str; 52] = [
+    "Self", "abstract", "as", "async", "await", "become", "box", "break", "const", "continue",
+    "crate", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if",
+    "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub",
+    "ref", "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof",
+    "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+];
+
+/// What cargo keeps in `target/debug`.
+const FOLDERS: [&str; 4] = ["build", "deps", "examples", "incremental"];
 
 /// Where Freestone's crates are, if not in the registry: named, or the folder that this tool came from.
 pub fn checkout(matches: &ArgMatches) -> Result<Option<PathBuf>, Failure> {
@@ -203,6 +224,10 @@ mod tests {
         }
         for bad in ["", "2k", "-k", "a b", "ä", "..", "freestone", "core", "a/b"] {
             assert!(is_package_name(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["build", "deps", "examples", "incremental", "match", "self", "gen", "test"] {
+            let why = is_package_name(bad).expect_err(bad);
+            assert!(why.starts_with(bad), "{why}");
         }
     }
 

@@ -121,6 +121,18 @@ fn a_program_that_is_no_qemu_is_3() {
     }
 }
 
+#[test]
+fn new_prints_commands_that_can_be_pasted() {
+    let folder = folder("a 'place'").join("my-kernel");
+    let seen = see(tool().arg("new").arg(&folder)).expect(0);
+    let line = seen.stdout.lines().find(|line| line.starts_with("  cd ")).expect("a line");
+    let shell = Command::new("/bin/sh").args(["-c", &format!("{line} && pwd")]).output();
+    let shown = shell.expect("a shell").stdout;
+    assert_eq!(String::from_utf8_lossy(&shown).trim_end(), folder.to_string_lossy());
+    see(tool().args(["new", "build"])).expect(2).says("build is a folder of cargo's");
+    see(tool().args(["new", "match"])).expect(2).says("match is a word of the language");
+}
+
 fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|about| about.uid() == 0)
 }
@@ -193,6 +205,7 @@ fn doctor_is_content_where_kernels_boot() {
         "{}",
         seen.stdout
     );
+    assert!(seen.stdout.contains("\nnote     gdb      "), "{}", seen.stdout);
     // What follows is about toolchains, as many as there are.
     let (checks, _) = seen.stdout.split_once("\ntoolchains\n").expect("two parts");
     let mut last = checks.lines().rev();
