@@ -70,7 +70,7 @@ fn any_amount_of_memory_will_do() {
 fn no_translation_outlives_its_page() {
     let image = kernel("kernel-translations", "kernel-translations", Profile::Release);
     for machine in MACHINES {
-        let ended = boot(&image, &["--machine", machine]);
+        let ended = boot(&image, &["--machine", machine, "-m", "256"]);
         ended.expect(status::SUCCESS, &["guard pages and aliases: ok", "30 random changes: ok"]);
     }
 }

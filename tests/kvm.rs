@@ -40,7 +40,7 @@ fn time_never_goes_back_by_kvms_clock() {
 fn no_translation_outlives_its_page() {
     let image = kernel("kernel-translations", "kernel-translations", Profile::Release);
     for machine in MACHINES {
-        let ended = by_kvm(&image, &["--machine", machine, "--", "rounds=8"]);
+        let ended = by_kvm(&image, &["--machine", machine, "-m", "256", "--", "rounds=8"]);
         ended.expect(status::SUCCESS, &["guard pages and aliases: ok", "8 random changes: ok"]);
     }
 }

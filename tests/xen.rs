@@ -96,7 +96,8 @@ fn the_tour_succeeds_and_names_xen() {
 #[test]
 fn no_translation_outlives_its_page() {
     let image = kernel("kernel-translations", "kernel-translations", Profile::Release);
-    on_xen(&image, &["--", "rounds=5"]).expect(status::SUCCESS, &["5 random changes: ok"]);
+    on_xen(&image, &["-m", "256", "--", "rounds=5"])
+        .expect(status::SUCCESS, &["5 random changes: ok"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Before and after each change every page of a window is read, written and called, whatever its rights are: what the
 //! processor remembers of small and large pages is all there, and a translation that outlives its page is seen by
-//! what can be done with it. `rounds=N` on the command line says how many random changes there are.
+//! what can be done with it. For its frames it wants a machine of 256 MiB. `rounds=N` on the command line says how many random changes there are.
 #![no_std]
 #![no_main]
 
@@ -16,7 +16,7 @@ use freestone::{BootInfo, Exit, println};
 
 use window::{CODE, PAGES, Window};
 
-freestone::entry!(main, allocator: none, audit: exit);
+freestone::entry!(main, audit: exit);
 
 /// Small pages, each used while it is small.
 fn one_by_one(window: &mut Window, from: usize, access: Access) {
