@@ -7,7 +7,7 @@
 //!
 //! | who is killed | who sweeps |
 //! |---|---|
-//! | the guard | the worker, which the kernel then sends [`ORPHANED`] (`PR_SET_PDEATHSIG`) |
+//! | the guard | the worker, which the kernel then sends `ORPHANED` (`PR_SET_PDEATHSIG`) |
 //! | the worker | the guard, whose children its orphans are |
 //! | neither, the tool was told to stop | the worker, when it has stopped its own child in order |
 //!

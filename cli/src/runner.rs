@@ -297,7 +297,7 @@ fn in_one_boot(
 ) -> Result<usize, Failure> {
     let (list, len) = list_of(tests, if options.is_one_by_one() { 1 } else { usize::MAX });
     let key = Key::new().map_err(|error| Failure::tool(format!("no random numbers: {error}")))?;
-    let command_line = format!("tests={list} marks={}", key.digits());
+    let command_line = format!("tests={list}\u{1f}{}", key.digits());
     let live = options.pass_output;
     let mut tell = |test: &KernelTest, heard: Heard| {
         let Heard { passed, output, wall } = heard;

@@ -260,7 +260,7 @@ fn prepare(command: &mut Command, stop: Stop) {
     die_with_the_tool(command);
 }
 
-/// Asks the kernel to kill the child when the tool dies, in whatever way. The [guard](crate::guard) sees to what the
+/// Asks the kernel to kill the child when the tool dies, in whatever way. The [guard] sees to what the
 /// child started; this is for when it is killed too.
 #[cfg(target_os = "linux")]
 fn die_with_the_tool(command: &mut Command) {

@@ -77,7 +77,7 @@ impl core::error::Error for MapError {}
 ///
 /// [`MapError::Ram`] if the loader called any of these pages memory: that it is RAM, cached elsewhere, and
 /// uncached here, is what no processor promises anything about. `BadRange`, `Guarded`, `OutOfMemory`,
-/// `Busy`, `TooEarly` as they say.
+/// `Busy`, `TooEarly` as they say; `BadRange` also for more than 1 GiB: map that in parts.
 pub fn map_mmio(start: PhysAddr, len: u64) -> Result<NonNull<u8>, MapError> {
     let pages = identity_pages(start, len)?;
     let boot = crate::arch::boot_info().ok_or(MapError::TooEarly)?;
@@ -111,11 +111,15 @@ pub fn map_firmware(start: PhysAddr, len: u64) -> Result<NonNull<u8>, MapError> 
     NonNull::new(VirtAddr::new(start.as_u64()).as_ptr()).ok_or(MapError::Guarded)
 }
 
+/// Each page of a device, or of the firmware's, is looked at by itself, with the map locked: of 1 GiB that is bearable.
+const LONGEST_IDENTITY: u64 = 1 << 30;
+
 /// The pages around `len` bytes at `start`, if they can be mapped at their own address.
 fn identity_pages(start: PhysAddr, len: u64) -> Result<Range<u64>, MapError> {
     let end = start.checked_add(len).ok_or(MapError::BadRange)?;
     let pages = covering_pages(start.as_u64()..end.as_u64());
-    if len == 0 || pages.end > live::highest().min(live::highest_physical()) {
+    let is_too_long = len > LONGEST_IDENTITY;
+    if len == 0 || is_too_long || pages.end > live::highest().min(live::highest_physical()) {
         return Err(MapError::BadRange);
     }
     if pages.start == 0 { Err(MapError::Guarded) } else { Ok(pages) }

@@ -6,11 +6,12 @@
 use core::fmt;
 use core::mem::{ManuallyDrop, align_of, size_of};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::{Access, Frames, MapError, PAGE_SIZE, VirtAddr};
 use crate::arch::live;
 use crate::arch::stacks::Named;
+use crate::interrupts;
 
 /// What reports know of a stack. Lies at its top.
 #[derive(Debug)]
@@ -22,17 +23,41 @@ pub(crate) struct Node {
 
 static FIRST: AtomicPtr<Node> = AtomicPtr::new(core::ptr::null_mut());
 
-/// The first stack for which `is_it` holds. Can be called in any context.
-pub(crate) fn find(is_it: impl Fn(&Node) -> bool) -> Option<&'static Node> {
-    let mut next = &FIRST;
-    loop {
-        // SAFETY: null, or a node that is in the list, and so in a stack that is alive.
-        let node = unsafe { next.load(Ordering::Acquire).as_ref() }?;
-        if is_it(node) {
-            return Some(node);
+/// Whether the list is being walked or changed.
+static BUSY: AtomicBool = AtomicBool::new(false);
+
+/// Runs `work`, which changes the list, with interrupts out. It is told whether it is alone: if not, it is a handler in the
+/// middle of another one's work, who may stand on any node. Then it must change nothing. Whoever only looks may do so at
+/// any time, as the list is whole after every instruction.
+fn on_list<R>(work: impl FnOnce(bool) -> R) -> R {
+    interrupts::without(|| {
+        let is_alone = !BUSY.swap(true, Ordering::Acquire);
+        let done = work(is_alone);
+        if is_alone {
+            BUSY.store(false, Ordering::Release);
         }
-        next = &node.next;
+        done
+    })
+}
+
+/// The first stack for which `is_it` holds. Can be called in any context.
+pub(crate) fn find(is_it: impl Fn(&Named) -> bool) -> Option<Named> {
+    if FIRST.load(Ordering::Relaxed).is_null() {
+        return None;
     }
+    // Interrupts stay: a handler that wants to change the list sees that it is busy.
+    let was_busy = BUSY.swap(true, Ordering::Acquire);
+    let mut next = &FIRST;
+    let found = loop {
+        // SAFETY: null, or a node that is in the list, and so in a stack that is alive: none goes meanwhile.
+        let node = unsafe { next.load(Ordering::Acquire).as_ref() };
+        match node {
+            Some(node) if !is_it(&node.named) => next = &node.next,
+            found => break found.map(|node| node.named),
+        }
+    };
+    BUSY.store(was_busy, Ordering::Release);
+    found
 }
 
 /// Why there is no stack.
@@ -87,14 +112,29 @@ impl KernelStack {
             NonNull::new_unchecked(at)
         };
         let stack = KernelStack { frames: ManuallyDrop::new(frames), node };
-        let mut first = FIRST.load(Ordering::Relaxed);
-        loop {
-            stack.node().next.store(first, Ordering::Relaxed);
-            let put = FIRST.compare_exchange(first, at, Ordering::Release, Ordering::Relaxed);
-            match put {
-                Ok(_) => return Ok(stack),
-                Err(other) => first = other,
+        let is_listed = on_list(|is_alone| {
+            if is_alone {
+                stack.node().next.store(FIRST.load(Ordering::Relaxed), Ordering::Relaxed);
+                FIRST.store(at, Ordering::Release);
             }
+            is_alone
+        });
+        if is_listed {
+            return Ok(stack);
+        }
+        stack.give_back();
+        Err(StackError::Map(MapError::Busy))
+    }
+
+    /// Gives the frames back, of a stack that is in no list.
+    fn give_back(self) {
+        let mut stack = ManuallyDrop::new(self);
+        let guard = stack.node().named.guard();
+        // The table for the guard page is there, so this fails only where the map is busy: then the
+        // frames are lost, rather than handed out with a hole.
+        if live::map(guard.clone(), guard.start, Access::ReadWrite).is_ok() {
+            // SAFETY: once, and the frames are whole again.
+            unsafe { ManuallyDrop::drop(&mut stack.frames) };
         }
     }
 
@@ -153,20 +193,28 @@ impl KernelStack {
 impl Drop for KernelStack {
     fn drop(&mut self) {
         let own = self.node.as_ptr();
-        let before = core::iter::successors(Some(&FIRST), |at| {
-            // SAFETY: as in `find`.
-            unsafe { at.load(Ordering::Relaxed).as_ref() }.map(|node| &node.next)
+        let is_out = on_list(|is_alone| {
+            if !is_alone {
+                return false;
+            }
+            let mut link = &FIRST;
+            loop {
+                let node = link.load(Ordering::Relaxed);
+                if node == own {
+                    link.store(self.node().next.load(Ordering::Relaxed), Ordering::Release);
+                    return true;
+                }
+                // SAFETY: as in `find`.
+                match unsafe { node.as_ref() } {
+                    Some(node) => link = &node.next,
+                    None => return true,
+                }
+            }
         });
-        let mut links = before.filter(|link| link.load(Ordering::Relaxed) == own);
-        if let Some(link) = links.next() {
-            link.store(self.node().next.load(Ordering::Relaxed), Ordering::Release);
-        }
-        let guard = self.node().named.guard();
-        // The table for the guard page is there, so this fails only where the map is busy: then the
-        // frames are lost, rather than handed out with a hole.
-        if live::map(guard.clone(), guard.start, Access::ReadWrite).is_ok() {
-            // SAFETY: once, and the frames are whole again.
-            unsafe { ManuallyDrop::drop(&mut self.frames) };
+        // Else somebody whom we interrupt may be looking at it: it stays, and its frames are lost.
+        if is_out {
+            // SAFETY: the stack is not used after this: dropping what is in it does nothing.
+            unsafe { core::ptr::read(self) }.give_back();
         }
     }
 }

@@ -33,7 +33,7 @@ pub fn ticks_since_boot() -> u64 {
 }
 
 /// Nanoseconds since the image's first instruction, by the best clock there is. `None` if that cannot be told at the
-/// moment: see [`rate_found`].
+/// moment: see `rate_found`.
 pub fn nanoseconds_since_boot() -> Option<u64> {
     match shared_clock::get() {
         // Should it not be readable for once, the counter would be another clock, and perhaps ahead of it.

@@ -19,7 +19,7 @@ use super::table::Table;
 pub const MXCSR_DEFAULT: u32 = 0x1f80;
 
 /// The entry code's page tables, one per level: root, 512 GiB, 1 GiB. Used until
-/// [`paging::protect`](super::paging::protect) has built better ones.
+/// `paging::protect` has built better ones.
 pub static BOOT_TABLES: [Table; 3] = [const { Table::new() }; 3];
 
 /// What CPUID leaf 1 must say in EDX: x87, cycle counter, MSRs, physical address extension, FXSAVE, SSE, SSE2.

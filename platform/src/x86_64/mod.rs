@@ -14,23 +14,23 @@ pub mod entropy;
 pub mod entry;
 pub mod events;
 mod hpet;
-pub mod image;
+mod image;
 pub mod interrupts;
 pub mod io_apic;
 mod kvm_clock;
-pub mod live;
+pub(crate) mod live;
 mod nesting;
-pub mod paging;
+mod paging;
 mod pit;
 pub mod power;
-pub mod pvh;
+mod pvh;
 mod report;
 mod rtc;
 mod shared_clock;
 pub mod stacks;
-pub mod table;
+pub(crate) mod table;
 pub mod traps;
-pub mod tree;
+mod tree;
 #[cfg(test)]
 mod tree_model;
 pub mod virtio;
@@ -67,6 +67,32 @@ static IMAGE: Once<Image> = Once(UnsafeCell::new(Image::NONE));
 static TEXTS: Once<[u8; pvh::TEXT_BYTES]> = Once(UnsafeCell::new([0; pvh::TEXT_BYTES]));
 
 pub use audit::{Audit, Violation, audit, audit_at_exit};
+
+/// What [`take_secret`] gives away, once.
+static SECRET: Once<&[u8]> = Once(UnsafeCell::new(&[]));
+static IS_SECRET_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// In front of what is no part of the command line: ASCII "unit separator".
+const SECRET_MARK: u8 = 0x1f;
+
+/// A command line, and what a runner tells this kernel's first code and nobody else.
+fn apart(line: &'static [u8]) -> (&'static [u8], &'static [u8]) {
+    let mut end = 0;
+    while line.get(end).is_some_and(|&byte| byte != SECRET_MARK) {
+        end += 1;
+    }
+    (line.get(..end).unwrap_or_default(), line.get(end + 1..).unwrap_or_default())
+}
+
+/// What stood behind the mark on the command line, for the first who asks; then nothing.
+#[doc(hidden)]
+pub fn take_secret() -> &'static [u8] {
+    if !STARTED.load(Ordering::Acquire) || IS_SECRET_TAKEN.swap(true, Ordering::Relaxed) {
+        return &[];
+    }
+    // SAFETY: `boot` wrote it before it set `STARTED`; nobody has written since.
+    unsafe { *SECRET.0.get() }
+}
 
 /// What the loader told, from the moment on when `main` is called.
 pub fn boot_info() -> Option<&'static BootInfo> {
@@ -144,6 +170,10 @@ unsafe fn prepare(
     let texts = unsafe { &mut *TEXTS.0.get() };
     let found = pvh::StartInfo::read(&BootMapped, start_info, texts);
     let mut found = found.unwrap_or_else(|error| refuse(&error));
+    let (line, secret) = apart(found.command_line);
+    found.command_line = line;
+    // SAFETY: as for the texts; nobody asks before `main` runs.
+    unsafe { *SECRET.0.get() = secret };
     if found.memory.regions().is_empty()
         && let Some(xen) = xen()
         && let Err(error) = ask_for_memory(xen, &mut found.memory)

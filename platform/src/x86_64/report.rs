@@ -152,14 +152,14 @@ fn on_handler_stack(rsp: u64) -> bool {
 }
 
 /// The stack whose guard page holds `address`.
-fn guarded(address: u64) -> Option<&'static stacks::Named> {
+fn guarded(address: u64) -> Option<stacks::Named> {
     stacks::guarded(address..address.saturating_add(1))
 }
 
 fn double_fault(out: &mut console::Writer) -> fmt::Result {
     // The push onto an exhausted stack leaves its address in CR2.
     match guarded(cpu::fault_address()) {
-        Some(stack) => overflow(out, stack),
+        Some(stack) => overflow(out, &stack),
         None => out.write_str("  an exception could not be delivered\n"),
     }
 }
@@ -185,7 +185,7 @@ fn page_fault(out: &mut console::Writer, error: u64) -> fmt::Result {
     };
     value(out, action, address, reason)?;
     match guarded(address) {
-        Some(stack) => overflow(out, stack),
+        Some(stack) => overflow(out, &stack),
         None if address < crate::memory::PAGE_SIZE => {
             out.write_str("  a null pointer, or nearly\n")
         }

@@ -102,7 +102,7 @@ pub static INTERRUPT_ENTRY: Stack<ENTRY_BYTES> = Stack::new();
 pub static INTERRUPT: Stack<HANDLER_BYTES> = Stack::new();
 
 /// A stack as reports speak of it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Named {
     /// What runs on it.
     pub name: &'static str,
@@ -223,13 +223,13 @@ pub fn next_guard(at: u64) -> Range<u64> {
 
 /// The stack whose guard page `range` touches.
 #[inline(never)]
-pub fn guarded(range: Range<u64>) -> Option<&'static Named> {
+pub fn guarded(range: Range<u64>) -> Option<Named> {
     let touches = |stack: &Named| {
         let guard = stack.guard();
         guard.start < range.end && range.start < guard.end
     };
-    let first = all().iter().find(|stack| touches(stack));
-    first.or_else(|| stack::find(|node| touches(&node.named)).map(|node| &node.named))
+    let first = all().iter().find(|stack| touches(stack)).copied();
+    first.or_else(|| stack::find(touches))
 }
 
 /// The mapped part of the stack that holds `address`: what a backtrace may read.
@@ -237,7 +237,7 @@ pub fn containing(address: usize) -> Option<Range<usize>> {
     let holds = |range: &Range<u64>| range.contains(&(address as u64));
     let first = all().iter().map(Named::usable).find(holds);
     let range = first
-        .or_else(|| stack::find(|node| holds(&node.named.usable())).map(|n| n.named.usable()))?;
+        .or_else(|| stack::find(|stack| holds(&stack.usable())).map(|stack| stack.usable()))?;
     Some(range.start as usize..range.end as usize)
 }
 

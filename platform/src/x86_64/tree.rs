@@ -115,7 +115,8 @@ impl<S: Surroundings> Tree<S> {
     /// change is to map. On an error nothing has changed.
     pub fn change(&mut self, range: Range<u64>, change: Change) -> Result<(), OutOfTables> {
         let done = self.split_at(range.start).and_then(|()| self.split_at(range.end));
-        let done = done.and_then(|()| self.apply_or_undo(range, change));
+        let done = done.and_then(|()| self.apply_or_undo(range.clone(), change));
+        self.tidy_all(self.root, TOP, range);
         self.forget();
         done
     }
@@ -124,7 +125,7 @@ impl<S: Surroundings> Tree<S> {
         let done = self.apply(self.root, TOP, range.clone(), change);
         if done.is_err() {
             // It was mapping, which alone needs tables beyond the splits: nothing was there before. Taking
-            // away needs none, so it cannot fail.
+            // away needs none, as nothing has been put together yet, so it cannot fail.
             let _ = self.apply(self.root, TOP, range, Change::Unmap);
         }
         done
@@ -238,9 +239,25 @@ impl<S: Surroundings> Tree<S> {
         }
         // SAFETY: as above.
         let table = child(unsafe { slot.read() });
-        let done = self.apply(table, level - 1, range.clone(), change);
-        self.tidy(slot, level);
-        done
+        self.apply(table, level - 1, range, change)
+    }
+
+    /// Tidies what the entries for `range` name, from below. Only after a change: what is put together too early, a
+    /// change that fails cannot take apart again.
+    fn tidy_all(&mut self, table: *mut u64, level: u32, range: Range<u64>) {
+        let mut at = range.start;
+        while at < range.end {
+            let next = (at | (span(level) - 1)).wrapping_add(1).min(range.end);
+            // SAFETY: an index below 512 in a table of the tree.
+            let slot = unsafe { table.add(index(at, level)) };
+            // SAFETY: as above.
+            let entry = unsafe { slot.read() };
+            if entry != 0 && !is_page(entry, level) {
+                self.tidy_all(child(entry), level - 1, at..next);
+                self.tidy(slot, level);
+            }
+            at = next;
+        }
     }
 
     /// Replaces the table in `slot` by nothing or by one page, if that says the same.

@@ -117,3 +117,18 @@ fn what_was_remembered_of_small_pages_is_forgotten_with_the_large_one() {
         machine.change(whole.start..whole.start + 5 * PAGE_SIZE, Change::Unmap).unwrap();
     }
 }
+
+/// Found by fuzzing: what the failed change had put together with its neighbour could not be taken apart again.
+#[test]
+fn a_change_that_fails_takes_back_what_it_had_put_together() {
+    for tables in 3..12 {
+        let mut machine = Machine::new(tables);
+        let border = 512 * GIB;
+        let map = Change::Map { offset: 0, flags: VARIABLES };
+        let first = border - 513 * PAGE_SIZE..border - 284 * PAGE_SIZE;
+        if machine.change(first.clone(), map).is_ok() {
+            // Whether or not there are tables for the part beyond the border.
+            machine.change(first.end..border + 629 * PAGE_SIZE, map).ok();
+        }
+    }
+}
