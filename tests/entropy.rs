@@ -147,3 +147,51 @@ fn getrandom_asks_the_kernel_and_is_refused_without_a_source() {
     let built = run(command.arg("--target-dir").arg(target().join("entropy")));
     assert_eq!(built.status, Some(0), "{built}");
 }
+
+/// The crate's version before, which calls C functions: plain cargo builds it, with one line in the kernel.
+const MAIN_02: &str = "\
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use freestone::{BootInfo, Exit, println};
+
+freestone::entry!(main);
+freestone::getrandom_02!();
+
+fn main(_boot: &'static BootInfo) -> Exit {
+    let mut bytes = [[0; 300]; 2];
+    for bytes in &mut bytes {
+        if let Err(error) = getrandom::getrandom(bytes) {
+            println!(\"refused: {error} {error:?}\");
+            return if *bytes == [0; 300] { Exit::Failure } else { Exit::Crash };
+        }
+    }
+    println!(\"{:?}\", &bytes[0][..9]);
+    let differ = bytes[0] != bytes[1] && bytes.iter().all(|bytes| bytes[290..] != [0; 10]);
+    if differ { Exit::Success } else { Exit::Failure }
+}
+";
+
+#[test]
+fn the_older_getrandom_has_bytes_too_and_without_the_line_it_is_named() {
+    let project = project("getrandom-02");
+    let mut manifest = MANIFEST.replace("getrandom = \"0.4\"", "getrandom = \"0.2\"");
+    for (name, folder) in [("FREESTONE", "freestone"), ("HARNESS", "harness")] {
+        let path = format!("{:?}", root().join(folder).display().to_string());
+        manifest = manifest.replace(name, &path);
+    }
+    project.write("Cargo.toml", &manifest);
+    project.write("src/main.rs", MAIN_02);
+    freestone(&project, &["run"]).expect(status::SUCCESS, &["["]);
+    let [flag, value] = WITHOUT;
+    freestone(&project, &["run", flag, value]).expect(status::FAILURE, &["refused: OS Error: 5"]);
+
+    project.write("src/main.rs", &MAIN_02.replace("freestone::getrandom_02!();", ""));
+    let ended = freestone(&project, &["run"]).expect(101, &[]);
+    let said = ended.stderr.find("advice: undefined: ").expect("advice");
+    let shown = ended.stderr.find("error: linking with").expect("the linker's words");
+    assert!(said < shown, "{ended}");
+    let last = ended.stderr.trim_end().lines().last().expect("a line");
+    assert!(last.contains("wanted by getrandom") && last.contains("getrandom_02!()"), "{ended}");
+}

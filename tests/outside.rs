@@ -338,11 +338,52 @@ core::arch::global_asm!(
     }
 }
 
+/// The linker's own first line, of a plain build that must fail: what rustc shows in front of it is its command.
+fn linkers_first_line(project: &Scratch, flags: &str, arguments: &[&str]) -> String {
+    let mut command = cargo(project.path());
+    command.args(["build", "--quiet", "--target-dir"]).arg(shared_target()).args(arguments);
+    let built = run(command.env("RUSTFLAGS", flags));
+    assert_eq!(built.status, Some(101), "{flags}\n{built}");
+    let notes = built.stderr.lines().filter_map(|line| line.trim().strip_prefix("= note: "));
+    let said = notes.filter(|note| !note.starts_with([' ', '"']) && !note.starts_with("some "));
+    said.map(str::to_owned).next().unwrap_or_else(|| panic!("no linker spoke\n{built}"))
+}
+
+/// Linkers that a user may choose, of those that are here.
+const OTHER_LINKERS: [&str; 2] = ["", "-Clink-arg=-fuse-ld=bfd"];
+
 #[test]
-fn a_forgotten_build_script_is_named() {
+fn missing_link_arguments_are_the_linkers_first_line() {
+    const SAID: &str = "freestone_link_arguments_missing__add_the_build_rs_from_the_README";
     let project = project("no-build");
     project.remove("build.rs");
-    refused(&project, "freestone_linker_script_missing__add_the_build_rs_from_the_README");
+    for flags in OTHER_LINKERS {
+        let first = linkers_first_line(&project, flags, &[]);
+        assert!(first.contains(SAID), "{flags}: {first}");
+    }
+    // A kernel as an example: the build script is there, and cargo has another word for examples.
+    project.write("build.rs", shown("build.rs"));
+    project.write("examples/small.rs", shown("src/main.rs"));
+    let first = linkers_first_line(&project, "", &["--example", "small"]);
+    assert!(first.contains("examples_need_rustc-link-arg-examples"), "{first}");
+    project.write("build.rs", &shown("build.rs").replace("-bins", "-examples"));
+    let mut command = cargo(project.path());
+    command.args(["build", "--quiet", "--example", "small", "--target-dir"]).arg(shared_target());
+    let built = run(&mut command);
+    assert_eq!(built.status, Some(0), "{built}");
+    boot(&shared_target().join("debug/examples/small"), &[])
+        .expect(status::SUCCESS, &["hello from"]);
+}
+
+#[test]
+fn mold_names_the_linkers_that_will_do() {
+    let is_here = std::process::Command::new("mold").arg("--version").output().is_ok();
+    if !is_here {
+        eprintln!("skipped: no mold here");
+        return;
+    }
+    let first = linkers_first_line(&project("by-mold"), "-Clink-arg=-fuse-ld=mold", &[]);
+    assert!(first.contains("for lld or GNU ld: mold cannot link kernels"), "{first}");
 }
 
 #[test]

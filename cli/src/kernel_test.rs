@@ -26,7 +26,7 @@ use crate::runner::{
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
 use crate::toolchain::{self, KernelTests};
-use crate::{crate_flags, install, test, xen};
+use crate::{advice, crate_flags, install, test, xen};
 
 /// For one package's tests, built and run.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -51,8 +51,18 @@ pub fn run(
     flags.extend(crate_flags::needed(&tests.package, true, mode, verbose)?);
     let mut build = command(matches, qemu, mode, target_directory, tests, &flags)?;
     build.arg("--no-run");
-    if !toolchain::run_cargo(&mut build, &watch(Stop::Ask), verbose)?.is_success() {
-        let message = format!("the kernel tests of {} do not build", tests.package);
+    let mut reader = advice::Reader::default();
+    // nextest has no such messages; it gives cargo's own words.
+    let outcome = if matches.get_flag("nextest") {
+        toolchain::run_cargo(&mut build, &watch(Stop::Ask), verbose)?
+    } else {
+        build.arg(advice::format());
+        let watch = Watch { stdout: Output::KeepAll, ..watch(Stop::Ask) };
+        toolchain::run_cargo_through(Some(&mut reader), &mut build, &watch, verbose)?
+    };
+    let advice = reader.finish(&tests.package, mode, verbose);
+    if !outcome.is_success() {
+        let message = format!("the kernel tests of {} do not build{advice}", tests.package);
         return Err(Failure::new(Status::Build, message));
     }
     let mut run = command(matches, qemu, mode, target_directory, tests, &flags)?;

@@ -23,6 +23,7 @@
 //!   [`clock`]: their limits of time
 
 mod accel;
+mod advice;
 mod archive;
 mod boot;
 mod calls;

@@ -27,7 +27,7 @@ use crate::host_tests::FULL;
 use crate::mode::Mode;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch};
-use crate::{crate_flags, say, toolchains};
+use crate::{advice, crate_flags, say, toolchains};
 
 /// For questions that cargo answers from what lies on the disk.
 const QUESTION_LIMIT: Duration = Duration::from_secs(60);
@@ -479,7 +479,7 @@ pub fn build(
     verbose: bool,
 ) -> Result<PathBuf, Failure> {
     let mut command = cargo();
-    command.args(["build", "--message-format=json-render-diagnostics"]);
+    command.args(["build", advice::format()]);
     let (kind, name) = (kernel.program.kind(), kernel.program.name());
     command.args(["-p", &kernel.package, &format!("--{kind}"), name]);
     let extra = crate_flags::needed(&kernel.package, false, mode, verbose)?;
@@ -490,12 +490,14 @@ pub fn build(
         stdout: Output::KeepAll,
         stderr: Output::Inherit,
     };
-    let outcome = run_cargo(&mut command, &watch, verbose)?;
+    let mut reader = advice::Reader::default();
+    let outcome = run_cargo_through(Some(&mut reader), &mut command, &watch, verbose)?;
+    let advice = reader.finish(&kernel.package, mode, verbose);
     if !outcome.is_success() {
         let why = toolchains::too_old().map_or_else(String::new, |why| format!(": {why}"));
         return Err(Failure::new(
             Status::Build,
-            format!("could not build {}{why}", kernel.package),
+            format!("could not build {}{why}{advice}", kernel.package),
         ));
     }
     executable(&outcome.stdout, &kernel.program)

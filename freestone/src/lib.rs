@@ -45,12 +45,12 @@ pub use freestone_rt::logger;
 pub use freestone_platform::critical_section;
 #[cfg(feature = "embassy-time")]
 pub use freestone_platform::embassy_time_driver;
-pub use freestone_platform::getrandom_backend;
 #[cfg(target_arch = "x86_64")]
 pub use freestone_platform::x86_64::traps;
 pub use freestone_platform::{
     BootInfo, Exit, acpi, console, entropy, exit, interrupts, memory, time, timer,
 };
+pub use freestone_platform::{getrandom_02, getrandom_backend};
 pub use freestone_rt::{print, println};
 
 pub mod heap;

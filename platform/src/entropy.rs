@@ -177,6 +177,111 @@ macro_rules! getrandom_backend {
     };
 }
 
+/// What Linux calls the numbers that [`getrandom_02!`](crate::getrandom_02) knows: one system call, two errors.
+#[doc(hidden)]
+pub mod linux {
+    use core::sync::atomic::{AtomicI32, Ordering};
+
+    const SYS_GETRANDOM: isize = 318;
+    const EIO: i32 = 5;
+    const ENOSYS: i32 = 38;
+
+    /// The last refusal.
+    static ERRNO: AtomicI32 = AtomicI32::new(0);
+
+    /// Where C code looks for it.
+    pub fn errno() -> *mut i32 {
+        ERRNO.as_ptr()
+    }
+
+    /// As C functions refuse.
+    pub fn refuse() -> i32 {
+        ERRNO.store(ENOSYS, Ordering::Relaxed);
+        -1
+    }
+
+    /// The system call for random bytes, and no other.
+    ///
+    /// # Safety
+    ///
+    /// - For the call that fills, `start` is writable for `len` bytes, and nobody else looks at them meanwhile.
+    pub unsafe fn system_call(number: isize, start: *mut u8, len: usize) -> isize {
+        if number != SYS_GETRANDOM {
+            return refuse() as isize;
+        }
+        // With no bytes it asks whether there is such a call, perhaps with a null pointer.
+        if len == 0 {
+            return 0;
+        }
+        // SAFETY: the caller's promise.
+        match unsafe { super::fill_raw(start, len) } {
+            Ok(()) => len.cast_signed(),
+            Err(_) => {
+                ERRNO.store(EIO, Ordering::Relaxed);
+                -1
+            }
+        }
+    }
+}
+
+/// Makes [`fill`](crate::entropy::fill) the source of the crate `getrandom` 0.2, which `ring` and others bring: once, in
+/// the kernel crate.
+///
+/// ```ignore
+/// freestone::getrandom_02!();
+/// ```
+///
+/// For kernels of the host's target: there that crate calls the C library, and this defines what it calls, `syscall`
+/// with one system call, `__errno_location`, and refusals for the way by files. So nothing else may define
+/// these. A refusal is error 5, `EIO`. Elsewhere the crate has its own way: its feature `custom`.
+#[macro_export]
+macro_rules! getrandom_02 {
+    () => {
+        const _: () = {
+            // C declares it with any number of arguments, which come in the same registers.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn syscall(number: isize, start: *mut u8, len: usize) -> isize {
+                // SAFETY: who makes the call for random bytes passes memory for them.
+                unsafe { $crate::entropy::linux::system_call(number, start, len) }
+            }
+            #[unsafe(no_mangle)]
+            extern "C" fn __errno_location() -> *mut i32 {
+                $crate::entropy::linux::errno()
+            }
+            #[unsafe(no_mangle)]
+            extern "C" fn open() -> i32 {
+                $crate::entropy::linux::refuse()
+            }
+            #[unsafe(no_mangle)]
+            extern "C" fn close() -> i32 {
+                $crate::entropy::linux::refuse()
+            }
+            #[unsafe(no_mangle)]
+            extern "C" fn poll() -> i32 {
+                $crate::entropy::linux::refuse()
+            }
+            #[unsafe(no_mangle)]
+            extern "C" fn read() -> isize {
+                $crate::entropy::linux::refuse() as isize
+            }
+            // A text for an error: there is none.
+            #[unsafe(no_mangle)]
+            extern "C" fn __xpg_strerror_r() -> i32 {
+                $crate::entropy::linux::refuse()
+            }
+            // Around the file that cannot be opened.
+            #[unsafe(no_mangle)]
+            extern "C" fn pthread_mutex_lock() -> i32 {
+                0
+            }
+            #[unsafe(no_mangle)]
+            extern "C" fn pthread_mutex_unlock() -> i32 {
+                0
+            }
+        };
+    };
+}
+
 /// One word that is thrown away goes first, for a stuck source to be seen even if one word is wanted.
 fn fill_from(bytes: &mut [u8], mut word: impl FnMut() -> Option<u64>) -> Result<(), Error> {
     let mut last = next(&mut word, 0)?;

@@ -55,6 +55,10 @@ enum Linker {
 const HOST_LIBRARIES: [&str; 9] =
     ["c", "m", "rt", "pthread", "util", "dl", "gcc", "gcc_s", "gcc_eh"];
 
+/// The library that `freestone_platform::boot!` asks for: where these arguments are missing, linkers begin with its
+/// name. It says what to do.
+pub const PROOF: &str = "freestone_link_arguments_missing__add_the_build_rs_from_the_README__examples_need_rustc-link-arg-examples";
+
 /// An archive of no members (System V ABI, chapter 7: the magic string alone).
 const EMPTY_ARCHIVE: &str = "!<arch>\n";
 
@@ -131,7 +135,7 @@ impl LinkInput {
     pub fn write(&self, directory: &Path) -> io::Result<PathBuf> {
         let libraries = directory.join("empty");
         fs::create_dir_all(&libraries)?;
-        for library in HOST_LIBRARIES {
+        for library in HOST_LIBRARIES.into_iter().chain([PROOF]) {
             fs::write(libraries.join(format!("lib{library}.a")), EMPTY_ARCHIVE)?;
         }
         let script = directory.join("kernel.ld");

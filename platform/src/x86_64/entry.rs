@@ -66,6 +66,13 @@ macro_rules! boot {
             }
         }
 
+        // Nothing is in this library. Linkers look for libraries before all else, so a build without the link
+        // arguments, which say where it is, has this name in the linker's first line.
+        #[link(
+            name = "freestone_link_arguments_missing__add_the_build_rs_from_the_README__examples_need_rustc-link-arg-examples"
+        )]
+        unsafe extern "C" {}
+
         ::core::arch::global_asm!(
             // The note: owner "Xen", type 18 (XEN_ELFNOTE_PHYS32_ENTRY), an address.
             ".pushsection .note.Xen, \"a\", @progbits",
@@ -213,8 +220,7 @@ macro_rules! boot {
             "mov esi, esi",
             "or rdx, rsi",
             "mov esi, ebp",
-            // A build without the linker script stops at this name.
-            "mov edi, offset freestone_linker_script_missing__add_the_build_rs_from_the_README",
+            "mov edi, offset freestone_image_start",
             "xor ebp, ebp",
             "call {start}",
             "ud2",
