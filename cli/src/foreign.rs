@@ -2,7 +2,8 @@
 //!
 //! All that the tool writes goes through here, so none of it moves a terminal's cursor, sets its title or turns a line
 //! around: control characters and their like are written as Rust writes them, `\u{1b}`. A text that is to be one line is
-//! made one where it is put into a message ([`line()`], [`Shown`]). Only the guest's console passes as it is.
+//! made one where it is put into a message ([`line()`], [`Shown`]). Only the guest's console and the compiler's
+//! messages pass as they are.
 
 use std::fmt;
 use std::io::{self, Write};
