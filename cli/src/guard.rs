@@ -101,7 +101,7 @@ mod linux {
     /// The guard's life.
     fn watch(worker: libc::pid_t) -> ! {
         WORKER.store(worker, Ordering::Relaxed);
-        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
             if !is_ignored(signal) {
                 handle(signal, pass_on);
             }

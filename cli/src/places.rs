@@ -15,7 +15,7 @@ use std::{env, fs};
 
 use addr2line::LookupResult;
 use freestone_inspect::elf::Object;
-use freestone_inspect::names::{shown, visible};
+use freestone_inspect::names::{SHOWN, shown, visible};
 
 use crate::dwarf::Debug;
 use crate::marks;
@@ -113,7 +113,7 @@ impl Places {
         }
         out.push_str(line.trim_end());
         if !has_name && let Some((name, offset)) = self.function(at) {
-            let _ = write!(out, " {name}+{}", offset.saturating_add(back));
+            let _ = write!(out, " {}+{}", begin_of(name), offset.saturating_add(back));
         }
         if let Some((_, place)) = last {
             out.push_str(&place);
@@ -257,10 +257,22 @@ impl Filter for Completer<'_> {
     }
 }
 
+/// As much of a name as a line of a trace shows: there may be many lines, and a name may be as long as its file.
+fn begin_of(name: &str) -> &str {
+    &name[..name.floor_char_boundary(SHOWN)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::boot::Everything;
+
+    #[test]
+    fn a_line_shows_the_beginning_of_a_long_name() {
+        let long = "\u{e9}".repeat(30 << 10);
+        assert_eq!(begin_of(&long), "\u{e9}".repeat(SHOWN / 2));
+        assert_eq!(begin_of("main"), "main");
+    }
 
     #[test]
     fn what_is_no_trace_passes_unchanged_however_it_is_cut() {

@@ -48,9 +48,9 @@ extern "C" fn note(signal: libc::c_int) {
 
 extern "C" fn wake(_: libc::c_int) {}
 
-/// From here on SIGINT, SIGTERM and SIGHUP end the tool in order, children first.
+/// From here on SIGINT, SIGTERM, SIGHUP and SIGQUIT (Ctrl-\\) end the tool in order, children first.
 pub fn watch_signals() {
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
         // nohup and background jobs of plain shells ignore some signals for their children's
         // sake; that wish stands.
         if !is_ignored(signal) {
