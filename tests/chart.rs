@@ -24,9 +24,7 @@ fn a_chart_counts_what_the_kernel_counts() {
                 "\nentry to main: ",
                 " %  #",
                 " freestone_pvh_entry\n",
-                "::StartInfo::read\n",
-                "· memcpy\n",
-                "::paging::protect\n",
+                "::x86_64::prepare\n",
                 "\nmain (",
                 "::console::print ×3",
                 "\nafter main: ",
@@ -34,6 +32,10 @@ fn a_chart_counts_what_the_kernel_counts() {
                 "left out: ",
             ],
         );
+        // Which of these takes more depends on the machine.
+        for function in ["· memcpy\n", "::paging::protect\n"] {
+            assert!(ended.stdout.contains(function), "{ended}");
+        }
         // What the kernel says passes by.
         assert!(ended.stderr.contains("Hello, world"), "{ended}");
         let charted = ended.stdout.replace(',', "");
