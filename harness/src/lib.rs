@@ -44,7 +44,8 @@
 //! Each test is a [`Test`] in the link section `freestone_tests`; the linker script keeps them all and
 //! marks both ends. The tool reads that table out of the ELF file, so listing boots nothing. The kernel's
 //! command line says what to do: `test=NAME` runs one test by hand, and its verdict is the kernel's;
-//! `tests=4,0,7 marks=KEY` is what the tool asks for: these tests in this order, each reported by two lines.
+//! `tests=4,0,7`, the byte 0x1f and a key is what the tool asks for: these tests in this order, each reported by two
+//! lines. What stands behind that byte is not part of the command line, and given away once, to the harness.
 //!
 //! A test must not be able to say for the harness that it passed. So such a line begins with a word that follows from
 //! the key and the line's number (see `marks.rs`): the key is another one in each boot, no safe code of a test can

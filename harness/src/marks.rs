@@ -6,7 +6,7 @@
 //!    what: `run NUMBER`, then `ok` or `failed`; at last `end`
 //! ```
 //!
-//! The key is 32 hexadecimal digits of the command line, made for the boot by `cargo freestone`, whose file `marks.rs`
+//! The key is 32 hexadecimal digits behind the command line and the byte 0x1f, made for the boot by `cargo freestone`, whose file `marks.rs`
 //! reads these lines; the two change together. Who has seen lines, by a console that a test registered perhaps, cannot
 //! make the next one. SipHash is core's own, deprecated as a hasher of maps and not as a function.
 //!

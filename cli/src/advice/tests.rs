@@ -1,4 +1,5 @@
-//! The tables against what linkers have printed, shortened: lld 22, GNU ld 2.40 and mold 1.10, as rustc passes it on.
+//! The tables against what linkers have printed, shortened: lld 22, GNU ld 2.40 and mold 1.10, as rustc passes it on. Three
+//! were written in lld's form by hand: `qsort`, defmt's, and the kernel that is linked with std.
 
 use serde_json::json;
 
