@@ -10,6 +10,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -293,12 +294,17 @@ impl Words {
         let step = total.div_ceil(LESSON).max(1);
         let mut lesson: Vec<Vec<u8>> = names.step_by(step).map(ascii).collect();
         let mut words: Vec<Vec<u8>> = Vec::new();
+        // By pair of codes; `seen` names those above zero, as few are, and to look through all of them 128 times is what
+        // would take most of a boot's preparation.
         let mut counts = vec![0_u32; 1 << 16];
+        let mut seen = Vec::new();
         while words.len() < WORDS {
-            counts.fill(0);
             for pair in lesson.iter().flat_map(|name| name.windows(2)) {
-                let count = &mut counts[usize::from(pair[0]) << 8 | usize::from(pair[1])];
-                *count = count.saturating_add(1);
+                let pair = usize::from(pair[0]) << 8 | usize::from(pair[1]);
+                if counts[pair] == 0 {
+                    seen.push(pair);
+                }
+                counts[pair] = counts[pair].saturating_add(1);
             }
             let len = |code: usize| match code.checked_sub(128) {
                 Some(word) => words.get(word).map_or(0, Vec::len),
@@ -306,8 +312,12 @@ impl Words {
             };
             let is_short =
                 |pair: usize| len(pair >> 8).saturating_add(len(pair & 0xff)) <= LONGEST_WORD;
-            let short = counts.iter().enumerate().rev().filter(|(pair, _)| is_short(*pair));
-            let (pair, &count) = short.max_by_key(|(_, count)| **count).expect("many");
+            let short = seen.drain(..).map(|pair| (std::mem::take(&mut counts[pair]), pair));
+            // Of equals the first by code, so that the same names always have the same words.
+            let most = short
+                .filter(|&(_, pair)| is_short(pair))
+                .max_by_key(|&(n, pair)| (n, Reverse(pair)));
+            let Some((count, pair)) = most else { break };
             if count < 2 {
                 break;
             }
@@ -330,7 +340,7 @@ impl Words {
             }
         }
         for numbers in &mut by_first {
-            numbers.sort_by_key(|&number| std::cmp::Reverse(words[number].len()));
+            numbers.sort_by_key(|&number| Reverse(words[number].len()));
         }
         Words { words, by_first }
     }
