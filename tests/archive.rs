@@ -14,7 +14,16 @@ fn archive(scratch: &Scratch, arguments: &[&str]) -> (PathBuf, Value) {
     let out = scratch.path().join("out");
     let mut command = tool();
     command.current_dir(scratch.path()).args(["archive", "--json", "--out"]).arg(&out);
+    // Without a network: this test could not have been built if the crates were not here.
+    for proxy in ["http_proxy", "https_proxy", "CARGO_HTTP_PROXY"] {
+        command.env(proxy, "http://127.0.0.1:9");
+    }
     let ended = run(command.args(arguments)).expect(status::SUCCESS, &["libfreestone.a"]);
+    // What it was built in is gone.
+    let names =
+        std::fs::read_dir(&out).expect("a folder").map(|entry| entry.expect("one").file_name());
+    let names: std::collections::BTreeSet<_> = names.collect();
+    assert_eq!(names, ["freestone.h", "libfreestone.a"].map(Into::into).into());
     (out, serde_json::from_str(&ended.stdout).expect("a line of JSON"))
 }
 

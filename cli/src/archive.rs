@@ -32,7 +32,8 @@ use crate::mode::Mode;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Output, Stop, Watch};
 use crate::tell;
-use crate::{flags, new, run, sysroot, toolchain};
+use crate::unfinished::Unfinished;
+use crate::{crates_here, flags, new, run, sysroot, toolchain, whole};
 
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
@@ -92,21 +93,22 @@ pub fn command() -> Command {
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let out: &PathBuf = matches.get_one("out").expect("has a default");
     let out = std::path::absolute(out).map_err(|error| unwritable(out, &error))?;
-    let scratch = out.join(".build");
+    let scratch = Unfinished::folder_in(&out).map_err(|error| unwritable(&out, &error))?;
+    let scratch = scratch.path();
     let mode = match matches.get_one::<String>("abi").map(String::as_str) {
         Some("soft") => Mode::soft(matches)?,
-        _ => Mode::without_configuration(matches, &scratch)?,
+        _ => Mode::without_configuration(matches, scratch)?,
     };
     let ar = ar()?;
+    let checkout = new::checkout(matches)?;
     for (name, text) in FILES {
-        write(&scratch.join(name), new::filled(text, "", new::checkout(matches)?.as_deref()))?;
+        write(&scratch.join(name), new::filled(text, "", checkout.as_deref()))?;
     }
-    let built = build(&mode, &scratch, matches.get_flag("verbose"))?;
+    let built = build(&mode, scratch, checkout.as_deref(), matches.get_flag("verbose"))?;
     let file = File::open(&built).map_err(|error| Failure::tool(error.to_string()))?;
     let members = needed(&file)?;
     let proof = prove(&members)?;
     let folder = scratch.join("members");
-    let _ = fs::remove_dir_all(&folder);
     let mut paths = Vec::new();
     for (number, object) in members.iter().enumerate() {
         let path = folder.join(format!("{number:03}-{}.o", object.crate_name().unwrap_or("core")));
@@ -114,8 +116,11 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         write(&path, bytes)?;
         paths.push(path);
     }
-    pack(&ar, &out.join(ARCHIVE), &paths)?;
-    write(&out.join(HEADER.0), HEADER.1)?;
+    let packed = pack(&ar, scratch, &paths)?;
+    for (name, content) in [(ARCHIVE, packed.as_slice()), (HEADER.0, HEADER.1.as_bytes())] {
+        let path = out.join(name);
+        whole::write(&path, content).map_err(|error| unwritable(&path, &error))?;
+    }
     match matches.get_flag("json") {
         true => tell!(
             "{}",
@@ -166,6 +171,7 @@ fn broken(object: &Object<'_>) -> Failure {
     Failure::tool(format!("{}: rustc made an object that cannot be read", object.name()))
 }
 
+/// A file of the folder that the archive is built in.
 fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Failure> {
     let folder = path.parent().expect("it was joined to one");
     let written = fs::create_dir_all(folder).and_then(|()| fs::write(path, content));
@@ -179,11 +185,20 @@ fn ar() -> Result<PathBuf, Failure> {
     })
 }
 
-fn build(mode: &Mode, scratch: &Path, verbose: bool) -> Result<PathBuf, Failure> {
+fn build(
+    mode: &Mode,
+    scratch: &Path,
+    checkout: Option<&Path>,
+    verbose: bool,
+) -> Result<PathBuf, Failure> {
+    let missing = crates_here::lock(scratch, checkout)?;
     let target_directory = scratch.join("target");
     let mut command = toolchain::cargo();
     command.current_dir(scratch).env("CARGO_TARGET_DIR", &target_directory);
     command.args(["build", "--release"]);
+    if missing.is_none() {
+        command.arg("--offline");
+    }
     // Only ours count: the archive is to be what was proved, whatever the user builds kernels with.
     let extra = ["-Cno-redzone=yes", "-Cforce-unwind-tables=no"].map(Into::into);
     mode.apply(&mut command, &target_directory, &extra)?;
@@ -195,7 +210,9 @@ fn build(mode: &Mode, scratch: &Path, verbose: bool) -> Result<PathBuf, Failure>
         stderr: Output::Inherit,
     };
     if !toolchain::run_cargo(&mut command, &watch, verbose)?.is_success() {
-        return Err(Failure::new(Status::Build, "could not build the archive"));
+        let why = missing.map(|missing| format!("; {}", crates_here::advice(checkout, &missing)));
+        let message = format!("could not build the archive{}", why.unwrap_or_default());
+        return Err(Failure::new(Status::Build, message));
     }
     Ok(target_directory.join(&mode.target_name).join("release/libfreestone_c.a"))
 }
@@ -306,10 +323,9 @@ fn weakened(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(patched)
 }
 
-fn pack(ar: &Path, archive: &Path, members: &[PathBuf]) -> Result<(), Failure> {
-    // In place of an old one, not into it.
-    let fresh = archive.with_extension("a.new");
-    let _ = fs::remove_file(&fresh);
+/// The archive of these members.
+fn pack(ar: &Path, scratch: &Path, members: &[PathBuf]) -> Result<Vec<u8>, Failure> {
+    let fresh = scratch.join(ARCHIVE);
     let mut command = process::Command::new(ar);
     command.stdin(process::Stdio::null()).arg("rcs").arg(&fresh).args(members);
     let watch =
@@ -319,5 +335,5 @@ fn pack(ar: &Path, archive: &Path, members: &[PathBuf]) -> Result<(), Failure> {
         let complaint = String::from_utf8_lossy(&outcome.stderr).trim_end().to_owned();
         return Err(Failure::tool(format!("ar: {complaint}")));
     }
-    fs::rename(&fresh, archive).map_err(|error| unwritable(archive, &error))
+    fs::read(&fresh).map_err(|error| unwritable(&fresh, &error))
 }

@@ -7,7 +7,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader, PipeReader, PipeWriter};
 use std::num::NonZeroU128;
 use std::ops::Range;
@@ -28,7 +28,8 @@ use crate::run::{self, flag};
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::tell;
-use crate::{check, image, install, say};
+use crate::whole::Destination;
+use crate::{check, image, install, say, signals};
 
 /// Half a million instructions are logged in a second, on a good day.
 const DEFAULT_SECONDS: u32 = 600;
@@ -80,12 +81,12 @@ pub fn command() -> Command {
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let image = run::built(matches)?;
     let svg = matches.get_one::<PathBuf>("svg");
-    let no_svg = |svg: &Path, error| Failure::usage(format!("{}: {error}", svg.shown()));
-    if let Some(svg) = svg {
-        // Now rather than when all is counted.
-        let tried = File::options().append(true).create(true).open(svg);
-        tried.map_err(|error| no_svg(svg, error))?;
-    }
+    let no_svg = |error| {
+        let path = svg.map(|svg| svg.shown()).unwrap_or_default();
+        Failure::usage(format!("{path}: {error}"))
+    };
+    // Now rather than when all is counted.
+    let destination = svg.map(|svg| Destination::new(svg)).transpose().map_err(no_svg)?;
     let path = |id| matches.get_one::<PathBuf>(id).map(PathBuf::as_path);
     let code = Code::read(&image, matches.get_one::<String>("main").map(String::as_str))?;
     let mut machine = Machine::new(install::qemu(path("qemu"), matches.get_flag("yes"))?, matches)?;
@@ -127,9 +128,10 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
             false => text(&title, &chart, &code),
         };
         tell!("{text}");
-        if let Some(svg) = svg {
+        // Who ends it sees what was counted; a picture of less does not take the place of a whole one, nor its time.
+        if let Some(destination) = destination.filter(|_| signals::caught().is_none()) {
             let picture = chart_svg::picture(&title, &chart, &code.functions);
-            fs::write(svg, picture).map_err(|error| no_svg(svg, error))?;
+            destination.write(picture.as_bytes(), None).map_err(no_svg)?;
         }
     }
     match verdict.status {

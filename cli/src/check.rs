@@ -3,7 +3,6 @@
 //! The looking is done by the library `freestone-inspect`; here are its options, its three ways of
 //! output, and the short form that `run` and `test` use before they boot.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -64,7 +63,8 @@ pub fn command() -> Command {
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     if matches.get_flag("rules") {
-        return show(&list_of_rules()).map(|()| Status::Success);
+        foreign::put(&list_of_rules());
+        return Ok(Status::Success);
     }
     if let Some(name) = matches.get_one::<String>("explain") {
         let rule = rules::rule(name).ok_or_else(|| {
@@ -77,7 +77,8 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
             rule.summary,
             wrapped(rule.explanation)
         );
-        return show(&text).map(|()| Status::Success);
+        foreign::put(&text);
+        return Ok(Status::Success);
     }
     let path = match matches.get_one::<PathBuf>("elf") {
         Some(path) => path,
@@ -101,7 +102,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         text.extend(sizes.as_ref().map(table_of_sizes));
         text
     };
-    show(&text)?;
+    foreign::put(&text);
     let has_errors = report.worst() == Some(Severity::Error);
     Ok(if has_errors { Status::Failed } else { Status::Success })
 }
@@ -143,11 +144,6 @@ fn open(path: &Path) -> Result<File, Failure> {
 fn subject(file: &File, options: Options) -> Result<Subject<'_>, Failure> {
     let image = file.image().map_err(|error| Failure::usage(error.to_string()))?;
     Ok(Subject::new(image, options))
-}
-
-/// That nobody reads on is the one thing that can go wrong with stdout.
-fn show(text: &str) -> Result<(), Failure> {
-    foreign::write(&mut io::stdout(), text).map_err(|_| Failure::silent(Status::OutputClosed))
 }
 
 fn list_of_rules() -> String {

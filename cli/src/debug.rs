@@ -17,6 +17,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use crate::foreign::Shown as _;
 use crate::names;
 use crate::run;
+use crate::signals;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Output, Stop, Watch};
 use crate::tell;
@@ -98,7 +99,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let mut running =
         supervise::spawn_beside(&mut machine).map_err(|error| tool("the machine", error))?;
     // Ctrl-C is for gdb, which stops the kernel.
-    supervise::leave_interrupts();
+    signals::leave_interrupts();
     let inherit = Output::Inherit;
     let watch = Watch { limit: None, stop: Stop::Ask, stdout: inherit, stderr: inherit };
     let ended = supervise::run(&mut gdb, &watch);

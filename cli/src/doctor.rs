@@ -1,9 +1,7 @@
 //! `cargo freestone doctor`: is all here that `run` needs, and if not, what to do.
 
 use std::env;
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process;
 
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
@@ -13,11 +11,12 @@ use crate::foreign::{self, Shown as _};
 use crate::install;
 use crate::mode::HOST;
 use crate::run;
+use crate::signals;
 use crate::status::{Failure, Status};
-use crate::supervise;
 use crate::tell;
 use crate::toolchain::Workspace;
 use crate::toolchains::{self, NoSource, OLDEST, Toolchain, answer, parse_version};
+use crate::unfinished::Unfinished;
 use crate::{accel, boot, debug, kvm, sysroot, xen};
 
 const RUST_CURE: &str = "install Rust 1.95 or newer from https://rustup.rs, or: rustup update";
@@ -82,7 +81,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let toolchains: Vec<_> = Toolchain::all().iter().map(Abilities::of).collect();
     let status =
         if checks.iter().all(|check| check.found.is_ok()) { Status::Success } else { Status::Tool };
-    if let Some(signal) = supervise::caught() {
+    if let Some(signal) = signals::caught() {
         return Err(Failure::new(Status::of_signal(signal), "interrupted"));
     }
     if matches.get_flag("json") {
@@ -248,10 +247,8 @@ fn target() -> Result<String, String> {
     };
     let folder = std::path::absolute(folder).map_err(|error| error.to_string())?;
     let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-    let probe = existing.join(format!(".freestone-doctor-{}", process::id()));
-    File::create_new(&probe)
+    Unfinished::file_in(existing, 0o600)
         .map_err(|error| format!("{} cannot be written: {error}", folder.shown()))?;
-    let _ = fs::remove_file(&probe);
     Ok(folder.shown().to_string())
 }
 

@@ -1,4 +1,4 @@
-//! Text of others: names in files, paths, what programs complain about, what guests said.
+//! What the tool prints, with text of others in it: names in files, paths, what programs complain about, what guests said.
 //!
 //! All that the tool writes goes through here, so none of it moves a terminal's cursor, sets its title or turns a line
 //! around: control characters and their like are written as Rust writes them, `\u{1b}`. A text that is to be one line is
@@ -6,27 +6,69 @@
 //! messages pass as they are.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use freestone_inspect::names::{self, is_hidden};
 use serde_json::Value;
 
-/// Says something to the user, on stderr; see [`say`](crate::say!).
+use crate::status::{Failure, Status};
+use crate::supervise::wait_writable;
+
+/// Why stdout could not be written.
+static UNTOLD: OnceLock<io::Error> = OnceLock::new();
+
+/// Says something to the user, on stderr; see [`say`](crate::say!). Where nobody hears it, there is nothing left to say.
 pub fn say(text: fmt::Arguments) {
-    let _ = write(&mut io::stderr(), &format!("{text}\n"));
+    let _ = write(io::stderr().as_fd(), &format!("{text}\n"));
 }
 
 /// Writes a line to stdout; see [`tell`](crate::tell!).
 pub fn tell(text: fmt::Arguments) {
-    let _ = write(&mut io::stdout(), &format!("{text}\n"));
+    put(&format!("{text}\n"));
 }
 
-/// Writes text of lines.
-pub fn write(to: &mut impl Write, text: &str) -> io::Result<()> {
-    to.write_all(lines(text).as_bytes())?;
-    to.flush()
+/// Writes text to stdout. After an error nothing more is written, and [`all_was_told`] has the error.
+pub fn put(text: &str) {
+    if UNTOLD.get().is_none()
+        && let Err(error) = write(io::stdout().as_fd(), text)
+    {
+        // Set by another thread, it is an error all the same.
+        let _ = UNTOLD.set(error);
+    }
+}
+
+/// Whether stdout took all that was written to it: whatever a verb found out, who reads that may not know it otherwise.
+/// A stdout that was closed from the beginning is /dev/null to Rust's library, and takes all.
+pub fn all_was_told() -> Result<(), Failure> {
+    match UNTOLD.get() {
+        None => Ok(()),
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Err(Failure::silent(Status::OutputClosed))
+        }
+        Some(error) => Err(Failure::tool(format!("stdout cannot be written: {error}"))),
+    }
+}
+
+/// Writes text of lines, at once; waits where the reader has made that an error.
+fn write(to: BorrowedFd, text: &str) -> io::Result<()> {
+    let mut to = File::from(to.try_clone_to_owned()?);
+    let text = lines(text);
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        match to.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(len) => rest = &rest[len..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_writable(&to),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Text of lines as it may be shown.

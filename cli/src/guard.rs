@@ -15,6 +15,8 @@
 //! programs that cargo started; a process group is left by whoever makes one of their own, as nextest and this tool do;
 //! a namespace of processes asks for rights that not everybody has.
 //!
+//! What the worker had half made goes too, see [`unfinished`](crate::unfinished).
+//!
 //! Nothing is swept after an end in order: what a build leaves behind then, a compiler's cache that serves the next
 //! build too, is meant to stay. Who kills both at once leaves the worker's own children to the parent-death signal that
 //! [`supervise`](crate::supervise) gives them. Systems other than Linux have no guard.
@@ -37,7 +39,8 @@ mod linux {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicI32, Ordering};
 
-    use crate::supervise::{handle, is_ignored};
+    use crate::signals::{self, handle, is_ignored};
+    use crate::unfinished;
 
     /// What tells the worker that the guard is gone.
     const ORPHANED: c_int = libc::SIGUSR1;
@@ -53,8 +56,10 @@ mod linux {
     static CHILDREN: OnceLock<CString> = OnceLock::new();
 
     /// Makes two processes of this one and comes back in the worker. If the system has no room for a second one, the
-    /// tool works unguarded.
+    /// tool works unguarded. Signals that tell the tool to stop wait until both have their handlers: the worker lets
+    /// them in by [`signals::watch`].
     pub fn stand() {
+        signals::hold();
         // SAFETY: takes integers and touches no memory.
         unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
         // SAFETY: both have no preconditions; this is the only thread, so all of the child's memory is as it should be.
@@ -89,31 +94,40 @@ mod linux {
     /// A handler: only system calls, nothing allocated, nothing locked.
     extern "C" fn orphaned(_: c_int) {
         sweep();
+        unfinished::remove_files();
         // SAFETY: ends the process without running anything else.
         unsafe { libc::_exit(128 + libc::SIGKILL) };
     }
 
     extern "C" fn pass_on(signal: c_int) {
-        // SAFETY: two integers; a worker that is gone is an error that may be ignored.
-        unsafe { libc::kill(WORKER.load(Ordering::Relaxed), signal) };
+        let worker = WORKER.load(Ordering::Relaxed);
+        if worker != 0 {
+            // SAFETY: two integers; a worker that is gone is an error that may be ignored.
+            unsafe { libc::kill(worker, signal) };
+        }
     }
 
     /// The guard's life.
     fn watch(worker: libc::pid_t) -> ! {
         WORKER.store(worker, Ordering::Relaxed);
-        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+        for signal in signals::STOPPING {
             if !is_ignored(signal) {
                 handle(signal, pass_on);
             }
         }
+        signals::let_in();
         let mut status = 0;
         // SAFETY: `status` is valid for writing. -1 is a signal that came first.
         while unsafe { libc::waitpid(worker, &raw mut status, 0) } == -1 {}
+        // Its id is nobody's any more.
+        WORKER.store(0, Ordering::Relaxed);
         if libc::WIFEXITED(status) {
+            unfinished::remove_all();
             // SAFETY: ends the process without running anything else; the guard has nothing to finish.
             unsafe { libc::_exit(libc::WEXITSTATUS(status)) };
         }
         sweep();
+        unfinished::remove_all();
         end_like(libc::WTERMSIG(status))
     }
 

@@ -117,12 +117,8 @@ fn is_root() -> bool {
 fn ask() -> Result<bool, Failure> {
     say!("Install it now with apt-get? [Y/n]");
     let stdin = io::stdin();
-    // read_line would sit through Ctrl-C: std repeats reads that a signal cut short.
     if !supervise::wait_readable(&stdin, ANSWER_LIMIT) {
-        return Err(match supervise::caught() {
-            Some(signal) => Failure::new(Status::of_signal(signal), "interrupted"),
-            None => Failure::tool(format!("no answer; {}", cure())),
-        });
+        return Err(Failure::tool(format!("no answer; {}", cure())));
     }
     let mut answer = String::new();
     let read = stdin.read_line(&mut answer).unwrap_or(0);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::foreign::Shown as _;
 use crate::runner::Ended;
 use crate::status::Failure;
+use crate::whole;
 
 /// Writes `FOLDER/IMAGE.xml`; the folder is made.
 pub fn write(folder: &Path, image: &Path, ended: &[Ended], wall: Duration) -> Result<(), Failure> {
@@ -16,7 +17,7 @@ pub fn write(folder: &Path, image: &Path, ended: &[Ended], wall: Duration) -> Re
     let suite = stem.rsplit_once('-').map_or(stem.as_str(), |(name, _hash)| name);
     let path = folder.join(format!("{suite}.xml"));
     let written =
-        fs::create_dir_all(folder).and_then(|()| fs::write(&path, document(suite, ended, wall)));
+        fs::create_dir_all(folder).and_then(|()| whole::write(&path, document(suite, ended, wall)));
     written.map_err(|error| Failure::tool(format!("{}: {error}", path.shown())))
 }
 

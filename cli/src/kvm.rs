@@ -124,7 +124,7 @@ fn inner(host: &Host, boot: &Boot) -> Command {
 
 /// What Linux starts with: the files that all boots have, then this one's.
 fn files(host: &Host, boot: &Boot, inner: &Command) -> io::Result<File> {
-    let mut file = nameless("freestone-kvm")?;
+    let mut file = nameless()?;
     io::copy(&mut File::open(&host.files)?, &mut file)?;
     let mut archive = Archive::new(&file);
     archive.file(Path::new("init"), INIT.as_bytes())?;

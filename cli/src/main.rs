@@ -7,6 +7,7 @@
 //! - [`toolchain`]: cargo, which kernel is meant, building it
 //! - [`cargo_args`], [`cargo_config`]: what the user says to cargo, on the command line and in its configuration
 //! - [`toolchains`]: every compiler of this machine; [`mode`]: which of them builds, and for what
+//! - [`crates_here`]: crates of the registry for packages that the tool makes
 //! - [`image`]: can this file be booted
 //! - [`boot`]: a boot, wherever it happens; [`qemu`]: a machine of QEMU's, and what its end means;
 //!   [`qmp`]: asking it while it runs;
@@ -18,9 +19,10 @@
 //! - [`kernel_test`], [`test_table`], [`runner`], [`marks`], [`junit`]: tests inside a kernel: building them,
 //!   finding them in an image, running them, believing what they say, reporting
 //! - [`limits`]: how much is taken of what others send
-//! - [`foreign`]: what the tool writes, with text of others in it
+//! - [`foreign`]: what the tool prints, with text of others in it
+//! - [`whole`]: files that the tool writes, and [`unfinished`]: what nobody is to find if it ends before they are whole
 //! - [`supervise`]: child processes, and [`guard`]: none of them outlives the tool, nor do theirs;
-//!   [`clock`]: their limits of time
+//!   [`signals`]: how the tool is told to stop; [`clock`]: their limits of time
 
 mod accel;
 mod advice;
@@ -34,6 +36,7 @@ mod chart_svg;
 mod check;
 mod clock;
 mod crate_flags;
+mod crates_here;
 mod debug;
 mod doctor;
 mod dwarf;
@@ -57,6 +60,7 @@ mod qemu;
 mod qmp;
 mod run;
 mod runner;
+mod signals;
 mod status;
 mod supervise;
 mod symbols;
@@ -67,6 +71,8 @@ mod test_table;
 mod toolchain;
 mod toolchains;
 mod trace;
+mod unfinished;
+mod whole;
 mod xen;
 
 use std::env;
@@ -84,7 +90,7 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::foreign::say(format_args!($($text)*)) };
 }
 
-/// Writes a line to stdout; that nobody listens is no reason to panic.
+/// Writes a line to stdout; if that cannot be done, the tool ends with the status for it.
 #[macro_export]
 macro_rules! tell {
     ($($text:tt)*) => { $crate::foreign::tell(format_args!($($text)*)) };
@@ -111,11 +117,17 @@ const VERBS: [Verb; 11] = [
 ];
 
 fn main() -> ExitCode {
+    unfinished::share();
     guard::stand();
-    supervise::watch_signals();
-    let code = verb();
-    if supervise::caught().is_some() {
+    signals::watch();
+    let mut code = verb();
+    if let Err(failure) = foreign::all_was_told() {
+        explain(&failure);
+        code = failure.status.code();
+    }
+    if let Some(signal) = signals::caught() {
         guard::sweep();
+        code = Status::of_signal(signal).code();
     }
     code.into()
 }
@@ -146,11 +158,15 @@ fn verb() -> u8 {
     match (verb.main)(matches) {
         Ok(status) => status.code(),
         Err(failure) => {
-            if !failure.message.is_empty() {
-                say!("{}: {failure}", prefix(failure.status));
-            }
+            explain(&failure);
             failure.status.code()
         }
+    }
+}
+
+fn explain(failure: &Failure) {
+    if !failure.message.is_empty() {
+        say!("{}: {failure}", prefix(failure.status));
     }
 }
 

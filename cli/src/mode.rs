@@ -26,7 +26,7 @@ use crate::cargo_config::Config;
 use crate::foreign::Shown as _;
 use crate::status::Failure;
 use crate::toolchains::{Linker, Toolchain};
-use crate::{flags, say, sysroot, target_file};
+use crate::{flags, say, sysroot, target_file, whole};
 
 /// The target of host mode.
 pub const HOST: &str = "x86_64-unknown-linux-gnu";
@@ -307,7 +307,8 @@ fn own_target_file(target_directory: &Path) -> Result<PathBuf, Failure> {
     let fail = |error| Failure::tool(format!("{}: {error}", path.shown()));
     fs::create_dir_all(path.parent().expect("it was joined to one")).map_err(fail)?;
     if fs::read_to_string(&path).ok().as_deref() != Some(freestone_targets::X86_64_JSON) {
-        fs::write(&path, freestone_targets::X86_64_JSON).map_err(fail)?;
+        // Whole: another build may read it just now.
+        whole::write(&path, freestone_targets::X86_64_JSON).map_err(fail)?;
     }
     Ok(path)
 }

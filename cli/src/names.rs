@@ -26,6 +26,7 @@ use object::{LittleEndian, elf};
 
 use crate::foreign::Shown as _;
 use crate::status::{Failure, Status};
+use crate::whole::Destination;
 
 /// The type of the program header that the linker script leaves room by.
 const ROOM: u32 = 0x6673_6e6d;
@@ -79,11 +80,10 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     crate::image::check(image)?;
     let bytes = fs::read(image).map_err(|error| refuse(image, &error))?;
     let named = with_names(&bytes).map_err(|why| refuse(image, &why))?;
-    // The mode is that of the image: it may be a program to some.
-    let written = fs::metadata(image).and_then(|about| {
-        fs::write(output, &named.bytes)?;
-        fs::set_permissions(output, about.permissions())
-    });
+    // A new file has the mode of the image: it may be a program to some.
+    let about = fs::metadata(image).map_err(|error| refuse(image, &error))?;
+    let written = Destination::new(output)
+        .and_then(|output| output.write(&named.bytes, Some(about.permissions())));
     written.map_err(|error| refuse(output, &error))?;
     crate::say!("{} functions, {} bytes", named.functions, named.table_bytes);
     Ok(Status::Success)
@@ -96,6 +96,7 @@ pub enum NoNames {
     NoSymbols,
     NoRoom,
     There,
+    TooLarge,
 }
 
 impl std::fmt::Display for NoNames {
@@ -108,6 +109,9 @@ impl std::fmt::Display for NoNames {
                  header of type 0x66736e6d"
             }
             NoNames::There => "it has a table of names already",
+            NoNames::TooLarge => {
+                "its functions are too many, or too far apart, for a table of names"
+            }
         })
     }
 }
@@ -127,12 +131,13 @@ pub fn with_names(image: &[u8]) -> Result<Named, NoNames> {
     let is_table = |segment: &elf::ProgramHeader64<LittleEndian>| {
         segment.data(LittleEndian, image).is_ok_and(|data| data.starts_with(MAGIC))
     };
-    let Some(room) = room else {
-        let there = segments.iter().any(is_table);
-        return Err(if there { NoNames::There } else { NoNames::NoRoom });
-    };
+    if room.is_none() && segments.iter().any(is_table) {
+        return Err(NoNames::There);
+    }
+    // First what `strip` takes away: with the symbols goes a table that was there, and its header remains.
     let functions = functions(image)?;
-    let table = table(&functions).ok_or(NoNames::NoSymbols)?;
+    let room = room.ok_or(NoNames::NoRoom)?;
+    let table = table(&functions).ok_or(NoNames::TooLarge)?;
 
     let loaded = segments.iter().filter(|s| s.p_type.get(LittleEndian) == elf::PT_LOAD);
     // Behind the last there must be memory left.
@@ -239,8 +244,7 @@ pub fn find(functions: &BTreeMap<u64, String>, wanted: &str) -> Option<u64> {
     named(|name| name).or_else(|| named(|name| name.rsplit("::").next().unwrap_or(name)))
 }
 
-/// The table, as freestone-rt's `symbols` describes it. `None` if there is nothing to say, or the image is too
-/// large to say it of.
+/// The table, as freestone-rt's `symbols` describes it. `None` if the image is too large for one.
 fn table(functions: &BTreeMap<u64, String>) -> Option<Vec<u8>> {
     let (&base, _) = functions.first_key_value()?;
     let (&end, _) = functions.last_key_value()?;

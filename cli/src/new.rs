@@ -12,8 +12,9 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::foreign::Shown as _;
 use crate::status::{Failure, Status};
-use crate::tell;
 use crate::toolchain::quoted;
+use crate::unfinished::Unfinished;
+use crate::{crates_here, say, tell};
 
 /// A file of a template: its path in the new folder, and its text.
 type File = (&'static str, &'static str);
@@ -124,7 +125,8 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let path: &PathBuf = matches.get_one("path").expect("clap insists on it");
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     is_package_name(name).map_err(Failure::usage)?;
-    if path.exists() {
+    // A link to nowhere is something, too.
+    if path.symlink_metadata().is_ok() {
         return Err(Failure::usage(format!(
             "{} exists already; nothing in it was touched",
             path.shown()
@@ -133,12 +135,19 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let chosen: &String = matches.get_one("template").expect("has a default");
     let template = TEMPLATES.iter().find(|t| t.name == chosen).expect("clap knows only these");
     let checkout = checkout(matches)?;
+    // It has its name when all is in it.
+    let fail = |error| Failure::tool(format!("{}: {error}", path.shown()));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let new = Unfinished::folder_in(parent.unwrap_or(Path::new("."))).map_err(fail)?;
     for (file, text) in template.files {
-        let file = path.join(file);
-        let fail = |error| Failure::tool(format!("{}: {error}", file.shown()));
+        let file = new.path().join(file);
         fs::create_dir_all(file.parent().expect("it was joined to one")).map_err(fail)?;
         fs::write(&file, filled(text, name, checkout.as_deref())).map_err(fail)?;
     }
+    if let Some(missing) = crates_here::lock(new.path(), checkout.as_deref())? {
+        say!("note: {}", crates_here::advice(checkout.as_deref(), &missing));
+    }
+    new.rename(path).map_err(fail)?;
     tell!(
         "made {}, template {}; next:\n  cd {}\n  cargo freestone run",
         path.shown(),

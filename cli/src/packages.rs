@@ -6,12 +6,12 @@
 //!         xen.elf              what was made of the packages
 //!         xen-hypervisor-…deb  where it comes from; licence and changelog are in it
 //!         SHA256SUMS           of all; a package's as apt knows it from the signed lists
-//!     xen.new/                 while it is being made
+//!     .freestone-PID-0/        while it is being made
 //!     lock                     held by the process that makes it
 //! ```
 //!
 //! apt does the work, with its own configuration, mirrors and keys. If it has no package lists, or old
-//! ones, lists are fetched into `xen.new/`, so nothing here needs root or changes the system. The sums are
+//! ones, lists are fetched into that folder, so nothing here needs root or changes the system. The sums are
 //! checked before each use, which takes some 20 ms for each 10 MB; a folder that does not agree with them is made anew.
 
 use std::fmt;
@@ -25,8 +25,10 @@ use crate::foreign::Shown as _;
 use crate::install::{self, find_program};
 use crate::limits::{self, Bytes};
 use crate::say;
+use crate::signals;
 use crate::status::{Failure, Status};
-use crate::supervise::{self, Outcome};
+use crate::supervise::Outcome;
+use crate::unfinished::Unfinished;
 
 const SUMS: &str = "SHA256SUMS";
 
@@ -90,13 +92,10 @@ impl Product {
             if folder.exists() {
                 say!("the {} in {} is damaged or old; making it anew", self.name, folder.shown());
             }
-            let new = folder.with_extension("new");
-            let made = self.make_in(&new).and_then(|()| {
-                let _ = fs::remove_dir_all(&folder);
-                fs::rename(&new, &folder).map_err(|error| cannot(&folder, &error))
-            });
-            let _ = fs::remove_dir_all(&new);
-            made?;
+            let new = Unfinished::folder_in(parent).map_err(|error| cannot(parent, &error))?;
+            self.make_in(new.path())?;
+            let _ = fs::remove_dir_all(&folder);
+            new.rename(&folder).map_err(|error| cannot(&folder, &error))?;
         }
         Ok(folder.join(self.image))
     }
@@ -148,7 +147,6 @@ impl Product {
                 )));
             }
         }
-        let _ = fs::remove_dir_all(new);
         let unpacked = new.join("unpacked");
         fs::create_dir_all(&unpacked).map_err(|error| cannot(new, &error))?;
         let mut listed = self.download(new)?;
@@ -181,7 +179,7 @@ impl Product {
         {
             return Ok(offers.into_iter().map(|offer| offer.file).collect());
         }
-        if let Some(signal) = supervise::caught() {
+        if let Some(signal) = signals::caught() {
             return Err(Failure::new(Status::of_signal(signal), "interrupted"));
         }
         // No lists, or lists so old that they name files the mirror no longer has.
@@ -227,9 +225,6 @@ fn lock(path: &Path) -> Result<File, Failure> {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(error)) => return Err(cannot(path, &error)),
             Err(TryLockError::WouldBlock) => {}
-        }
-        if let Some(signal) = supervise::caught() {
-            return Err(Failure::new(Status::of_signal(signal), "interrupted"));
         }
         sleep(LOCK_TICK);
     }

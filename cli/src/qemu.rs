@@ -36,6 +36,9 @@ use crate::trace;
 /// Machines that start a PVH kernel by `-kernel`; the first is the default, it starts quickest.
 pub const MACHINES: [&str; 3] = ["microvm", "q35", "pc"];
 
+/// For what the monitor says to a user who waits for the end.
+const INTERRUPTED_PATIENCE: Duration = Duration::from_secs(1);
+
 /// For what the kernel says to an NMI. A report takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -151,13 +154,13 @@ fn run_once(
         None => {}
     }
     let (status, mut message) = judge(boot, &outcome);
-    if status == Status::Timeout && !listener.trace.is_empty() {
+    if matches!(status, Status::Timeout | Status::Interrupted) && !listener.trace.is_empty() {
         message = format!("{message}\n{}", listener.trace);
     }
     Ok((outcome, (status, message)))
 }
 
-/// Hears what the kernel says, and asks where it hangs when time is up.
+/// Hears what the kernel says, and asks where it hangs when time is up or the user's patience is.
 struct Listener<'a> {
     completer: Completer<'a>,
     places: &'a Places,
@@ -183,6 +186,13 @@ impl Filter for Listener<'_> {
         let Some(monitor) = &mut self.monitor else { return Duration::ZERO };
         self.trace = monitor.trace(self.places);
         if monitor.interrupt() { PATIENCE } else { Duration::ZERO }
+    }
+
+    /// The kernel is not asked: its user may only have seen enough of it.
+    fn is_interrupted(&mut self) {
+        if let Some(monitor) = &mut self.monitor {
+            self.trace = monitor.trace_within(self.places, INTERRUPTED_PATIENCE);
+        }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {

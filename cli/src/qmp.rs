@@ -28,28 +28,34 @@ pub struct Monitor {
     ours: BufReader<UnixStream>,
     theirs: Option<UnixStream>,
     is_ready: bool,
+    /// When it is not asked any more; `None` if each answer has its own limit.
+    end: Option<Instant>,
 }
 
 impl Monitor {
     /// A monitor for the QEMU that `command` will start.
     pub fn new(command: &mut Command) -> io::Result<Monitor> {
         let (ours, theirs) = UnixStream::pair()?;
-        ours.set_read_timeout(Some(PATIENCE))?;
-        ours.set_write_timeout(Some(PATIENCE))?;
         let number = theirs.as_raw_fd();
         // SAFETY: two integers for a socket that `theirs` holds open; only the flag that closes it in
         // children is cleared.
         unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
         command.args(["-chardev", &format!("socket,id=freestone,fd={number}")]);
         command.args(["-mon", "chardev=freestone,mode=control"]);
-        Ok(Monitor { ours: BufReader::new(ours), theirs: Some(theirs), is_ready: false })
+        Ok(Monitor { ours: BufReader::new(ours), theirs: Some(theirs), is_ready: false, end: None })
     }
 
     fn ask(&mut self, question: &Value) -> io::Result<Value> {
         // QEMU has its own by now; while we hold it too, we would never see its end.
         self.theirs = None;
+        let until = self.end.unwrap_or_else(|| Instant::now() + PATIENCE);
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.ours.get_ref().set_read_timeout(Some(left))?;
+        self.ours.get_ref().set_write_timeout(Some(left))?;
         writeln!(self.ours.get_mut(), "{question}")?;
-        let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             let mut line = String::new();
             if self.ours.read_line(&mut line)? == 0 {
@@ -85,6 +91,12 @@ impl Monitor {
         self.try_trace(places).unwrap_or_default()
     }
 
+    /// The same, for somebody who waits: all answers together may take so long.
+    pub fn trace_within(&mut self, places: &Places, limit: Duration) -> String {
+        self.end = Some(Instant::now() + limit);
+        self.trace(places)
+    }
+
     /// Lets the machine go on, with an NMI: a kernel without a handler for that ends with a report of where it is, one that
     /// has a handler may say more. `false` if no NMI reaches the processor, which is so until a kernel has turned its
     /// local APIC on.
@@ -104,7 +116,9 @@ impl Monitor {
     fn try_trace(&mut self, places: &Places) -> io::Result<String> {
         self.human("stop")?;
         let registers = self.human("info registers")?;
-        let Some(rip) = register(&registers, "RIP=") else { return Ok(String::new()) };
+        // A kernel that has not left the 32 bits that it began in has no frames that could be followed.
+        let place = register(&registers, "RIP=").or_else(|| register(&registers, "EIP="));
+        let Some(rip) = place else { return Ok(String::new()) };
         let mut frame = register(&registers, "RBP=").unwrap_or(0);
         let is_halted = registers.contains("HLT=1");
         let mut lines = vec![places.trace_line(0, rip)];
@@ -113,7 +127,9 @@ impl Monitor {
             if frame == 0 || !frame.is_multiple_of(8) {
                 break;
             }
-            let words = words(&self.human(&format!("x /2gx {frame:#x}"))?);
+            // What was found by then is worth telling, also if this is not told in time.
+            let Ok(answer) = self.human(&format!("x /2gx {frame:#x}")) else { break };
+            let words = words(&answer);
             let &[caller, address] = words.as_slice() else { break };
             if places.function(address.wrapping_sub(1)).is_none() {
                 break;
@@ -203,6 +219,9 @@ mod tests {
         let begin = Instant::now();
         assert_eq!(monitor.trace(&Places::new(Path::new("/nonexistent"))), "");
         assert!(begin.elapsed() < 3 * PATIENCE);
+        // Who has no time does not wait at all.
+        let limit = Duration::ZERO;
+        assert_eq!(monitor.trace_within(&Places::new(Path::new("/nonexistent")), limit), "");
         drop(other);
     }
 }

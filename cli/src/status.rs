@@ -28,6 +28,8 @@ pub enum Status {
     HungUp = 129,
     /// SIGINT: Ctrl-C.
     Interrupted = 130,
+    /// SIGQUIT: Ctrl-\\.
+    Quit = 131,
     /// SIGPIPE, in a way: nobody reads our output any more.
     OutputClosed = 141,
     /// SIGTERM.
@@ -36,7 +38,7 @@ pub enum Status {
 
 impl Status {
     /// All of them, in order of their number.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Success,
         Self::Failed,
         Self::Usage,
@@ -46,6 +48,7 @@ impl Status {
         Self::Timeout,
         Self::HungUp,
         Self::Interrupted,
+        Self::Quit,
         Self::OutputClosed,
         Self::Terminated,
     ];
@@ -67,6 +70,7 @@ impl Status {
             Self::Timeout => "timeout",
             Self::HungUp => "hangup",
             Self::Interrupted => "interrupted",
+            Self::Quit => "quit",
             Self::OutputClosed => "output-closed",
             Self::Terminated => "terminated",
         }
@@ -78,12 +82,15 @@ impl Status {
             Self::Success => "the kernel reported success; the verb did its work",
             Self::Failed => "the kernel reported failure; `test`, `check`: something did not pass",
             Self::Usage => "wrong arguments, or an image that cannot be booted",
-            Self::Tool => "a needed tool is missing or did not start, or died",
+            Self::Tool => {
+                "a needed tool is missing, did not start or died; stdout cannot be written"
+            }
             Self::Crash => "the kernel crashed: panic, exception, triple fault, no verdict",
             Self::Build => "cargo could not build",
             Self::Timeout => "time ran out",
             Self::HungUp => "the terminal was closed (SIGHUP)",
             Self::Interrupted => "interrupted (Ctrl-C, SIGINT)",
+            Self::Quit => "told to quit (Ctrl-\\, SIGQUIT)",
             Self::OutputClosed => "nobody reads the output any more",
             Self::Terminated => "terminated (SIGTERM)",
         }
@@ -93,6 +100,7 @@ impl Status {
     pub fn of_signal(signal: i32) -> Self {
         match signal {
             libc::SIGHUP => Self::HungUp,
+            libc::SIGQUIT => Self::Quit,
             libc::SIGTERM => Self::Terminated,
             _ => Self::Interrupted,
         }
@@ -158,6 +166,6 @@ mod tests {
     #[test]
     fn the_numbers_are_what_scripts_rely_on() {
         let codes = Status::ALL.map(Status::code);
-        assert_eq!(codes, [0, 1, 2, 3, 4, 101, 124, 129, 130, 141, 143]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 101, 124, 129, 130, 131, 141, 143]);
     }
 }

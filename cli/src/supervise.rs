@@ -5,10 +5,7 @@
 //! thread. That matters twice: nothing needs locks, and the kernel's parent-death signal, which
 //! follows the *thread* that spawned the child, means the whole tool.
 //!
-//! Signals do as little as can be done: the handler stores the number, poll(2) returns with EINTR
-//! (it is never restarted), the loop sees the number. A signal that lands between the look and the
-//! poll waits for the next [`TICK`]. A pipe to self would save that tick and cost a file descriptor
-//! and a handler that has to rescue `errno`.
+//! Signals are [noted](crate::signals) for the loop, which looks for one each turn, every [`TICK`] at the latest.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -16,11 +13,12 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::guard;
+use crate::signals::{Attended, caught};
+use crate::unfinished::Unfinished;
 
 /// The longest the loop sleeps without looking up.
 const TICK: Duration = Duration::from_millis(50);
@@ -39,60 +37,10 @@ const KEPT: usize = 64 * 1024;
 /// How long a child that was asked to stop may take before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The signal that told the tool to stop, or 0.
-static CAUGHT: AtomicI32 = AtomicI32::new(0);
-
-extern "C" fn note(signal: libc::c_int) {
-    let _ = CAUGHT.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
-}
-
-extern "C" fn wake(_: libc::c_int) {}
-
-/// From here on SIGINT, SIGTERM, SIGHUP and SIGQUIT (Ctrl-\\) end the tool in order, children first.
-pub fn watch_signals() {
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
-        // nohup and background jobs of plain shells ignore some signals for their children's
-        // sake; that wish stands.
-        if !is_ignored(signal) {
-            handle(signal, note);
-        }
-    }
-    // Without a handler poll(2) would sleep through the end of a child. An inherited "ignore"
-    // would be worse: the kernel would reap children behind our back.
-    handle(libc::SIGCHLD, wake);
-}
-
-/// Whether who started the tool wants it to ignore the signal.
-pub fn is_ignored(signal: libc::c_int) -> bool {
-    // SAFETY: all-zero bytes are a valid `sigaction`, a C struct of integers and a nullable pointer.
-    let mut old: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: a null new action only asks; `old` is valid for writing.
-    unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut old) };
-    old.sa_sigaction == libc::SIG_IGN
-}
-
-/// Installs a handler, which must be async-signal-safe.
-pub fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
-    // SAFETY: as in `is_ignored`; zero is also an empty mask on every system we build for.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = handler as *const () as libc::sighandler_t;
-    action.sa_flags = libc::SA_RESTART;
-    // SAFETY: `action` is initialised; the handlers, here and in `guard`, are async-signal-safe: they touch
-    // atomics and make system calls. A null old action asks for no answer.
-    unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
-}
-
-/// From here on SIGINT is for the child that has the terminal, a debugger, and not for the tool.
-pub fn leave_interrupts() {
-    handle(libc::SIGINT, wake);
-}
-
 /// A file without a name, for a child to read: gone with the last process that has it open, however that ends.
-pub fn nameless(name: &str) -> io::Result<File> {
-    let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
-    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-    std::fs::remove_file(&path)?;
-    Ok(file)
+pub fn nameless() -> io::Result<File> {
+    // Its name goes with what is dropped here.
+    Unfinished::file_in(&std::env::temp_dir(), 0o600).map(|(_, file)| file)
 }
 
 /// Starts a child beside the one that will be watched: in a group of its own, which the terminal's signals
@@ -100,14 +48,6 @@ pub fn nameless(name: &str) -> io::Result<File> {
 pub fn spawn_beside(command: &mut Command) -> io::Result<Child> {
     prepare(command, Stop::Kill);
     command.spawn()
-}
-
-/// The signal the tool got, if any.
-pub fn caught() -> Option<i32> {
-    match CAUGHT.load(Ordering::Relaxed) {
-        0 => None,
-        signal => Some(signal),
-    }
 }
 
 /// What happens to one of the child's output streams.
@@ -166,6 +106,9 @@ pub trait Filter {
         Duration::ZERO
     }
 
+    /// The user ends it (Ctrl-C): the same chance, for as short as a user who waits has patience.
+    fn is_interrupted(&mut self) {}
+
     /// There is no more to come.
     fn finish(&mut self, _out: &mut Vec<u8>) {}
 }
@@ -217,6 +160,7 @@ pub fn run_through(
     watch: &Watch,
 ) -> io::Result<Outcome> {
     let begin = Instant::now();
+    let attended = Attended::new();
     command.stdout(stdio(watch.stdout, true)?).stderr(stdio(watch.stderr, false)?);
     prepare(command, watch.stop);
     let mut child = command.spawn()?;
@@ -232,7 +176,15 @@ pub fn run_through(
             ending = Ending::Signalled(signal);
         }
     }
+    if let (Ending::Signalled(libc::SIGINT), Some(filter)) = (&ending, &mut streams[0].filter) {
+        filter.is_interrupted();
+    }
     streams.iter_mut().for_each(Stream::finish);
+    drop(attended);
+    // One that came when the loop had looked for the last time.
+    if let (Some(signal), Ending::Ended(_) | Ending::Enough) = (caught(), &ending) {
+        ending = Ending::Signalled(signal);
+    }
     if !matches!(ending, Ending::Ended(_)) {
         stop(&mut child, watch.stop);
         // The child does not speak for what it started, in groups of their own perhaps.
@@ -534,15 +486,20 @@ fn poll(entries: &mut [libc::pollfd], limit: Duration) -> libc::c_int {
     unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, ms) }
 }
 
-/// Waits until `file` can be read; false if a signal told the tool to stop, or after `limit`.
+/// Waits until `file` can be read; false after `limit`.
 pub fn wait_readable(file: &impl AsRawFd, limit: Duration) -> bool {
     let until = Instant::now() + limit;
-    while caught().is_none() && Instant::now() < until {
+    while Instant::now() < until {
         if poll(&mut [poll_entry(file, libc::POLLIN)], TICK) > 0 {
             return true;
         }
     }
     false
+}
+
+/// Waits until `file` can be written.
+pub fn wait_writable(file: &impl AsRawFd) {
+    while poll(&mut [poll_entry(file, libc::POLLOUT)], TICK) <= 0 {}
 }
 
 /// What an exit status means, in words.

@@ -4,7 +4,7 @@
 //! $XDG_CACHE_HOME/freestone/   (or ~/.cache/freestone/)
 //!   sysroot-1.96.0-ac68…/      one for each compiler: all that `rustc --version` says
 //!     lib/rustlib/TARGET/lib/  libcore-*.rlib, liballoc-*.rlib, libcompiler_builtins-*.rlib
-//!   .building-PID/             while one is built; renamed into place when it is whole
+//!   .freestone-PID-0/          while one is built; renamed into place when it is whole
 //! ```
 //!
 //! A compiler that is given `--sysroot` looks there instead of in its own, so builds are as if the
@@ -31,6 +31,7 @@ use crate::supervise::{self, Output, Stop, Watch};
 use crate::tell;
 use crate::toolchain;
 use crate::toolchains::{NoSource, Toolchain, has_core};
+use crate::unfinished::Unfinished;
 use crate::{install, run};
 
 /// Measured: 20 s alone on two cores, 65 s beside other builds.
@@ -157,15 +158,15 @@ pub fn ensure(toolchain: &Toolchain, target: &str, verbose: bool) -> Result<Path
     })?;
     is_target_known(toolchain, target)?;
     let parent = folder.parent().expect("it was joined to one");
-    let scratch = Scratch::new(parent)?;
+    let scratch = Unfinished::folder_in(parent).map_err(|error| unwritable(parent, &error))?;
     let _lock = alone(parent)?;
     if has_core(&folder, target) {
         // Built by the one that was waited for.
         return Ok(folder);
     }
     say!("building core and alloc for {target} with {name} (once, half a minute or so)");
-    build(toolchain, target, &scratch.0, verbose)?;
-    install(&scratch.0, target, &folder)?;
+    build(toolchain, target, scratch.path(), verbose)?;
+    install(scratch.path(), target, &folder)?;
     Ok(folder)
 }
 
@@ -201,9 +202,6 @@ fn alone(parent: &Path) -> Result<File, Failure> {
             }
             Err(TryLockError::WouldBlock) => sleep(Duration::from_millis(100)),
         }
-        if let Some(signal) = supervise::caught() {
-            return Err(Failure::new(Status::of_signal(signal), "interrupted"));
-        }
     }
 }
 
@@ -212,23 +210,6 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::tool(format!(
         "{path}: {error}; make it writable, or set XDG_CACHE_HOME to a folder that is"
     ))
-}
-
-/// A folder of this process, removed in the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(parent: &Path) -> Result<Self, Failure> {
-        let path = parent.join(format!(".building-{}", process::id()));
-        fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// A misspelt target is told from a library that does not build.

@@ -98,7 +98,7 @@ fn open(path: &Path, origin: &str) -> Result<Image, Failure> {
     }
     let unpacked = unpack(path)?.ok_or_else(|| refuse("gzip cannot unpack it; get it again"))?;
     check(&unpacked).map_err(refuse)?;
-    let file = supervise::nameless("freestone-xen").and_then(|mut file| {
+    let file = supervise::nameless().and_then(|mut file| {
         file.write_all(&unpacked)?;
         file.rewind()?;
         Ok(file)

@@ -57,6 +57,8 @@ impl Fake {
     }
 }
 
+const WORD: &str = "freestone: interrupted; QEMU is stopped\n";
+
 /// Every signal that ends the tool in order: its status, its word, and nobody left.
 fn ends_in_order(fake: &Fake) {
     for (signal, status) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
@@ -64,7 +66,7 @@ fn ends_in_order(fake: &Fake) {
         let (child, qemu) = fake.start();
         send(signal, child.id());
         let seen = seen(child.wait_with_output().expect("ends")).expect(status);
-        assert_eq!(seen.stderr, "freestone: interrupted; QEMU is stopped\n");
+        assert_eq!(seen.stderr, WORD);
         eventually("QEMU is gone", || !is_alive(qemu));
     }
 }
@@ -90,7 +92,23 @@ fn a_child_of_a_fake_ends_with_the_tool() {
 
 #[test]
 fn the_real_qemu_ends_with_the_tool() {
-    ends_in_order(&Fake::real("real"));
+    let fake = Fake::real("real");
+    for (signal, status, wanted) in [
+        // Ctrl-C: its user wants to know where the kernel hung.
+        ("INT", 130, &*format!("{WORD}the processor was\n  at   0x00000000001000")),
+        ("TERM", 143, WORD),
+    ] {
+        let _ = fs::remove_file(&fake.id);
+        let (mut child, qemu) = fake.start();
+        // The kernel says something before it hangs.
+        let mut said = [0; 10];
+        std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut said).expect("text");
+        send(signal, child.id());
+        let seen = seen(child.wait_with_output().expect("ends")).expect(status);
+        assert!(seen.stderr.starts_with(wanted), "{}", seen.stderr);
+        assert_eq!(seen.stderr.lines().count() > 1, signal == "INT");
+        eventually("QEMU is gone", || !is_alive(qemu));
+    }
     ends_with_a_killed_tool(&Fake::real("real-killed"));
 }
 
@@ -207,8 +225,10 @@ fn whatever_a_boot_started_ends_with_the_tool() {
 #[test]
 fn the_debugger_and_its_machine_end_with_the_tool() {
     let folder = folder("debug-tree");
-    let tree = Tree::new(&folder, "");
     let qemu = Fake::sleeping("debug-machine");
+    // As gdb does, it waits for the machine: else it would be ended before there is one.
+    let wait = format!("until [ -s '{}' ]; do sleep 0.01; done", qemu.id.display());
+    let tree = Tree::new(&folder, &wait);
     for end in [kill, kill_the_worker, terminate] {
         let _ = fs::remove_file(&qemu.id);
         let mut command = tool();
