@@ -1,17 +1,21 @@
 //! `run --trace`: which devices a boot talked to, by QEMU's own account of every access.
 //!
 //! QEMU's trace events `memory_region_ops_read` and `_write` have a line for each access to a port or a
-//! register that a device answers, with the device's name. They go to a file in memory and are summed up
-//! when QEMU has ended. The firmware's accesses, before the kernel starts, are among them.
+//! register that a device answers, with the device's name. They come through a pipe and are summed up as they come: a
+//! boot may have any number of them. The firmware's accesses, before the kernel starts, are among them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek};
+use std::io::{self, BufRead, BufReader, PipeWriter, Read};
 use std::os::fd::AsRawFd;
 use std::process::Command;
+use std::thread::{self, JoinHandle};
 
-use crate::names;
+/// Longer lines are not QEMU's.
+const LONGEST: u64 = 4096;
+
+/// More names than any machine has devices.
+const MOST_DEVICES: usize = 1024;
 
 const EVENTS: [&str; 2] = ["memory_region_ops_read", "memory_region_ops_write"];
 
@@ -24,43 +28,52 @@ struct Accesses {
     highest: u64,
 }
 
-/// The file that QEMU writes to.
-pub struct Log(File);
+/// What QEMU writes, being summed up.
+pub struct Log {
+    theirs: PipeWriter,
+    summary: JoinHandle<io::Result<String>>,
+}
 
 impl Log {
     /// For the QEMU that `command` will start.
     pub fn new(command: &mut Command) -> io::Result<Log> {
-        let file = names::in_memory(&[])?;
-        let number = file.as_raw_fd();
-        // SAFETY: two integers for a file descriptor that `file` holds open; only the flag that closes it
+        let (ours, theirs) = io::pipe()?;
+        let number = theirs.as_raw_fd();
+        // SAFETY: two integers for a file descriptor that `theirs` holds open; only the flag that closes it
         // in children is cleared.
         unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
         for event in EVENTS {
             command.args(["-trace", &format!("enable={event}")]);
         }
         command.args(["-D", &format!("/dev/fd/{number}")]);
-        Ok(Log(file))
+        let summary = thread::spawn(|| summary(BufReader::with_capacity(1 << 16, ours)));
+        Ok(Log { theirs, summary })
     }
 
-    /// The summary, a line for each device, the busiest first.
-    pub fn summary(mut self) -> io::Result<String> {
-        self.0.rewind()?;
-        summary(BufReader::new(self.0))
+    /// The summary, a line for each device, the busiest first. To be asked for when QEMU has ended.
+    pub fn summary(self) -> io::Result<String> {
+        // The last end of the pipe that writes.
+        drop(self.theirs);
+        self.summary.join().expect("it does not panic")
     }
 }
 
-fn summary(log: impl BufRead) -> io::Result<String> {
+fn summary(mut log: impl BufRead) -> io::Result<String> {
     let mut devices: BTreeMap<String, Accesses> = BTreeMap::new();
-    for line in log.split(b'\n') {
-        let line = line?;
-        let line = String::from_utf8_lossy(&line);
-        let Some((is_write, address, name)) = access(&line) else { continue };
-        let none = Accesses { reads: 0, writes: 0, lowest: address, highest: address };
-        let sums = devices.entry(name.to_owned()).or_insert(none);
-        sums.reads += u64::from(!is_write);
-        sums.writes += u64::from(is_write);
-        sums.lowest = sums.lowest.min(address);
-        sums.highest = sums.highest.max(address);
+    let mut line = Vec::new();
+    while log.by_ref().take(LONGEST).read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        if let Some((is_write, address, name)) = access(text.trim_end_matches('\n')) {
+            let is_known = devices.len() < MOST_DEVICES || devices.contains_key(name);
+            let name = if is_known { name } else { "(others)" };
+            let none = Accesses { reads: 0, writes: 0, lowest: address, highest: address };
+            let sums = devices.entry(name.to_owned()).or_insert(none);
+            sums.reads += u64::from(!is_write);
+            sums.writes += u64::from(is_write);
+            sums.lowest = sums.lowest.min(address);
+            sums.highest = sums.highest.max(address);
+        }
+        line.clear();
     }
     let mut rows: Vec<_> = devices.into_iter().collect();
     rows.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.reads + sums.writes));

@@ -148,6 +148,32 @@ fn addresses_at_the_end_of_the_address_space_are_refused_or_read() {
     }
 }
 
+/// `run --trace` keeps sums, not the log: it comes through a pipe, and lines of any length and number are read.
+#[test]
+fn a_log_of_any_length_is_summed_up_and_not_kept() {
+    let folder = folder("trace");
+    let kernel = folder.join("kernel");
+    fs::write(&kernel, self::kernel(vec![]).bytes()).expect("a file for the test");
+    let qemu = folder.join("qemu");
+    script(
+        &qemu,
+        "while [ \"$1\" != -D ]; do [ $# = 0 ] && exit 99; shift; done
+         [ -p \"$2\" ] || exit 98
+         exec >\"$2\"
+         yes \"memory_region_ops_read cpu 0 mr 0x1 addr 0x3fd value 0x60 size 1 name 'serial'\" | head -n 200000
+         head -c 50000000 /dev/zero
+         exit 33",
+    );
+    let output = tool()
+        .args(["run", "--no-check", "--accel", "tcg", "--trace", "--qemu"])
+        .args([&qemu, &kernel])
+        .output()
+        .expect("the tool starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("serial") && text.contains("200000"), "{text}");
+}
+
 #[test]
 fn a_bomb_of_gzip_is_given_up_at_its_limit() {
     let folder = folder("bomb");
