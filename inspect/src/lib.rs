@@ -44,6 +44,7 @@ mod file;
 pub mod functions;
 mod image;
 pub mod libcalls;
+mod mangled;
 pub mod names;
 pub mod program;
 pub mod rules;

@@ -9,10 +9,16 @@ use std::fmt::{self, Write as _};
 
 use rustc_demangle::try_demangle;
 
+use crate::mangled;
+
 /// A mangled name that would become longer than this many times itself stays mangled: names refer back to
 /// parts of themselves, and a hundred bytes can stand for a megabyte. Names that compilers make grow to a
 /// few times their length at most.
 pub const EXPANSION: usize = 16;
+
+/// A mangled name also stays mangled if it takes more reading than this many times its length: a part may be referred to
+/// that takes much reading and says little.
+const READING: u64 = 16;
 
 /// How many bytes of a name a message shows.
 pub const SHOWN: usize = 1024;
@@ -102,9 +108,23 @@ fn within(name: &str, limit: usize) -> Option<(Cow<'_, str>, bool)> {
     }
     // A local clone made by LLVM or GCC: `name.llvm.123`, `name.cold`.
     let rust = try_demangle(name).ok()?;
+    if name.contains('B') && !is_cheap(name, limit) {
+        return None;
+    }
     let mut out = Bounded { text: String::new(), left: limit };
     let is_whole = write!(out, "{rust:#}").is_ok();
     Some((Cow::Owned(visible(&out.text).into_owned()), is_whole))
+}
+
+/// Whether a name with references, or so much of its text, is read in proportion to its length. (The older mangling has
+/// no references.)
+fn is_cheap(name: &str, limit: usize) -> bool {
+    let is_new = ["_R", "__R", "R"].iter().any(|start| name.starts_with(start));
+    let most = (name.len() as u64).saturating_mul(READING);
+    !is_new
+        || mangled::reading(name).is_some_and(|reading| {
+            reading.bytes <= most || (limit <= SHOWN && !reading.says_little)
+        })
 }
 
 /// The crate that a mangled Rust name belongs to; `None` for C names. For an `impl` block the name
@@ -169,7 +189,7 @@ mod tests {
     /// A tuple of tuples of tuples: each refers back to the one in it, twice.
     fn bomb(depth: usize) -> String {
         let mut name = String::from("_RIC1aTlE");
-        let mut last = name.len() - 2 - "TlE".len() + 2;
+        let mut last = name.len() - 2 - "TlE".len();
         for _ in 0..depth {
             // Offsets are counted from behind `_R`, in base 62, less one.
             let digits = base62(last as u64 - 1);

@@ -106,6 +106,27 @@ fn bomb(number: usize) -> String {
     name + "E"
 }
 
+/// A name whose arguments are `part`, then as many references to it, through `hops` others, as `len` allows.
+fn references(part: &str, hops: usize, len: usize) -> String {
+    let base_62 = |number: usize| {
+        const DIGITS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        let digits = [number / 3844, number / 62 % 62, number % 62];
+        digits.map(|digit| DIGITS[digit] as char).into_iter().collect::<String>()
+    };
+    let mut name = format!("_RIC1a{part}");
+    // Counted from behind `_R`, less one.
+    let mut last = "IC1a".len();
+    for _ in 0..hops {
+        let at = name.len() - 2;
+        name.push_str(&format!("B{}_", base_62(last - 1)));
+        last = at;
+    }
+    while name.len() < len {
+        name.push_str(&format!("B{}_", base_62(last - 1)));
+    }
+    name + "E"
+}
+
 /// Every kind of file, in about this size.
 fn files(len: usize) -> Vec<(&'static str, Vec<u8>)> {
     let mut files = Vec::new();
@@ -150,6 +171,21 @@ fn files(len: usize) -> Vec<(&'static str, Vec<u8>)> {
     elf.symbols =
         (0..len as u64 / 400).map(|n| Symbol::function(bomb(n as usize), BASE + n, 1)).collect();
     add("names that grow", elf);
+
+    for (what, part, hops) in [
+        ("names of references to references", "l".to_owned(), 450),
+        ("names that refer to an unseen path", format!("MIC1a{}El", "l".repeat(len / 8)), 0),
+        (
+            "names that refer to what says nothing",
+            format!("NvNvNv{}C0{}", "Nv".repeat(400), "0".repeat(403)),
+            0,
+        ),
+    ] {
+        let mut elf = Elf::kernel(BASE, vec![0x90; len / 4]);
+        let name = references(&part, hops, len / 2);
+        elf.symbols = vec![Symbol::function(name, BASE, 1)];
+        add(what, elf);
+    }
 
     // Floats handed on without a register of either kind.
     let mut elf = Elf::kernel(BASE, calls(len));
