@@ -6,6 +6,10 @@
 mod calls;
 #[path = "../src/dwarf.rs"]
 mod dwarf;
+#[path = "../src/dwarf_reader.rs"]
+mod dwarf_reader;
+#[path = "../src/dwarf_split.rs"]
+mod dwarf_split;
 #[path = "../src/foreign.rs"]
 mod foreign;
 #[path = "../src/image.rs"]
@@ -15,7 +19,6 @@ mod names;
 #[path = "../src/status.rs"]
 mod status;
 
-use addr2line::LookupResult;
 use calls::{Counter, Functions};
 use libfuzzer_sys::fuzz_target;
 
@@ -52,19 +55,8 @@ fuzz_target!(|bytes: &[u8]| {
 fn places(bytes: &[u8], addresses: impl Iterator<Item = u64>) {
     // SAFETY: what is made of it is gone when this function returns.
     let bytes: &'static [u8] = unsafe { std::mem::transmute(bytes) };
-    let Some(debug) = dwarf::Debug::of(bytes) else { return };
+    let Ok(debug) = dwarf::Debug::of(bytes, std::path::Path::new("/nonexistent")) else { return };
     for address in addresses {
-        debug.begin();
-        let LookupResult::Output(Ok(mut frames)) = debug.context.find_frames(address) else {
-            continue;
-        };
-        let mut left = 32;
-        while let Ok(Some(frame)) = frames.next()
-            && left > 0
-        {
-            left -= 1;
-            let name = frame.function.as_ref().and_then(|f| f.raw_name().ok());
-            let _ = name.map(|name| freestone_inspect::names::shown(&name));
-        }
+        let _ = debug.frames(address);
     }
 }

@@ -40,6 +40,8 @@ mod crates_here;
 mod debug;
 mod doctor;
 mod dwarf;
+mod dwarf_reader;
+mod dwarf_split;
 mod flags;
 mod foreign;
 mod guard;
@@ -72,6 +74,7 @@ mod toolchain;
 mod toolchains;
 mod trace;
 mod unfinished;
+mod untold;
 mod whole;
 mod xen;
 

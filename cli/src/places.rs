@@ -7,20 +7,20 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use addr2line::LookupResult;
 use freestone_inspect::elf::Object;
-use freestone_inspect::names::{SHOWN, shown, visible};
+use freestone_inspect::names::{SHOWN, visible};
 
-use crate::dwarf::Debug;
+use crate::dwarf::{Debug, Frame, Missing};
 use crate::marks;
 use crate::names;
 use crate::supervise::Filter;
+use crate::untold::Untold;
 
 /// How lines of a trace begin, and how far behind the instruction the address is.
 const KINDS: [(&str, u64); 2] = [("  at   0x", 0), ("  from 0x", 1)];
@@ -29,15 +29,15 @@ const DIGITS: usize = 16;
 /// Longer lines are nobody's trace.
 const LONGEST: usize = 4096;
 
-/// More functions inlined into each other are not shown.
-const MOST_FRAMES: usize = 32;
+/// How many addresses' answers are kept, in bytes of text.
+const KEPT: usize = 1 << 20;
 
 /// What the file knows.
 struct Known {
     functions: BTreeMap<u64, String>,
     /// Code, and where it is.
     code: Vec<(u64, &'static [u8])>,
-    debug: Option<Debug>,
+    debug: Result<Debug, Missing>,
     here: PathBuf,
 }
 
@@ -45,12 +45,19 @@ struct Known {
 pub struct Places {
     image: PathBuf,
     known: OnceCell<Known>,
+    answers: RefCell<BTreeMap<u64, Vec<(String, String)>>>,
+    untold: Untold,
 }
 
 impl Places {
     /// Of this image.
     pub fn new(image: &Path) -> Places {
-        Places { image: image.to_owned(), known: OnceCell::new() }
+        Places {
+            image: image.to_owned(),
+            known: OnceCell::new(),
+            answers: RefCell::default(),
+            untold: Untold::default(),
+        }
     }
 
     fn known(&self) -> &Known {
@@ -60,7 +67,7 @@ impl Places {
             let functions = names::functions(&bytes).unwrap_or_default();
             // Kept for the tool's short life: the debug information is read in place, bit by bit.
             let bytes = Vec::leak(bytes);
-            Known { functions, code: code(bytes), debug: Debug::of(bytes), here }
+            Known { functions, code: code(bytes), debug: Debug::of(bytes, &self.image), here }
         })
     }
 
@@ -108,6 +115,8 @@ impl Places {
         let mut out = String::new();
         let mut frames = self.frames(at);
         let last = frames.pop();
+        let has_place = last.as_ref().is_some_and(|(_, place)| !place.is_empty());
+        self.note(at, back > 0, has_place);
         for (name, place) in frames {
             let _ = writeln!(out, "  in   0x{address:016x} {name}{place}");
         }
@@ -124,26 +133,66 @@ impl Places {
     /// The functions at `address`, the innermost first, each with its place in the source; none if the file
     /// does not say.
     fn frames(&self, address: u64) -> Vec<(String, String)> {
-        let known = self.known();
-        let Some(debug) = &known.debug else { return Vec::new() };
-        debug.begin();
-        let LookupResult::Output(Ok(mut frames)) = debug.context.find_frames(address) else {
-            return Vec::new();
-        };
-        let mut all = Vec::new();
-        while let Ok(Some(frame)) = frames.next()
-            && all.len() < MOST_FRAMES
-        {
-            let name = frame.function.as_ref().and_then(|f| f.raw_name().ok());
-            let name = name.map_or_else(|| "?".to_owned(), |name| shown(&name));
-            let place = frame.location.as_ref().and_then(|location| {
-                let file = shortened(location.file?, &known.here);
-                let file = visible(&file);
-                Some(format!(" ({file}:{})", location.line?))
-            });
-            all.push((name, place.unwrap_or_default()));
+        if let Some(answer) = self.answers.borrow().get(&address) {
+            return answer.clone();
         }
-        all
+        let known = self.known();
+        let Ok(debug) = &known.debug else { return Vec::new() };
+        let shown = |Frame { name, place }: Frame| {
+            let place = place.map(|(file, line)| {
+                let file = shortened(&file, &known.here);
+                format!(" ({}:{line})", visible(&file))
+            });
+            (name.unwrap_or_else(|| "?".to_owned()), place.unwrap_or_default())
+        };
+        let answer: Vec<_> = debug.frames(address).into_iter().map(shown).collect();
+        let mut answers = self.answers.borrow_mut();
+        let size = |(name, place): &(String, String)| name.len().saturating_add(place.len());
+        let len = |all: &Vec<_>| all.iter().map(size).fold(64, usize::saturating_add);
+        if answers.values().map(len).fold(len(&answer), usize::saturating_add) <= KEPT {
+            answers.insert(address, answer.clone());
+        }
+        answer
+    }
+
+    /// Remembers what a line of a trace for the code in front of `address` could not say.
+    fn note(&self, address: u64, is_caller: bool, has_place: bool) {
+        // Functions in assembly have neither, and nobody wants them to.
+        let Some((name, offset)) = self.function(address).filter(|(name, _)| name.contains("::"))
+        else {
+            return;
+        };
+        if !has_place {
+            self.untold.no_place(name);
+        }
+        let start = address.saturating_sub(offset);
+        if is_caller && !self.has_frame(start) {
+            self.untold.no_frame(name);
+        }
+    }
+
+    /// Whether the function that begins at `start` sets its frame pointer, at once or later: `push rbp; mov rbp, rsp`.
+    fn has_frame(&self, start: u64) -> bool {
+        /// Compilers do that before the first call, and few instructions go before.
+        const MOST: usize = 1024;
+        let known = self.known();
+        let next = known.functions.range(start.saturating_add(1)..).next();
+        let len = next.map_or(u64::MAX, |(next, _)| next.saturating_sub(start));
+        let len = usize::try_from(len).unwrap_or(usize::MAX).min(MOST);
+        let code = known.code.iter().find_map(|(address, bytes)| {
+            bytes.get(usize::try_from(start.checked_sub(*address)?).ok()?..)
+        });
+        let code = code.unwrap_or_default();
+        let code = &code[..code.len().min(len)];
+        code.windows(4)
+            .any(|code| code == [0x55, 0x48, 0x89, 0xe5] || code == [0x55, 0x48, 0x8b, 0xec])
+    }
+
+    /// Says what traces could not.
+    pub fn tell_untold(&self) {
+        if let Some(known) = self.known.get() {
+            self.untold.tell(&self.image, &known.debug);
+        }
     }
 }
 
@@ -254,6 +303,7 @@ impl Filter for Completer<'_> {
     fn finish(&mut self, out: &mut Vec<u8>) {
         self.next.take(&std::mem::take(&mut self.held), out);
         self.next.finish(out);
+        self.places.tell_untold();
     }
 }
 
