@@ -12,6 +12,16 @@
 //! Memory with attributes (below 4 GiB, aligned to pages, in one piece, for a device) is not the heap's but comes as
 //! [`Frames`], with [`Zone::Low`] for instance, of which every memory range keeps an eighth. So it is there with each of these types,
 //! after the heap has run out too.
+//!
+//! ```
+//! use freestone::heap::{Cached, KernelHeap};
+//!
+//! // In a kernel `entry!(main, allocator: cached)` stamps this, and fills it before `main`.
+//! static FREESTONE_HEAP: Cached = Cached::NEW;
+//!
+//! let stats = FREESTONE_HEAP.stats();
+//! assert_eq!((stats.allocated_bytes, stats.free_bytes), (0, 0));
+//! ```
 
 mod misuse;
 mod places;

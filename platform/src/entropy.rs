@@ -5,6 +5,17 @@
 //! old firmware), is refused for good. So is one that stays empty. A correct source is refused by mistake once in 2^62 words.
 //!
 //! Meant to seed a generator, not to be one: it is slow, and a hypervisor may make it slower.
+//!
+//! ```no_run
+//! # use freestone_platform as freestone;
+//! use freestone::entropy;
+//!
+//! let mut seed = [0; 32];
+//! match entropy::fill(&mut seed) {
+//!     Ok(()) => { /* start a generator with it */ }
+//!     Err(why) => panic!("no seed, so no keys: {why}"),
+//! }
+//! ```
 
 use core::cell::UnsafeCell;
 use core::fmt;

@@ -7,6 +7,25 @@
 //! processor that halted with interrupts off, which Xen takes for a power-off, nor failure from a crash.
 //! Where neither is there, the machine is powered off if it can be, and halted: by what ACPI's tables say if the
 //! kernel has asked for that ([`prepare_power_off`]).
+//!
+//! ```no_run
+//! # use freestone_platform as freestone;
+//! use freestone::{Exit, exit};
+//!
+//! fn main_loop(mut step: impl FnMut() -> Option<u8>) -> Exit {
+//!     // Where nobody takes the verdict, the machine shall go off.
+//!     if let Err(why) = exit::prepare_power_off() {
+//!         freestone_rt::println!("this machine will halt: {why}");
+//!     }
+//!     loop {
+//!         match step() {
+//!             Some(0) => return Exit::Success, // from `main`
+//!             Some(_) => exit::exit(Exit::Failure), // from anywhere
+//!             None => {}
+//!         }
+//!     }
+//! }
+//! ```
 
 use core::sync::atomic::{AtomicPtr, Ordering};
 

@@ -4,7 +4,8 @@
 //! of the interrupted code as it was, vector registers and the red zone included. What an interrupt does not
 //! do is wait: a handler must take no lock that other code holds with interrupts on, and must not allocate.
 //!
-//! ```ignore
+//! ```no_run
+//! # use freestone_platform as freestone;
 //! use freestone::interrupts::{self, Frame, Outcome};
 //!
 //! fn tick(_frame: &mut Frame) -> Outcome { Outcome::Handled }

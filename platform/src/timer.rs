@@ -3,6 +3,24 @@
 //! A few at a time ([`MOST`]), kept in a small table that the timer's handler looks through: the next
 //! deadline is given to the hardware, one interrupt serves all that are due. A kernel with many more
 //! deadlines keeps them itself and asks for the earliest.
+//!
+//! ```no_run
+//! # use freestone_platform as freestone;
+//! use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+//! use core::time::Duration;
+//! use freestone::{interrupts, timer};
+//!
+//! static RUNG: AtomicUsize = AtomicUsize::new(0);
+//!
+//! fn ring(bell: usize) {
+//!     RUNG.fetch_add(bell, Relaxed); // in an interrupt: no lock, no memory
+//! }
+//!
+//! interrupts::enable();
+//! let bell = timer::after(Duration::from_millis(20), ring, 1).expect("a free place");
+//! timer::sleep(Duration::from_millis(5));
+//! let was_in_time = timer::cancel(bell);
+//! ```
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};

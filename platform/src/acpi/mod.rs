@@ -18,6 +18,19 @@
 //! ```
 //!
 //! Source: ACPI 6.5, chapter 5 (tables).
+//!
+//! ```no_run
+//! # use freestone_platform as freestone;
+//! use freestone::acpi;
+//!
+//! # fn example() -> Result<(), acpi::Error> {
+//! let tables = acpi::tables()?;
+//! for controller in tables.controllers()?.io_apics() {
+//!     freestone_rt::println!("{controller:?}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod madt;
 mod power;

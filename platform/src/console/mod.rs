@@ -3,12 +3,43 @@
 //! Xen guests print through the hypervisor; elsewhere a 16550 UART is looked for by writing and
 //! reading its scratch register, and QEMU's debug port by reading its signature. All that answer are
 //! registered, the UART first. If none answers, the kernel runs silently.
+//!
+//! ```no_run
+//! # use freestone_platform as freestone;
+//! use freestone::console::{self, Console};
+//!
+//! /// A console of one's own: the last bytes, for whoever looks into memory.
+//! struct Ring {
+//!     bytes: [AtomicU8; 4096],
+//!     next: AtomicUsize,
+//! }
+//! # use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
+//!
+//! impl Console for Ring {
+//!     fn name(&self) -> &'static str {
+//!         "ring"
+//!     }
+//!
+//!     fn write(&self, bytes: &[u8]) {
+//!         for byte in bytes {
+//!             self.bytes[self.next.fetch_add(1, Relaxed) % 4096].store(*byte, Relaxed);
+//!         }
+//!     }
+//! }
+//!
+//! static RING: Ring = Ring { bytes: [const { AtomicU8::new(0) }; 4096], next: AtomicUsize::new(0) };
+//!
+//! console::register(&RING).expect("a free place");
+//! for console in console::consoles() {
+//!     freestone_rt::println!("this is printed on {}", console.name());
+//! }
+//! ```
 
 mod debug_port;
 mod uart16550;
 mod xen;
 
-use freestone_rt::console::register;
+pub use freestone_rt::console::{Console, MAX_CONSOLES, RegistryFull, consoles, register};
 
 use crate::arch;
 

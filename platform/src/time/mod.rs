@@ -5,6 +5,19 @@
 //! if they tell it; otherwise it is measured once, against a timer of known rate, for at most a
 //! millisecond. All of that happens when somebody first asks for the time: a kernel that never does never
 //! waits, and has none of it in its image.
+//!
+//! ```no_run
+//! # use freestone_platform as freestone;
+//! use freestone::time::{self, DateTime};
+//!
+//! let start = time::now();
+//! // … work …
+//! let took = time::now() - start;
+//! match time::wall() {
+//!     Some(since_1970) => freestone_rt::println!("{took:?}, done at {}", DateTime::of(since_1970)),
+//!     None => freestone_rt::println!("{took:?}; nobody here knows the time of day"),
+//! }
+//! ```
 
 mod date;
 

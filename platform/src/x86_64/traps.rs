@@ -9,6 +9,23 @@
 //! A handler is registered per vector ([`handle`]). What no handler takes ends the kernel with a report.
 //!
 //! Sources: Intel SDM volume 3, 7.12 to 7.15.
+//!
+//! ```no_run
+//! # use freestone_platform::x86_64 as freestone;
+//! use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+//! use freestone::traps::{self, Frame, Outcome};
+//!
+//! static LAST: AtomicU64 = AtomicU64::new(0);
+//!
+//! fn remember(frame: &mut Frame) -> Outcome {
+//!     LAST.store(frame.rip, Relaxed);
+//!     Outcome::Handled // go on behind it; `Unhandled` would end in a report
+//! }
+//!
+//! traps::handle(traps::BREAKPOINT, remember);
+//! traps::breakpoint();
+//! assert_ne!(LAST.load(Relaxed), 0);
+//! ```
 
 use core::arch::naked_asm;
 use core::mem::offset_of;
