@@ -326,7 +326,7 @@ core::arch::global_asm!(
         let mut command = cargo(project.path());
         command.args(["build", "--quiet", "--target-dir"]).arg(shared_target());
         let built = run(command.env("RUSTFLAGS", flags));
-        if flags.ends_with("lld") && built.stderr.contains("cannot find 'ld.lld'") {
+        if flags.ends_with("lld") && built.stderr.contains("cannot find 'ld") {
             continue;
         }
         assert_eq!(built.status, Some(0), "{flags}\n{built}");
@@ -373,6 +373,32 @@ fn missing_link_arguments_are_the_linkers_first_line() {
     assert_eq!(built.status, Some(0), "{built}");
     boot(&shared_target().join("debug/examples/small"), &[])
         .expect(status::SUCCESS, &["hello from"]);
+}
+
+#[test]
+fn a_host_program_beside_the_kernel_is_told_what_it_needs_and_then_runs() {
+    const SAID: &str =
+        "freestone_std_in_a_kernel__for_a_host_program_beside_it_build.rs_has_rustc-link-arg-bin";
+    let project = project("beside");
+    project.write("src/bin/helper.rs", "fn main() {\n    println!(\"on the host\");\n}\n");
+    for flags in OTHER_LINKERS {
+        let first = linkers_first_line(&project, flags, &["--bin", "helper"]);
+        assert!(first.contains(SAID), "{flags}: {first}");
+    }
+    let mut command = freestone_tests::tool();
+    command.current_dir(project.path()).env("CARGO_TARGET_DIR", shared_target());
+    let ended = run(command.args(["run", "--bin", "helper"]));
+    assert_eq!(ended.status, Some(101), "{ended}");
+    let last = ended.stderr.split_once("could not build beside\n").map(|(_, advice)| advice);
+    let is_advised =
+        last.is_some_and(|advice| advice.contains("cargo::rustc-link-arg-bin=KERNEL=@"));
+    assert!(is_advised, "{ended}");
+
+    project.write("build.rs", &shown("build.rs").replace("-bins=", "-bin=beside="));
+    let built = build(&project);
+    assert_eq!(built.status, Some(0), "{built}");
+    run(&mut Command::new(shared_target().join("debug/helper"))).expect(0, &["on the host"]);
+    boot(&shared_target().join("debug/beside"), &[]).expect(status::SUCCESS, &["hello from"]);
 }
 
 #[test]

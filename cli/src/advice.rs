@@ -1,7 +1,7 @@
-//! What to do about a build that failed in a way that kernels fail: said before rustc's own words, and after them.
+//! What to do about a build that failed in a way that kernels fail: said before rustc's own words, and at the end.
 //!
-//! Cargo's messages come through here ([`Reader`]). Most are shown at once, as cargo would show them. An error that a
-//! rule knows waits for cargo's end, for its advice to stand in front of it.
+//! Every build of this tool's is run by [`build`], and cargo's messages come through a [`Reader`]. They are shown at once,
+//! as cargo would show them; an error that a rule knows has its advice in front.
 //!
 //! The rules are the two tables below. One knows texts, the other undefined symbols, whose names and users linkers
 //! print in three ways ([`undefined`]).
@@ -12,16 +12,24 @@ mod std_users;
 mod tests;
 
 use std::io::{self, IsTerminal, Write};
+use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use self::linkers::{Missing, undefined};
 use crate::mode::Mode;
-use crate::supervise::Filter;
-use crate::{foreign, say};
+use crate::status::{Failure, Status};
+use crate::supervise::{Filter, Outcome, Output, Stop, Watch};
+use crate::{foreign, say, toolchain, toolchains};
 
 /// What a message has in it, all of it, and what to do.
-const TEXTS: [(&[&str], &str); 2] = [
+const TEXTS: [(&[&str], &str); 3] = [
+    (
+        &[freestone_targets::HOST_PROGRAM],
+        "a program with std was linked as a kernel: in build.rs write `cargo::rustc-link-arg-bin=KERNEL=@…`, for the \
+         other binaries of the package to be programs; if this is the kernel, it lacks #![no_std]",
+    ),
     (
         &[freestone_targets::PROOF],
         "the link arguments are missing: the kernel's build.rs passes them on, to an example by \
@@ -37,10 +45,10 @@ const TEXTS: [(&[&str], &str); 2] = [
 /// after `=`, what they are; what to do. The first that fits counts.
 const SYMBOLS: [(&str, &[&str], &str); 5] = [
     (
-        "std",
-        &[""],
-        "a program with std was linked as a kernel: in build.rs write `cargo::rustc-link-arg-bin=KERNEL=@…`, for the \
-         other binaries of the package to be programs",
+        "",
+        &["=__getrandom_v03_custom"],
+        "the crate getrandom, 0.3 or later, has no source of random bytes: with it among the kernel's own dependencies \
+         add `freestone::getrandom_backend!(getrandom::Error);`",
     ),
     (
         "getrandom",
@@ -69,18 +77,49 @@ const SYMBOLS: [(&str, &[&str], &str); 5] = [
 /// How many symbols of a rule, and users of them, are named.
 const NAMED: usize = 6;
 
-/// Reads cargo's messages: shows what the compiler says, and holds back what there is advice for.
+/// Whose kernel is built, and how: the package that is asked for the users of `std`.
+#[derive(Clone, Copy)]
+pub struct Kernel<'a> {
+    pub package: &'a str,
+    pub mode: &'a Mode,
+}
+
+/// Runs a build of cargo's, which gets the option for its messages. What it fails with is `what` and all advice.
+pub fn build(
+    command: &mut Command,
+    limit: Duration,
+    kernel: Option<Kernel<'_>>,
+    what: &str,
+    verbose: bool,
+) -> Result<Outcome, Failure> {
+    command.arg(format());
+    let watch = Watch {
+        limit: Some(limit),
+        stop: Stop::Ask,
+        stdout: Output::KeepAll,
+        stderr: Output::Inherit,
+    };
+    let mut reader = Reader::default();
+    let outcome = toolchain::run_cargo_through(Some(&mut reader), command, &watch, verbose)?;
+    if outcome.is_success() {
+        return Ok(outcome);
+    }
+    let why = toolchains::too_old().map_or_else(String::new, |why| format!(": {why}"));
+    let advice = reader.finish(kernel, verbose);
+    Err(Failure::new(Status::Build, format!("{what}{why}{advice}")))
+}
+
+/// Reads cargo's messages: shows what the compiler says, with the advice that there is in front.
 #[derive(Default)]
-pub struct Reader {
+struct Reader {
     line: Vec<u8>,
-    held: Vec<String>,
     advice: Vec<String>,
-    /// The packages that asked for `std`, or whose dependencies did; none: nobody did.
+    /// The crates that asked for `std`, or whose dependencies did; none: nobody did.
     wants_std: Vec<String>,
 }
 
 /// The form in which messages are asked for.
-pub fn format() -> &'static str {
+fn format() -> &'static str {
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var("CARGO_TERM_COLOR").is_ok_and(|value| value == "never");
     match io::stderr().is_terminal() && !is_plain {
@@ -112,44 +151,39 @@ impl Reader {
     fn message(&mut self, message: &Value) {
         let Some(rendered) = message["message"]["rendered"].as_str() else { return };
         let error = &message["message"];
-        if error["level"] == "failure-note" && !self.held.is_empty() {
-            return self.held.push(rendered.to_owned());
-        }
         let found = if error["level"] == "error" { texts_of(error) } else { String::new() };
-        if wants_std(error, &found) {
-            self.wants_std.push(message["target"]["name"].as_str().unwrap_or_default().to_owned());
-        } else {
-            let advice = advice(&found);
-            if advice.is_empty() {
-                return show(rendered);
+        let advice = match wants_std(error, &found) {
+            true => {
+                let here = message["target"]["name"].as_str().unwrap_or_default().replace('-', "_");
+                let (user, advice) = std_users::first(&found, &here);
+                self.wants_std.push(user);
+                vec![advice]
             }
-            self.advice.extend(advice);
+            false => advice(&found),
+        };
+        let mut stderr = io::stderr();
+        if stderr.is_terminal() {
+            // Over cargo's line of progress.
+            let _ = stderr.write_all(b"\r\x1b[K");
         }
-        self.held.push(rendered.to_owned());
+        for advice in advice {
+            if !self.advice.contains(&advice) {
+                say!("advice: {advice}");
+                self.advice.push(advice);
+            }
+        }
+        // As the compiler rendered it; its colours pass, as they do without us.
+        let _ = stderr.write_all(format!("{rendered}\n").as_bytes());
     }
 
-    /// Shows what was held back, with its advice in front, and returns the advice to be said once more.
-    pub fn finish(mut self, package: &str, mode: &Mode, verbose: bool) -> String {
-        if !self.wants_std.is_empty() {
-            let users = std_users::find(package, &self.wants_std, mode, verbose);
-            self.advice.insert(0, std_users::advice(&users));
+    /// The advice, to be said once more, and who else asks for `std`.
+    fn finish(mut self, kernel: Option<Kernel<'_>>, verbose: bool) -> String {
+        if let (Some(kernel), false) = (kernel, self.wants_std.is_empty()) {
+            let users = std_users::find(kernel.package, &self.wants_std, kernel.mode, verbose);
+            self.advice.extend(std_users::list(&users));
         }
-        self.advice.dedup();
-        self.advice.iter().for_each(|advice| say!("advice: {advice}"));
-        self.held.iter().for_each(|rendered| show(rendered));
         self.advice.iter().map(|advice| format!("\n  {advice}")).collect()
     }
-}
-
-/// Shows what the compiler rendered; its colours pass, as they do without us.
-fn show(rendered: &str) {
-    let mut stderr = io::stderr().lock();
-    if stderr.is_terminal() {
-        // Over cargo's line of progress.
-        let _ = stderr.write_all(b"\r\x1b[K");
-    }
-    let _ = stderr.write_all(rendered.as_bytes());
-    let _ = stderr.write_all(b"\n");
 }
 
 /// The message and its notes, without the compiler's layout.

@@ -33,7 +33,7 @@ use crate::status::{Failure, Status};
 use crate::supervise::{self, Output, Stop, Watch};
 use crate::tell;
 use crate::unfinished::Unfinished;
-use crate::{crates_here, flags, new, run, sysroot, toolchain, whole};
+use crate::{advice, crates_here, flags, new, run, sysroot, toolchain, whole};
 
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
@@ -203,17 +203,9 @@ fn build(
     let extra = ["-Cno-redzone=yes", "-Cforce-unwind-tables=no"].map(Into::into);
     mode.apply(&mut command, &target_directory, &extra)?;
     command.env("CARGO_ENCODED_RUSTFLAGS", flags::only(&mode.flags(&extra)));
-    let watch = Watch {
-        limit: Some(LIMIT),
-        stop: Stop::Ask,
-        stdout: Output::ToStderr,
-        stderr: Output::Inherit,
-    };
-    if !toolchain::run_cargo(&mut command, &watch, verbose)?.is_success() {
-        let why = missing.map(|missing| format!("; {}", crates_here::advice(checkout, &missing)));
-        let message = format!("could not build the archive{}", why.unwrap_or_default());
-        return Err(Failure::new(Status::Build, message));
-    }
+    let why = missing.map(|missing| format!("; {}", crates_here::advice(checkout, &missing)));
+    let what = format!("could not build the archive{}", why.unwrap_or_default());
+    advice::build(&mut command, LIMIT, None, &what, verbose)?;
     Ok(target_directory.join(&mode.target_name).join("release/libfreestone_c.a"))
 }
 

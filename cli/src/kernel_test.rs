@@ -39,38 +39,29 @@ pub fn run(
     target_directory: &Path,
     tests: &KernelTests,
 ) -> Result<Status, Failure> {
-    let watch = |stop| Watch {
-        limit: Some(LIMIT),
-        stop,
-        stdout: test::stdout(matches),
-        stderr: Output::Inherit,
-    };
     let verbose = matches.get_flag("verbose");
     // First built, then run: only so is a test that does not build told from one that fails.
     let mut flags = flags(mode, target_directory)?;
     flags.extend(crate_flags::needed(&tests.package, true, mode, verbose)?);
-    let mut build = command(matches, qemu, mode, target_directory, tests, &flags)?;
+    // By cargo for nextest too, whose own builds are cargo's, and which has no such messages to advise on.
+    let mut build = command(matches, "test", qemu, mode, target_directory, tests, &flags)?;
     build.arg("--no-run");
-    let mut reader = advice::Reader::default();
-    // nextest has no such messages; it gives cargo's own words.
-    let outcome = if matches.get_flag("nextest") {
-        toolchain::run_cargo(&mut build, &watch(Stop::Ask), verbose)?
-    } else {
-        build.arg(advice::format());
-        let watch = Watch { stdout: Output::KeepAll, ..watch(Stop::Ask) };
-        toolchain::run_cargo_through(Some(&mut reader), &mut build, &watch, verbose)?
-    };
-    let advice = reader.finish(&tests.package, mode, verbose);
-    if !outcome.is_success() {
-        let message = format!("the kernel tests of {} do not build{advice}", tests.package);
-        return Err(Failure::new(Status::Build, message));
-    }
-    let mut run = command(matches, qemu, mode, target_directory, tests, &flags)?;
+    let what = format!("the kernel tests of {} do not build", tests.package);
+    let kernel = advice::Kernel { package: &tests.package, mode };
+    advice::build(&mut build, LIMIT, Some(kernel), &what, verbose)?;
+    let verb = if matches.get_flag("nextest") { "nextest" } else { "test" };
+    let mut run = command(matches, verb, qemu, mode, target_directory, tests, &flags)?;
     let for_tests: Vec<_> = arguments(matches).collect();
     if !for_tests.is_empty() {
         run.arg("--").args(for_tests);
     }
-    let outcome = toolchain::run_cargo(&mut run, &watch(Stop::AskGroup), verbose)?;
+    let watch = Watch {
+        limit: Some(LIMIT),
+        stop: Stop::AskGroup,
+        stdout: test::stdout(matches),
+        stderr: Output::Inherit,
+    };
+    let outcome = toolchain::run_cargo(&mut run, &watch, verbose)?;
     Ok(if outcome.is_success() { Status::Success } else { Status::Failed })
 }
 
@@ -80,8 +71,10 @@ fn arguments(matches: &ArgMatches) -> impl Iterator<Item = &OsString> {
     all.skip_while(|word| *word != "--").skip(1)
 }
 
+/// `verb` is `test` or `nextest`.
 fn command(
     matches: &ArgMatches,
+    verb: &str,
     qemu: &Path,
     mode: &Mode,
     target_directory: &Path,
@@ -94,10 +87,10 @@ fn command(
     let qemu = path::absolute(qemu).map_err(|error| tool("QEMU's path", error))?;
 
     let mut command = toolchain::cargo();
-    match matches.get_flag("nextest") {
-        true => command.args(["nextest", "run", "--no-tests=pass"]),
-        false => command.arg("test"),
-    };
+    command.arg(verb);
+    if verb == "nextest" {
+        command.args(["run", "--no-tests=pass"]);
+    }
     command.args(["-p", &tests.package]);
     for target in &tests.targets {
         command.args(["--test", target]);

@@ -32,7 +32,7 @@ use crate::tell;
 use crate::toolchain;
 use crate::toolchains::{NoSource, Toolchain, has_core};
 use crate::unfinished::Unfinished;
-use crate::{install, run};
+use crate::{advice, install, run};
 
 /// Measured: 20 s alone on two cores, 65 s beside other builds.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -259,20 +259,11 @@ fn build(
     }
     command.env("RUSTC", &toolchain.rustc).env("RUSTC_BOOTSTRAP", "1");
     command.env("RUSTFLAGS", "-Cembed-bitcode=yes").env("CARGO_TARGET_DIR", scratch.join("target"));
-    let watch = Watch {
-        limit: Some(LIMIT),
-        stop: Stop::Ask,
-        stdout: Output::ToStderr,
-        stderr: Output::Inherit,
-    };
-    if toolchain::run_cargo(&mut command, &watch, verbose)?.is_success() {
-        return Ok(());
-    }
-    let message = format!(
+    let what = format!(
         "core for {target} does not build with {}; is its source of release {}?",
         toolchain.name, toolchain.release
     );
-    Err(Failure::new(Status::Build, message))
+    advice::build(&mut command, LIMIT, None, &what, verbose).map(drop)
 }
 
 /// Moves what was built into the sysroot, in one step: another process finds all of it or nothing.

@@ -479,27 +479,14 @@ pub fn build(
     verbose: bool,
 ) -> Result<PathBuf, Failure> {
     let mut command = cargo();
-    command.args(["build", advice::format()]);
+    command.arg("build");
     let (kind, name) = (kernel.program.kind(), kernel.program.name());
     command.args(["-p", &kernel.package, &format!("--{kind}"), name]);
     let extra = crate_flags::needed(&kernel.package, false, mode, verbose)?;
     mode.apply(&mut command, target_directory, &extra)?;
-    let watch = Watch {
-        limit: Some(BUILD_LIMIT),
-        stop: Stop::Ask,
-        stdout: Output::KeepAll,
-        stderr: Output::Inherit,
-    };
-    let mut reader = advice::Reader::default();
-    let outcome = run_cargo_through(Some(&mut reader), &mut command, &watch, verbose)?;
-    let advice = reader.finish(&kernel.package, mode, verbose);
-    if !outcome.is_success() {
-        let why = toolchains::too_old().map_or_else(String::new, |why| format!(": {why}"));
-        return Err(Failure::new(
-            Status::Build,
-            format!("could not build {}{why}{advice}", kernel.package),
-        ));
-    }
+    let advised = advice::Kernel { package: &kernel.package, mode };
+    let what = format!("could not build {}", kernel.package);
+    let outcome = advice::build(&mut command, BUILD_LIMIT, Some(advised), &what, verbose)?;
     executable(&outcome.stdout, &kernel.program)
         .ok_or_else(|| Failure::tool("cargo built the kernel but does not say where"))
 }

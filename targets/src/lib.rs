@@ -52,8 +52,14 @@ enum Linker {
 /// Libraries that crates or the compiler may ask the linker for, by `-l`, although no code of a
 /// kernel needs them. Empty ones are put in front, so that an undefined symbol is named by the
 /// linker instead of being found in the host's C library.
-const HOST_LIBRARIES: [&str; 9] =
-    ["c", "m", "rt", "pthread", "util", "dl", "gcc", "gcc_s", "gcc_eh"];
+const HOST_LIBRARIES: [&str; 7] = ["c", "m", "rt", "pthread", "util", "dl", "gcc"];
+
+/// Libraries that `std` alone asks for, to unwind by.
+const STD_LIBRARIES: [&str; 2] = ["gcc_s", "gcc_eh"];
+
+/// The library that those two ask for, which is not there: so linkers begin with its name where a program with `std` is
+/// linked as a kernel, and not with everything that `std` lacks here.
+pub const HOST_PROGRAM: &str = "freestone_std_in_a_kernel__for_a_host_program_beside_it_build.rs_has_rustc-link-arg-bin=KERNEL=@FILE";
 
 /// The library that `freestone_platform::boot!` asks for: where these arguments are missing, linkers begin with its
 /// name. It says what to do.
@@ -138,6 +144,11 @@ impl LinkInput {
         for library in HOST_LIBRARIES.into_iter().chain([PROOF]) {
             fs::write(libraries.join(format!("lib{library}.a")), EMPTY_ARCHIVE)?;
         }
+        // Linkers take a text in a library's place for a script (GNU ld manual, 3.1; lld does the same).
+        for library in STD_LIBRARIES {
+            let asks = format!("INPUT(\"-l{HOST_PROGRAM}\")\n");
+            fs::write(libraries.join(format!("lib{library}.a")), asks)?;
+        }
         let script = directory.join("kernel.ld");
         let mut text = self.script.clone();
         if !self.has_unwind_tables {
@@ -177,6 +188,10 @@ mod tests {
         for library in HOST_LIBRARIES {
             let archive = directory.join("empty").join(format!("lib{library}.a"));
             assert_eq!(fs::read(archive).unwrap(), EMPTY_ARCHIVE.as_bytes());
+        }
+        for library in STD_LIBRARIES {
+            let script = directory.join("empty").join(format!("lib{library}.a"));
+            assert!(fs::read_to_string(script).unwrap().contains(HOST_PROGRAM));
         }
         fs::remove_dir_all(directory).unwrap();
     }

@@ -78,24 +78,38 @@ pub fn users(tree: &str, seen: &[String]) -> Vec<User> {
     all
 }
 
-/// The cure, with a line for each.
-pub fn advice(users: &[User]) -> String {
-    if users.is_empty() {
-        return "std is linked, which a kernel does not have: does the kernel begin with #![no_std], and do all its \
-                dependencies? None of them has a feature `std` on"
-            .into();
-    }
+/// Who asks for `std` by what the compiler says, which is the first that it met, and the cure. `here` is the crate that it
+/// was compiling.
+pub fn first(text: &str, here: &str) -> (String, String) {
+    // E0152 names the crate that brought `std`; with E0463 it is the one that does not compile.
+    let named = text.split_once("crate `std` (which `").and_then(|(_, rest)| rest.split_once('`'));
+    let is_twice = text.contains("`panic_impl`");
+    let user = named.map_or(here, |(name, _)| name);
+    let shown = foreign::line(user.as_bytes());
+    let advice = match is_twice && user == here {
+        true => format!(
+            "{shown} is linked with std, which a kernel does not have: it begins with #![no_std]"
+        ),
+        false => format!(
+            "{shown} asks for std, which a kernel does not have: where a manifest names it, `default-features = false` is \
+             the usual cure, with `features = [\"alloc\"]` where it has that"
+        ),
+    };
+    (user.to_owned(), advice)
+}
+
+/// A line for each of them, if there are any.
+pub fn list(users: &[User]) -> Option<String> {
     let lines = users.iter().map(|user| {
         let why = match &user.feature {
             Some(feature) => format!("feature {feature}"),
-            None => "whatever its features".into(),
+            None => {
+                "no feature `std` on: take a version that does without, or another crate".into()
+            }
         };
         let line = format!("{} ({why}), by {}", user.package, user.path.join(" > "));
         format!("\n    {}", foreign::line(line.as_bytes()))
     });
-    format!(
-        "dependencies ask for std, which a kernel does not have; where a manifest names one, `default-features = false` \
-         is the usual cure, with `features = [\"alloc\"]` where it has that:{}",
-        lines.collect::<String>()
-    )
+    let lines: String = lines.collect();
+    (!lines.is_empty()).then(|| format!("all that ask for std:{lines}"))
 }

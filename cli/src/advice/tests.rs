@@ -1,5 +1,5 @@
-//! The tables against what linkers have printed, shortened: lld 22, GNU ld 2.40 and mold 1.10, as rustc passes it on. Three
-//! were written in lld's form by hand: `qsort`, defmt's, and the kernel that is linked with std.
+//! The tables against what linkers have printed, shortened: lld 22, GNU ld 2.40 and mold 1.10, as rustc passes it on. Two
+//! were written in lld's form by hand: `qsort` and defmt's.
 
 use serde_json::json;
 
@@ -8,7 +8,13 @@ use super::std_users::{self, users};
 use super::*;
 
 /// What the linker says, the advice's beginnings and a word in each.
-const RECORDED: [(&str, &[(&str, &str)]); 10] = [
+const RECORDED: [(&str, &[(&str, &str)]); 12] = [
+    (
+        "rust-lld: error: undefined symbol: __getrandom_v03_custom
+>>> referenced by custom.rs:11 (src/backends/custom.rs:11)
+>>>               /t/deps/gr4-44d958e0daeab820.7uqj.13ixgmz.rcgu.o:(gr4::main::ha6f3)",
+        &[("undefined: __getrandom_v03_custom, wanted by gr4: ", "getrandom_backend!(getrandom::Error)")],
+    ),
     (
         "rust-lld: error: unable to find library -lfreestone_link_arguments_missing__add_the_build_rs_from_the_README__examples_need_rustc-link-arg-examples\ncollect2: error: ld returned 1 exit status",
         &[("the link arguments are missing", "build.rs")],
@@ -67,10 +73,12 @@ rust-lld: error: undefined symbol: qsort
         &[("undefined: _defmt_acquire, wanted by de: ", "global_logger")],
     ),
     (
-        "rust-lld: error: undefined symbol: pthread_self
->>> referenced by std.f2b9b1b8-cgu.0
->>>               std-d1237ef7159db0a2.std.f2b9-cgu.0.rcgu.o:(x) in archive /r/lib/libstd-d1237ef7159db0a2.rlib",
-        &[("undefined: pthread_self, wanted by std: ", "cargo::rustc-link-arg-bin=KERNEL")],
+        "rust-lld: error: unable to find library -lfreestone_std_in_a_kernel__for_a_host_program_beside_it_build.rs_has_rustc-link-arg-bin=KERNEL=@FILE\ncollect2: error: ld returned 1 exit status",
+        &[("a program with std was linked as a kernel", "cargo::rustc-link-arg-bin=KERNEL")],
+    ),
+    (
+        "/usr/bin/ld.bfd: cannot find -lfreestone_std_in_a_kernel__for_a_host_program_beside_it_build.rs_has_rustc-link-arg-bin=KERNEL=@FILE: No such file or directory",
+        &[("a program with std was linked as a kernel", "#![no_std]")],
     ),
 ];
 
@@ -117,14 +125,32 @@ fn all_users_of_std_are_named_with_their_path() {
     let tree = "0|k v0.1.0 (/k)|std|\n1|serde_json v1.0.154|default,std|\n2|itoa v1.0.1||\n2|memchr v2.7.6|alloc,std| (*)\n\
                 1|plain v0.2.0||\n2|libc v0.2.191|default,std|\n2|memchr v2.7.6|alloc,std| (*)\n1|always-std v1.0.0||\n\nx|y|z\n";
     let found = users(tree, &["k".into(), "always_std".into()]);
-    let said = std_users::advice(&found);
+    let said = std_users::list(&found).expect("some");
     let lines: Vec<_> = said.lines().skip(1).map(str::trim).collect();
     let expected = [
         "serde_json 1.0.154 (feature std), by k > serde_json",
         "memchr 2.7.6 (feature std), by k > serde_json > memchr",
-        "always-std 1.0.0 (whatever its features), by k > always-std",
+        "always-std 1.0.0 (no feature `std` on: take a version that does without, or another crate), by k > always-std",
     ];
     assert_eq!(lines, expected, "{said}");
-    assert!(said.contains("default-features = false"));
-    assert!(std_users::advice(&users("", &[])).contains("#![no_std]"));
+    assert_eq!(std_users::list(&users("", &[])), None);
+}
+
+#[test]
+fn who_asks_for_std_is_named_at_once() {
+    let twice = |by: &str| {
+        format!(
+            "found duplicate lang item `panic_impl`\nthe lang item is first defined in crate `std` (which `{by}` depends on)\n"
+        )
+    };
+    let missing = "can't find crate for `std`\nthe `x86_64-unknown-none` target may not support the standard library\n";
+    for (text, here, user, words) in [
+        (twice("ctor"), "kernel", "ctor", "ctor asks for std, which"),
+        (twice("my_kernel"), "my_kernel", "my_kernel", "it begins with #![no_std]"),
+        (missing.to_owned(), "memchr", "memchr", "`default-features = false`"),
+    ] {
+        let (found, advice) = std_users::first(&text, here);
+        assert_eq!(found, user, "{text}");
+        assert!(advice.starts_with(user) && advice.contains(words), "{advice}");
+    }
 }
