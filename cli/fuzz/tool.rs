@@ -4,6 +4,8 @@
 
 #[path = "../src/calls.rs"]
 mod calls;
+#[path = "../src/clock.rs"]
+mod clock;
 #[path = "../src/dwarf.rs"]
 mod dwarf;
 #[path = "../src/dwarf_reader.rs"]
@@ -12,12 +14,22 @@ mod dwarf_reader;
 mod dwarf_split;
 #[path = "../src/foreign.rs"]
 mod foreign;
+#[path = "../src/guard.rs"]
+mod guard;
 #[path = "../src/image.rs"]
 mod image;
 #[path = "../src/names.rs"]
 mod names;
+#[path = "../src/signals.rs"]
+mod signals;
 #[path = "../src/status.rs"]
 mod status;
+#[path = "../src/supervise.rs"]
+mod supervise;
+#[path = "../src/unfinished.rs"]
+mod unfinished;
+#[path = "../src/whole.rs"]
+mod whole;
 
 use calls::{Counter, Functions};
 use libfuzzer_sys::fuzz_target;

@@ -148,10 +148,16 @@ impl Debug {
             let Some(at) = header.offset().as_debug_info_offset() else { continue };
             let Ok(unit) = self.open(&self.dwarf, header) else { continue };
             let before = all.len();
-            if let Ok(mut ranges) = self.dwarf.unit_ranges(&unit) {
-                while let Ok(Some(range)) = ranges.next() {
-                    self.keep(&mut all, range, at);
-                }
+            let mut add = |range| {
+                self.keep(&mut all, range, at);
+                false
+            };
+            let mut entries = unit.entries();
+            // What is behind something broken is not known.
+            if let Ok(Some(_)) = entries.next_dfs()
+                && let Some(root) = entries.current()
+            {
+                let _ = ranges(&self.dwarf, &unit, root, &mut add);
             }
             if all.len() == before {
                 let mut add = |range| {
@@ -272,10 +278,10 @@ impl Debug {
             let Some(kind) = entries.read_abbreviation()? else { continue };
             entries.skip_attributes(kind.attributes())?;
             if kind.tag() == gimli::DW_TAG_subprogram {
-                let mut ranges = dwarf.die_ranges(unit, &unit.entry(at)?)?;
-                while let Some(range) = ranges.next()? {
+                ranges(dwarf, unit, &unit.entry(at)?, |range| {
                     self.keep(all, range, at);
-                }
+                    false
+                })?;
             }
         }
         Ok(())
@@ -303,24 +309,19 @@ impl Debug {
             let is_deeper = all.last().is_none_or(|last| last.depth < depth);
             if kind.tag() == gimli::DW_TAG_inlined_subroutine && is_deeper {
                 let entry = unit.entry(at)?;
-                let mut ranges = dwarf.die_ranges(unit, &entry)?;
-                while let Some(range) = ranges.next()? {
-                    if range.begin <= address && address < range.end {
-                        let number =
-                            |name| Ok(entry.attr_value(name)?.and_then(|v| v.udata_value()));
-                        let call_file = match entry.attr_value(gimli::DW_AT_call_file)? {
-                            Some(AttributeValue::FileIndex(file)) => file,
-                            _ => 0,
-                        };
-                        let call_line: Result<_> = number(gimli::DW_AT_call_line);
-                        all.push(Inlined {
-                            depth,
-                            at,
-                            call_file,
-                            call_line: call_line?.unwrap_or(0),
-                        });
-                        break;
-                    }
+                let mut is_here = false;
+                ranges(dwarf, unit, &entry, |range| {
+                    is_here |= range.begin <= address && address < range.end;
+                    is_here
+                })?;
+                if is_here {
+                    let call_file = match entry.attr_value(gimli::DW_AT_call_file)? {
+                        Some(AttributeValue::FileIndex(file)) => file,
+                        _ => 0,
+                    };
+                    let line = entry.attr_value(gimli::DW_AT_call_line)?;
+                    let call_line = line.and_then(|line| line.udata_value()).unwrap_or(0);
+                    all.push(Inlined { depth, at, call_file, call_line });
                 }
             }
             let is_childless = depth == 0 && !kind.has_children();
@@ -418,6 +419,37 @@ pub fn sections(object: &Object<'static>) -> Option<BTreeMap<String, &'static [u
     }
     let all = object.sections.iter().filter(of_debug);
     Some(all.map(|section| (section.name.to_string(), section.data)).collect())
+}
+
+/// Shows `each` the ranges of addresses of an entry, until it says that it is enough. (`gimli` adds a size to an address
+/// without looking whether that goes.)
+fn ranges(
+    dwarf: &Dwarf<Reader>,
+    unit: &Unit<Reader>,
+    entry: &DebuggingInformationEntry<'_, '_, Reader>,
+    mut each: impl FnMut(Range) -> bool,
+) -> Result<()> {
+    if let Some(list) = entry.attr_value(gimli::DW_AT_ranges)?
+        && let Some(mut list) = dwarf.attr_ranges(unit, list)?
+    {
+        while let Some(range) = list.next()? {
+            if each(range) {
+                break;
+            }
+        }
+        return Ok(());
+    }
+    let Some(low) = entry.attr_value(gimli::DW_AT_low_pc)? else { return Ok(()) };
+    let Some(begin) = dwarf.attr_address(unit, low)? else { return Ok(()) };
+    let end = match entry.attr_value(gimli::DW_AT_high_pc)? {
+        Some(AttributeValue::Udata(size)) => begin.checked_add(size),
+        Some(high) => dwarf.attr_address(unit, high)?,
+        None => None,
+    };
+    if let Some(end) = end {
+        each(Range { begin, end });
+    }
+    Ok(())
 }
 
 /// Runs a unit's program of lines. Every two rows that follow each other are shown to `pair`, and every sequence to

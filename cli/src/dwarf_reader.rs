@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
-use gimli::{EndianSlice, Error, LittleEndian, ReaderOffsetId, Result};
+use gimli::{EndianSlice, Error, Format, LittleEndian, ReaderOffsetId, Result};
 
 /// How often each byte may be read on average, in all questions together. A hundred and fifty different ones about this
 /// tool itself, 54 MB with its debugging information, take a quarter.
@@ -68,6 +68,10 @@ impl Budget {
         read
     }
 }
+
+/// Numbers that count or index what is in a file are far below. `gimli` adds to larger ones, and multiplies them by the
+/// size of a word, without looking.
+const LARGEST: u64 = 1 << 56;
 
 /// A piece of a section.
 #[derive(Clone, Copy, Debug)]
@@ -166,5 +170,27 @@ impl gimli::Reader for Reader {
     fn read_slice(&mut self, buffer: &mut [u8]) -> Result<()> {
         self.spend(buffer.len())?;
         gimli::Reader::read_slice(&mut self.piece, buffer)
+    }
+
+    fn read_uleb128(&mut self) -> Result<u64> {
+        let number = gimli::leb128::read::unsigned(self)?;
+        if number <= LARGEST { Ok(number) } else { Err(Error::BadUnsignedLeb128) }
+    }
+
+    fn read_sleb128(&mut self) -> Result<i64> {
+        let number = gimli::leb128::read::signed(self)?;
+        // It has no opposite.
+        if number > i64::MIN { Ok(number) } else { Err(Error::BadSignedLeb128) }
+    }
+
+    fn read_word(&mut self, format: Format) -> Result<usize> {
+        let number = match format {
+            Format::Dwarf32 => self.read_u32()?.into(),
+            Format::Dwarf64 => self.read_u64()?,
+        };
+        if number > LARGEST {
+            return Err(Error::UnsupportedOffset);
+        }
+        usize::try_from(number).map_err(|_| Error::UnsupportedOffset)
     }
 }

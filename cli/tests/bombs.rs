@@ -180,6 +180,73 @@ fn debugging_information_takes_memory_by_the_files_size() {
     }
 }
 
+/// Debugging information with numbers that cannot be added to or multiplied.
+fn wrapping() -> Vec<(&'static str, Elf)> {
+    // The largest number, and the smallest, seven bits in each byte.
+    let max = [&[0xff; 9][..], &[1]].concat();
+    let min = [&[0x80; 9][..], &[0x7f]].concat();
+    let one = |kind: &[u8], entries: &[u8], lines: &[u8]| {
+        let kinds = [kind, &[0]].concat();
+        let all = [("abbrev", kinds), ("info", unit(entries)), ("line", self::lines(b"", lines))];
+        let all = all.map(|(name, bytes)| (format!(".debug_{name}"), bytes));
+        kernel(all.iter().map(|(name, bytes)| (name.as_str(), 0, bytes.clone())).collect())
+    };
+    let sized =
+        |size: u64| [&[2, 0, 0, 0, 0][..], &BASE.to_le_bytes(), &size.to_le_bytes()].concat();
+    let inner = |entry: &[u8]| [located(), entry.to_vec()].concat();
+    let function = [&[3][..], &BASE.to_le_bytes(), &u64::MAX.to_le_bytes()].concat();
+    let kinds = |kind: &[u8]| [UNITS, kind].concat();
+    // A unit of 64 bits whose ranges are the first of a list at 8: one at the end of the address space behind that.
+    let header = [&[5, 0, 1, 8][..], &[0; 8], &[1], &8_u64.to_le_bytes(), &[0]].concat();
+    let long = [&[0xff; 4][..], &(header.len() as u64).to_le_bytes(), &header].concat();
+    let list = vec![
+        (".debug_abbrev", 0, vec![1, 0x11, 0, 0x74, 0x17, 0x55, 0x23, 0, 0, 0]),
+        (".debug_info", 0, long),
+        (".debug_rnglists", 0, [&[0; 8][..], &u64::MAX.to_le_bytes()].concat()),
+    ];
+    vec![
+        ("a unit's size", one(UNITS, &sized(u64::MAX), &[28; 64])),
+        (
+            "a function's size",
+            one(&kinds(&[3, 0x2e, 0, 0x11, 1, 0x12, 7, 0, 0]), &inner(&function), &[28; 64]),
+        ),
+        ("a step of lines", one(UNITS, &located(), &[&[3][..], &min, &[28; 64]].concat())),
+        (
+            "an address by number",
+            one(&[1, 0x11, 0, 0x11, 0x1b, 0, 0], &[&[1][..], &max].concat(), &[28; 64]),
+        ),
+        (
+            "a name by number",
+            one(&[1, 0x11, 0, 3, 0x1a, 0, 0], &[&[1][..], &max].concat(), &[28; 64]),
+        ),
+        (
+            "a function's name by number",
+            one(
+                &kinds(&[3, 0x2e, 0, 0x11, 1, 0x12, 11, 3, 0x1a, 0, 0]),
+                &inner(&[&[3][..], &BASE.to_le_bytes(), &[64], &max].concat()),
+                &[28; 64],
+            ),
+        ),
+        (
+            "what is skipped",
+            one(
+                &kinds(&[3, 0x2e, 0, 0x40, 0x18, 0x0b, 0x0b, 0, 0]),
+                &inner(&[&[3][..], &max].concat()),
+                &[28; 64],
+            ),
+        ),
+        ("ranges by number", kernel(list)),
+    ]
+}
+
+#[test]
+fn numbers_at_the_end_of_their_range_are_not_added_to() {
+    let folder = folder("wrapping");
+    let all = wrapping().into_iter().map(|(what, elf)| (what, trace(&folder, &elf, MEMORY)));
+    let wrong: Vec<_> = all.filter(|(_, (status, _))| *status != Some(0)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn what_a_trace_lacks_is_said() {
     let folder = folder("lacks");
