@@ -32,8 +32,8 @@ const MOST_HOPS: usize = 8;
 /// How many units that claim an address are asked.
 const MOST_UNITS: usize = 4;
 
-/// How many bytes of the file there are for each range of addresses in the index, of [`INDEXED`] bytes. A function has
-/// more than that: its code, its entry, its lines, its name.
+/// How many bytes of the file there are for each range of addresses in the index. A function has more than that: its
+/// code, its entry, its lines, its name.
 const BYTES_PER_RANGE: usize = 16;
 /// For small files.
 const LEAST_RANGES: usize = 1 << 10;
