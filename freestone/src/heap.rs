@@ -13,7 +13,7 @@
 //! [`Frames`], with [`Zone::Low`] for instance, of which every memory range keeps an eighth. So it is there with each of these types,
 //! after the heap has run out too.
 //!
-//! ```
+//! ```no_run
 //! use freestone::heap::{Cached, KernelHeap};
 //!
 //! // In a kernel `entry!(main, allocator: cached)` stamps this, and fills it before `main`.
