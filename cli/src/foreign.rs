@@ -13,9 +13,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use clap::builder::StyledStr;
 use freestone_inspect::names::{self, is_hidden};
 use serde_json::Value;
 
+use crate::color::{self, Colored};
 use crate::status::{Failure, Status};
 use crate::supervise::wait_writable;
 
@@ -24,7 +26,7 @@ static UNTOLD: OnceLock<io::Error> = OnceLock::new();
 
 /// Says something to the user, on stderr; see [`say`](crate::say!). Where nobody hears it, there is nothing left to say.
 pub fn say(text: fmt::Arguments) {
-    let _ = write(io::stderr().as_fd(), &format!("{text}\n"));
+    let _ = write(&io::stderr(), &format!("{text}\n"));
 }
 
 /// Writes a line to stdout; see [`tell`](crate::tell!).
@@ -34,8 +36,18 @@ pub fn tell(text: fmt::Arguments) {
 
 /// Writes text to stdout. After an error nothing more is written, and [`all_was_told`] has the error.
 pub fn put(text: &str) {
+    to_stdout(|| write(&io::stdout(), text));
+}
+
+/// Writes help to stdout, with clap's colours if there are to be any: no text of others is in it.
+pub fn put_help(text: &StyledStr) {
+    let text = if color::in_help() { text.ansi().to_string() } else { text.to_string() };
+    to_stdout(|| write_all(io::stdout().as_fd(), format!("{}\n", text.trim_end()).as_bytes()));
+}
+
+fn to_stdout(write: impl FnOnce() -> io::Result<()>) {
     if UNTOLD.get().is_none()
-        && let Err(error) = write(io::stdout().as_fd(), text)
+        && let Err(error) = write()
     {
         // Set by another thread, it is an error all the same.
         let _ = UNTOLD.set(error);
@@ -54,11 +66,16 @@ pub fn all_was_told() -> Result<(), Failure> {
     }
 }
 
-/// Writes text of lines, at once; waits where the reader has made that an error.
-fn write(to: BorrowedFd, text: &str) -> io::Result<()> {
-    let mut to = File::from(to.try_clone_to_owned()?);
+/// Writes text of lines, at once.
+fn write(to: &(impl AsFd + Colored), text: &str) -> io::Result<()> {
     let text = lines(text);
-    let mut rest = text.as_bytes();
+    let text = if to.has_colors() { color::painted(&text) } else { text };
+    write_all(to.as_fd(), text.as_bytes())
+}
+
+/// Writes it all; waits where the reader has made that an error.
+fn write_all(to: BorrowedFd, mut rest: &[u8]) -> io::Result<()> {
+    let mut to = File::from(to.try_clone_to_owned()?);
     while !rest.is_empty() {
         match to.write(rest) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -4,6 +4,7 @@
 //! is such a file and a line in [`VERBS`]. What verbs share:
 //!
 //! - [`status`]: how the tool ends, all exit statuses in one place
+//! - [`examples`]: what the help of each verb shows of it; [`color`]: verdicts in colours, and when
 //! - [`toolchain`]: cargo, which kernel is meant, building it
 //! - [`cargo_args`], [`cargo_config`]: what the user says to cargo, on the command line and in its configuration
 //! - [`toolchains`]: every compiler of this machine; [`mode`]: which of them builds, and for what
@@ -35,6 +36,7 @@ mod chart;
 mod chart_svg;
 mod check;
 mod clock;
+mod color;
 mod crate_flags;
 mod crates_here;
 mod debug;
@@ -42,6 +44,7 @@ mod doctor;
 mod dwarf;
 mod dwarf_reader;
 mod dwarf_split;
+mod examples;
 mod flags;
 mod foreign;
 mod guard;
@@ -105,7 +108,7 @@ struct Verb {
     main: fn(&ArgMatches) -> Result<Status, Failure>,
 }
 
-const VERBS: [Verb; 11] = [
+const VERBS: [Verb; 12] = [
     Verb { name: "run", command: run::command, main: run::main },
     Verb { name: "test", command: test::command, main: test::main },
     Verb { name: "check", command: check::command, main: check::main },
@@ -117,6 +120,7 @@ const VERBS: [Verb; 11] = [
     Verb { name: "archive", command: archive::command, main: archive::main },
     Verb { name: "sysroot", command: sysroot::command, main: sysroot::main },
     Verb { name: "doctor", command: doctor::command, main: doctor::main },
+    Verb { name: status::TOPIC, command: status::command, main: status::main },
 ];
 
 fn main() -> ExitCode {
@@ -138,21 +142,23 @@ fn main() -> ExitCode {
 /// Does what the command line says, and returns the exit status.
 fn verb() -> u8 {
     // Called by cargo and nextest, with words that are libtest's and not clap's.
-    let mut words = arguments(env::args_os()).into_iter().skip(1).peekable();
+    let all = arguments(env::args_os());
+    color::choose(&all);
+    let mut words = all.iter().skip(1).cloned().peekable();
     if words.next_if(|word| word == "runner").is_some() {
         return runner::main(words);
     }
-    let matches = match command().try_get_matches_from(arguments(env::args_os())) {
+    let matches = match command().try_get_matches_from(&all) {
         Ok(matches) => matches,
         // Help and version are "errors" to clap, of the kind that ends well.
         Err(mut error) => {
             keep_good_advice(&mut error);
-            let text = error.render().to_string();
+            let text = error.render();
             if error.use_stderr() {
-                say!("{}", text.trim_end());
+                say!("{}", text.to_string().trim_end());
                 return Status::Usage.code();
             }
-            tell!("{}", text.trim_end());
+            foreign::put_help(&text);
             return Status::Success.code();
         }
     };
@@ -199,7 +205,11 @@ fn command() -> Command {
         .about("Runs and tests Rust kernels")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands(VERBS.iter().map(|verb| (verb.command)().after_help(status::table())))
+        .arg(color::argument())
+        .subcommands(VERBS.iter().map(|verb| {
+            let [short, long] = examples::of(verb.name);
+            (verb.command)().after_help(short).after_long_help(long)
+        }))
         .after_help(status::table())
 }
 

@@ -27,7 +27,7 @@ use crate::host_tests::FULL;
 use crate::mode::Mode;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch};
-use crate::{advice, crate_flags, say, toolchains};
+use crate::{advice, color, crate_flags, say, toolchains};
 
 /// For questions that cargo answers from what lies on the disk.
 const QUESTION_LIMIT: Duration = Duration::from_secs(60);
@@ -116,6 +116,7 @@ pub fn cargo() -> Command {
         env::var_os("CARGO").filter(|v| !v.is_empty()).unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(name);
     command.stdin(Stdio::null());
+    color::pass_on(&mut command);
     command
 }
 

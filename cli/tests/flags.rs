@@ -183,3 +183,36 @@ fn the_configured_target_is_built_for() {
     let seen = see(command.args(["run", "--json"]).env("CARGO_BUILD_TARGET", "host-tuple"));
     assert!(image(&seen.expect(0)).contains(target));
 }
+
+/// A topic of help, which short helps point to; on a pipe there are colours only where they are asked for.
+#[test]
+fn help_has_examples_and_colours_are_a_choice() {
+    let topic = see(tool().args(["help", "exit-status"])).expect(0);
+    assert!(topic.stdout.contains("  124  time ran out\n"), "{}", topic.stdout);
+    let short = see(tool().args(["run", "-h"])).expect(0);
+    assert!(short.stdout.contains("Examples:\n  cargo freestone run "), "{}", short.stdout);
+    assert!(short.stdout.contains("`cargo freestone help exit-status`"), "{}", short.stdout);
+
+    let wrong = |words: &[&str], variable: &str| {
+        let mut command = tool();
+        command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+        see(command.args(["run", "/nowhere"]).args(words).env(variable, "1")).expect(2)
+    };
+    for (words, variable, is_painted) in [
+        (&[][..], "NO_COLOR", false),
+        (&[], "UNRELATED", false),
+        (&[], "CLICOLOR_FORCE", true),
+        (&["--color", "never"], "CLICOLOR_FORCE", false),
+        (&["--color=always"], "NO_COLOR", true),
+    ] {
+        let seen = wrong(words, variable);
+        assert_eq!(
+            seen.stderr.contains('\x1b'),
+            is_painted,
+            "{words:?} {variable}: {}",
+            seen.stderr
+        );
+    }
+    let json = wrong(&["--color=always", "--json"], "UNRELATED");
+    assert!(json.stdout.starts_with('{') && !json.stdout.contains('\x1b'), "{}", json.stdout);
+}
