@@ -18,6 +18,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use self::linkers::{Missing, undefined};
+use crate::color::Colored as _;
 use crate::mode::Mode;
 use crate::status::{Failure, Status};
 use crate::supervise::{Filter, Outcome, Output, Stop, Watch};
@@ -118,11 +119,10 @@ struct Reader {
     wants_std: Vec<String>,
 }
 
-/// The form in which messages are asked for.
+/// The form in which messages are asked for. Cargo's own setting holds too, which `--color` is passed on as.
 fn format() -> &'static str {
-    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-        || std::env::var("CARGO_TERM_COLOR").is_ok_and(|value| value == "never");
-    match io::stderr().is_terminal() && !is_plain {
+    let is_plain = std::env::var("CARGO_TERM_COLOR").is_ok_and(|value| value == "never");
+    match io::stderr().has_colors() && !is_plain {
         true => "--message-format=json-diagnostic-rendered-ansi",
         false => "--message-format=json",
     }

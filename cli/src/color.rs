@@ -17,14 +17,13 @@ const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 const GREEN: Style = AnsiColor::Green.on_default().bold();
 const CYAN: Style = AnsiColor::Cyan.on_default().bold();
 
-const VERDICTS: [(&str, Style); 9] = [
+const VERDICTS: [(&str, Style); 8] = [
     ("error", RED),
     ("freestone", RED),
     ("FAIL", RED),
     ("failed", RED),
     ("missing", RED),
     ("warning", YELLOW),
-    ("old", YELLOW),
     ("note", CYAN),
     ("ok", GREEN),
 ];
