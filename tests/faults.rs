@@ -104,7 +104,7 @@ fn a_stack_made_later_has_its_guard_page_and_its_name() {
         &[
             "page fault",
             "STACK OVERFLOW: the worker stack ran into its guard page",
-            "it has 20 KiB",
+            "it has 20 KiB; more: KernelStack::run\n",
         ],
     );
 }
@@ -155,7 +155,11 @@ fn endless_faults_end_in_a_double_fault() {
     check(
         "endless_faults",
         status::CRASH,
-        &["double fault (#DF)", "STACK OVERFLOW: the twice nested exception stack"],
+        &[
+            "double fault (#DF)",
+            "STACK OVERFLOW: the twice nested exception stack",
+            "it has 16 KiB; more: KernelStack::run\n",
+        ],
     );
 }
 
@@ -164,7 +168,11 @@ fn a_handler_that_needs_too_much_stack_hits_its_own_guard() {
     check(
         "large_handler",
         status::CRASH,
-        &["page fault (#PF)", "STACK OVERFLOW: the nested exception stack"],
+        &[
+            "page fault (#PF)",
+            "STACK OVERFLOW: the nested exception stack",
+            "it has 16 KiB; more: KernelStack::run\n",
+        ],
     );
 }
 

@@ -140,7 +140,23 @@ fn handlers_that_let_interrupts_in_are_interrupted() {
 
 #[test]
 fn nesting_ends_at_a_guard_page() {
-    check("endless_nesting", status::CRASH, &["STACK OVERFLOW: the interrupt stack"]);
+    let cure = "it has 16 KiB; more: KernelStack::run\n";
+    check("endless_nesting", status::CRASH, &["STACK OVERFLOW: the interrupt stack", cure]);
+}
+
+/// There is one local APIC and one timer in it, and nothing of either can be told before it has been started.
+#[test]
+fn the_timer_is_whose_it_is() {
+    check("timer_owner", status::SUCCESS, &["the timer went round"]);
+    let image = image("timer_owner", Profile::Release);
+    for (what, text) in [
+        ("id", "KERNEL PANIC"),
+        ("send", "KERNEL PANIC"),
+        ("nmi", "KERNEL PANIC"),
+        ("vector", "an interrupt's vector is 32 or more"),
+    ] {
+        boot(&image, &["--", what]).expect(status::CRASH, &[text]);
+    }
 }
 
 #[test]

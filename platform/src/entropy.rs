@@ -23,7 +23,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
 use crate::arch::entropy as source;
-use crate::time;
+use crate::time::Moment;
 use crate::virtio::Queue;
 use crate::virtio::mmio::Mmio;
 use crate::virtio::rng::{self, Source};
@@ -134,9 +134,8 @@ fn from_device(bytes: &mut [u8], error: Error) -> Result<(), Error> {
 
 /// How long a device may take to answer: it may have to wait for its host, which may wait for its own source.
 fn limit() -> impl FnMut() -> bool {
-    const LIMIT: Duration = Duration::from_secs(1);
-    let start = time::now();
-    move || time::now() - start > LIMIT
+    let moment = Moment::after(Duration::from_secs(1));
+    move || moment.has_come()
 }
 
 /// [`fill`] for memory that may be uninitialised.

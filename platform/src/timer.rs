@@ -27,11 +27,11 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use core::time::Duration;
 
 use crate::interrupts::{self, Frame, Outcome};
-use crate::time;
+use crate::time::{self, Moment};
 
-use crate::arch::apic as hardware;
 #[cfg(target_arch = "x86_64")]
 pub use crate::arch::apic::{Error, TimerKind as Kind};
+use crate::arch::apic_timer as hardware;
 
 /// How many timers may run at once.
 pub const MOST: usize = 32;
@@ -145,7 +145,7 @@ static STATE: AtomicU8 = AtomicU8::new(UNTRIED);
 
 /// Finds the machine's timer and takes a vector for it. Does nothing if that is done. The other functions
 /// here call it; who calls it first learns what is wrong. Takes a millisecond or two, with interrupts out, if the timer
-/// has a count, which must be measured.
+/// has a count, which must be measured. The timer is this file's from then on.
 pub fn start() -> Result<(), Error> {
     if STATE.load(Ordering::Relaxed) == RUNS {
         return Ok(());
@@ -155,12 +155,20 @@ pub fn start() -> Result<(), Error> {
 
 fn find() -> Result<(), Error> {
     let vector = interrupts::allocate(interrupt).ok_or(Error::NoVector)?;
-    if let Err(error) = hardware::start_timer(vector) {
-        interrupts::release(vector);
-        return Err(error);
+    match hardware::Timer::start(vector) {
+        Ok(timer) => {
+            core::mem::forget(timer);
+            STATE.store(RUNS, Ordering::Relaxed);
+        }
+        Err(error) => {
+            interrupts::release(vector);
+            // The handler of an NMI may have been here meanwhile, and have started it.
+            if STATE.load(Ordering::Relaxed) != RUNS {
+                return Err(error);
+            }
+        }
     }
-    STATE.store(RUNS, Ordering::Relaxed);
-    // The handler of an NMI may have been here meanwhile, and have set one.
+    // It may have set one, which the measurement has put out.
     arm();
     Ok(())
 }
@@ -196,11 +204,13 @@ pub fn cancel(timer: Timer) -> bool {
 }
 
 /// Halts until that time has passed. Lets interrupts in meanwhile. Without a timer it watches the clock: if the machine
-/// has none, if [`MOST`] of them run, and in the handler of an interrupt, who must not halt for another one.
+/// has none, if [`MOST`] of them run, and in the handler of an interrupt, an exception or an NMI, who must not halt for an
+/// interrupt that may be held up by the one he came in. Where not even the clock can be read ([`time::now`]) it is longer
+/// than asked for, up to some ten times.
 pub fn sleep(duration: Duration) {
-    let deadline = time::now().saturating_add(duration);
+    let moment = Moment::after(duration);
     let were_enabled = interrupts::are_enabled();
-    let timer = if interrupts::in_handler() { None } else { at(deadline, nothing, 0) };
+    let timer = if in_handler() { None } else { at(moment.at(), nothing, 0) };
     let let_in = || {
         interrupts::enable();
         core::hint::spin_loop();
@@ -208,7 +218,7 @@ pub fn sleep(duration: Duration) {
     };
     // Who sleeps for less than it takes to get here, again and again, waits for an interrupt.
     let_in();
-    while time::now() < deadline {
+    while !moment.has_come() {
         if timer.is_some() { interrupts::wait() } else { let_in() }
     }
     if let Some(timer) = timer {
@@ -219,14 +229,27 @@ pub fn sleep(duration: Duration) {
     }
 }
 
+/// Whether this is the handler of anything.
+fn in_handler() -> bool {
+    interrupts::in_handler() || crate::arch::traps::in_handler()
+}
+
 /// Gives the earliest deadline to the hardware. Interrupts are out.
 fn arm() {
     /// Who interrupts somebody that looks at the table comes again, this much later.
     const AGAIN: u64 = 100_000;
-    match with_table(|table| table.next()) {
-        Some(Some(deadline)) => hardware::fire_in(deadline.saturating_sub(nanoseconds())),
-        Some(None) => hardware::stop_timer(),
-        None => hardware::fire_in(AGAIN),
+    // The handler of an NMI may set a timer after the first look at the table and before the hardware is told. Each
+    // time that is one more.
+    for _ in 0..MOST {
+        let next = with_table(|table| table.next());
+        match next {
+            Some(Some(deadline)) => hardware::fire_in(deadline.saturating_sub(nanoseconds())),
+            Some(None) => hardware::stop(),
+            None => hardware::fire_in(AGAIN),
+        }
+        if with_table(|table| table.next()) == next {
+            return;
+        }
     }
 }
 

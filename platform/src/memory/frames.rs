@@ -11,8 +11,8 @@
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::ops::Range;
-use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 
 use super::buddy::Buddy;
 use super::{FrameStats, FreeError, MemoryMap, PAGE_SIZE, PhysAddr, VirtAddr, Zone};
@@ -67,11 +67,16 @@ static ALL: Guarded = Guarded {
     buddy: UnsafeCell::new(Buddy::new()),
 };
 
-/// Frames that could not be given back, because the allocator was busy.
-static LOST: AtomicU64 = AtomicU64::new(0);
-
-/// `None` if somebody is at it whom we interrupt, and before `main`.
+/// `None` if somebody is at it whom we interrupt, and before `main`. Afterwards the allocator gets what handlers had to
+/// leave in [`LEFT`] because of that.
 fn with<R>(work: impl FnOnce(&mut Buddy) -> R) -> Option<R> {
+    let done = alone(work)?;
+    while !LEFT.0.load(Ordering::Relaxed).is_null() && alone(take_up).is_some() {}
+    Some(done)
+}
+
+/// The same, but for what was left.
+fn alone<R>(work: impl FnOnce(&mut Buddy) -> R) -> Option<R> {
     let map = arch::boot_info()?.memory();
     if ALL.busy.swap(true, Ordering::Acquire) {
         return None;
@@ -103,6 +108,53 @@ unsafe fn fill(buddy: &mut Buddy, map: &MemoryMap, division: u8) {
             // SAFETY: the caller's promise.
             unsafe { buddy.add(first, end, memory) };
         }
+    }
+}
+
+/// Frames that were to be given back in the middle of the allocator's work. The first of each run tells of it.
+struct Left(AtomicPtr<Run>);
+
+static LEFT: Left = Left(AtomicPtr::new(ptr::null_mut()));
+
+/// What is written into a run's first frame.
+struct Run {
+    count: u64,
+    next: *mut Run,
+}
+
+impl Left {
+    /// # Safety
+    ///
+    /// - `count` frames at `first` are mapped writable at their own address, and nobody uses them any more.
+    unsafe fn put(&self, first: u64, count: u64) {
+        let run = VirtAddr::new(first * PAGE_SIZE).as_ptr::<Run>();
+        let mut next = self.0.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: the caller's promise; a frame is aligned for anything.
+            unsafe { run.write(Run { count, next }) };
+            // Again only if a handler came in between that has put something there.
+            match self.0.compare_exchange(next, run, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(other) => next = other,
+            }
+        }
+    }
+}
+
+/// Gives the allocator all of [`LEFT`].
+fn take_up(buddy: &mut Buddy) {
+    let mut next = LEFT.0.swap(ptr::null_mut(), Ordering::Acquire);
+    while !next.is_null() {
+        let first = next.addr() as u64 / PAGE_SIZE;
+        // SAFETY: written by `put`, into a frame that nobody has written to since, and ours alone now. Read before the
+        // allocator writes there; the rest is what who has put it promised.
+        let done = unsafe {
+            let run = next.read();
+            next = run.next;
+            buddy.give_back(first, run.count)
+        };
+        // Who gave back what was not his is told so only if it can be seen at once.
+        debug_assert_eq!(done, Ok(()));
     }
 }
 
@@ -172,16 +224,17 @@ impl Frames {
     }
 
     /// Gives back `count` frames at `start`, which [`into_raw`](Self::into_raw) kept. Checked: giving
-    /// back twice is an error, and changes nothing.
+    /// back twice is an error, and changes nothing; but not in a handler that interrupts the allocator, which takes them
+    /// when it goes on.
     ///
     /// # Errors
     ///
-    /// What [`FreeError`] says. That the allocator is busy is none: the frames are lost then, and
-    /// [`stats`] does not count them as free.
+    /// What [`FreeError`] says.
     ///
     /// # Safety
     ///
     /// - Nobody uses the frames any more, and they are mapped at their own address and writable.
+    /// - In a handler that interrupts the allocator: they are taken, and this run of them.
     pub unsafe fn give_back(start: PhysAddr, count: u64) -> Result<(), FreeError> {
         if !start.is_page() {
             return Err(FreeError::NotTaken);
@@ -190,7 +243,8 @@ impl Frames {
         // SAFETY: the caller's promise.
         let done = with(|buddy| unsafe { buddy.give_back(first, count) });
         done.unwrap_or_else(|| {
-            LOST.fetch_add(count, Ordering::Relaxed);
+            // SAFETY: the caller's promise.
+            unsafe { LEFT.put(first, count) };
             Ok(())
         })
     }

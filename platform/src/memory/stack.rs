@@ -2,13 +2,17 @@
 //!
 //! Running off the low end faults instead of writing over a neighbour, the report names the stack, and
 //! backtraces go through it. What reports need to know stands in the stack itself, at its top, in a list.
+//!
+//! A stack that is dropped is put on another list, of those to be given back, and that is worked off at once. A handler
+//! may be in the middle of somebody's use of the first list, or of a change of the map, without which no guard page comes
+//! back: then the stack stays on the list for who changes the map, or makes or drops a stack, next.
 
 use core::fmt;
-use core::mem::{ManuallyDrop, align_of, size_of};
+use core::mem::{align_of, size_of};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-use super::{Access, Frames, MapError, PAGE_SIZE, VirtAddr};
+use super::{Frames, MapError, PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::arch::live;
 use crate::arch::stacks::Named;
 use crate::interrupts;
@@ -18,26 +22,116 @@ use crate::interrupts;
 #[repr(C, align(64))]
 pub(crate) struct Node {
     next: AtomicPtr<Node>,
+    /// The next one in [`DROPPED`].
+    next_dropped: AtomicPtr<Node>,
     pub(crate) named: Named,
 }
 
 static FIRST: AtomicPtr<Node> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Whether the list is being walked or changed.
+/// Stacks to be given back. Anybody puts one in front, and takes all: so nobody's list changes while he walks it.
+static DROPPED: AtomicPtr<Node> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Whether the list of all stacks is being walked or changed.
 static BUSY: AtomicBool = AtomicBool::new(false);
 
-/// Runs `work`, which changes the list, with interrupts out. It is told whether it is alone: if not, it is a handler in the
-/// middle of another one's work, who may stand on any node. Then it must change nothing. Whoever only looks may do so at
-/// any time, as the list is whole after every instruction.
-fn on_list<R>(work: impl FnOnce(bool) -> R) -> R {
+/// Runs `work`, which changes the list, with interrupts out; `None` for a handler in the middle of another one's work, who
+/// may stand on any node. Whoever only looks may do so at any time, as the list is whole after every instruction.
+fn on_list<R>(work: impl FnOnce() -> R) -> Option<R> {
     interrupts::without(|| {
-        let is_alone = !BUSY.swap(true, Ordering::Acquire);
-        let done = work(is_alone);
-        if is_alone {
-            BUSY.store(false, Ordering::Release);
+        if BUSY.swap(true, Ordering::Acquire) {
+            return None;
         }
-        done
+        let done = work();
+        BUSY.store(false, Ordering::Release);
+        Some(done)
     })
+}
+
+/// Puts a stack where [`give_back_dropped`] finds it.
+///
+/// # Safety
+///
+/// - It is whole, and from now on nobody uses it.
+unsafe fn put(node: NonNull<Node>) {
+    let mut first = DROPPED.load(Ordering::Relaxed);
+    loop {
+        // SAFETY: ours until it is in the list, as the caller promises.
+        unsafe { node.as_ref() }.next_dropped.store(first, Ordering::Relaxed);
+        // Again only if a handler came in between that has put or taken something.
+        let put =
+            DROPPED.compare_exchange(first, node.as_ptr(), Ordering::Release, Ordering::Relaxed);
+        match put {
+            Ok(_) => return,
+            Err(other) => first = other,
+        }
+    }
+}
+
+/// Gives back every stack that was dropped, as far as that is possible now. Whoever has changed the map asks for it:
+/// a handler in the middle of that could not.
+#[inline]
+pub(crate) fn give_back_dropped() {
+    if !DROPPED.load(Ordering::Relaxed).is_null() {
+        give_back_all();
+    }
+}
+
+/// As long as it gets on: a handler may drop stacks in the middle of this too.
+#[cold]
+fn give_back_all() {
+    let mut gets_on = true;
+    while gets_on {
+        gets_on = false;
+        let mut next = NonNull::new(DROPPED.swap(core::ptr::null_mut(), Ordering::Acquire));
+        while let Some(node) = next {
+            // SAFETY: who has put it there promised that it is whole, and the list is ours alone now.
+            unsafe {
+                next = NonNull::new(node.as_ref().next_dropped.load(Ordering::Relaxed));
+                match give_back(node) {
+                    true => gets_on = true,
+                    false => put(node),
+                }
+            }
+        }
+    }
+}
+
+/// Gives a stack back. If that cannot be done now it is still there.
+///
+/// # Safety
+///
+/// - It is whole, and nobody uses it any more.
+unsafe fn give_back(node: NonNull<Node>) -> bool {
+    // Out of the list first: what is in it has a guard page that nobody maps.
+    if on_list(|| take_out(node)).is_none() {
+        return false;
+    }
+    // SAFETY: it is whole, as the caller promises.
+    let named = unsafe { node.as_ref() }.named;
+    let (guard, end) = (named.guard(), named.usable().end);
+    if live::map_guard(guard.clone()).is_err() {
+        return false;
+    }
+    // SAFETY: the frames that `new` has kept, all of them and mapped again, which nobody uses. Nothing gives them back
+    // twice: the list that this node was in was one caller's.
+    let done =
+        unsafe { Frames::give_back(PhysAddr::new(guard.start), (end - guard.start) / PAGE_SIZE) };
+    debug_assert_eq!(done, Ok(()));
+    true
+}
+
+/// Takes a node out of the list of all stacks, if it is in it.
+fn take_out(own: NonNull<Node>) {
+    let mut link = &FIRST;
+    while let Some(node) = NonNull::new(link.load(Ordering::Relaxed)) {
+        // SAFETY: in the list, and so in a stack that is there: none goes meanwhile.
+        let next = unsafe { &(*node.as_ptr()).next };
+        if node == own {
+            return link.store(next.load(Ordering::Relaxed), Ordering::Release);
+        }
+        link = next;
+    }
 }
 
 /// The first stack for which `is_it` holds. Can be called in any context.
@@ -81,10 +175,10 @@ impl fmt::Display for StackError {
 impl core::error::Error for StackError {}
 
 /// A stack above a guard page. Dropping it gives the memory back: nobody may run on it then, which is for
-/// whoever switches to it to see to.
+/// whoever switches to it to see to. In a handler that interrupts a change of the map it comes back when that is done.
 #[derive(Debug)]
 pub struct KernelStack {
-    frames: ManuallyDrop<Frames>,
+    /// At the top of frames that are ours.
     node: NonNull<Node>,
 }
 
@@ -99,6 +193,7 @@ impl KernelStack {
     ///
     /// As [`StackError`] says.
     pub fn new(name: &'static str, bytes: usize) -> Result<KernelStack, StackError> {
+        give_back_dropped();
         let pages = (bytes as u64).saturating_add(size_of::<Node>() as u64).div_ceil(PAGE_SIZE);
         let frames = Frames::take(pages + 1).map_err(|_| StackError::OutOfFrames)?;
         let start = frames.start().as_u64();
@@ -106,36 +201,21 @@ impl KernelStack {
         live::unmap(start..start + PAGE_SIZE).map_err(StackError::Map)?;
         let at = VirtAddr::new(end - size_of::<Node>() as u64).as_ptr::<Node>();
         debug_assert!(at.addr().is_multiple_of(align_of::<Node>()));
+        let [next, next_dropped] = [const { AtomicPtr::new(core::ptr::null_mut()) }; 2];
+        let node = Node { next, next_dropped, named: Named::new(name, start..end) };
         // SAFETY: the last bytes of frames that are ours; not null, as no frame is.
-        let node = unsafe {
-            at.write(Node { next: AtomicPtr::default(), named: Named::new(name, start..end) });
-            NonNull::new_unchecked(at)
+        let stack = unsafe {
+            at.write(node);
+            KernelStack { node: NonNull::new_unchecked(at) }
         };
-        let stack = KernelStack { frames: ManuallyDrop::new(frames), node };
-        let is_listed = on_list(|is_alone| {
-            if is_alone {
-                stack.node().next.store(FIRST.load(Ordering::Relaxed), Ordering::Relaxed);
-                FIRST.store(at, Ordering::Release);
-            }
-            is_alone
+        // Whoever gives the stack back has them from its node.
+        frames.into_raw();
+        let listed = on_list(|| {
+            stack.node().next.store(FIRST.load(Ordering::Relaxed), Ordering::Relaxed);
+            FIRST.store(at, Ordering::Release);
         });
-        if is_listed {
-            return Ok(stack);
-        }
-        stack.give_back();
-        Err(StackError::Map(MapError::Busy))
-    }
-
-    /// Gives the frames back, of a stack that is in no list.
-    fn give_back(self) {
-        let mut stack = ManuallyDrop::new(self);
-        let guard = stack.node().named.guard();
-        // The table for the guard page is there, so this fails only where the map is busy: then the
-        // frames are lost, rather than handed out with a hole.
-        if live::map(guard.clone(), guard.start, Access::ReadWrite).is_ok() {
-            // SAFETY: once, and the frames are whole again.
-            unsafe { ManuallyDrop::drop(&mut stack.frames) };
-        }
+        // If it is not, dropping it does what there is to do.
+        listed.map(|()| stack).ok_or(StackError::Map(MapError::Busy))
     }
 
     /// Runs `f` on this stack and returns what it returns. Its borrows are those of any closure; a panic in it ends the
@@ -192,29 +272,8 @@ impl KernelStack {
 
 impl Drop for KernelStack {
     fn drop(&mut self) {
-        let own = self.node.as_ptr();
-        let is_out = on_list(|is_alone| {
-            if !is_alone {
-                return false;
-            }
-            let mut link = &FIRST;
-            loop {
-                let node = link.load(Ordering::Relaxed);
-                if node == own {
-                    link.store(self.node().next.load(Ordering::Relaxed), Ordering::Release);
-                    return true;
-                }
-                // SAFETY: as in `find`.
-                match unsafe { node.as_ref() } {
-                    Some(node) => link = &node.next,
-                    None => return true,
-                }
-            }
-        });
-        // Else somebody whom we interrupt may be looking at it: it stays, and its frames are lost.
-        if is_out {
-            // SAFETY: the stack is not used after this: dropping what is in it does nothing.
-            unsafe { core::ptr::read(self) }.give_back();
-        }
+        // SAFETY: the last use of it.
+        unsafe { put(self.node) };
+        give_back_all();
     }
 }

@@ -25,7 +25,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
-use crate::arch::clock;
+use crate::arch::{clock, cpu};
 
 pub use date::DateTime;
 
@@ -77,6 +77,38 @@ pub struct Rate {
 pub fn now() -> Duration {
     static LATEST: AtomicU64 = AtomicU64::new(0);
     Duration::from_nanos(latest(&LATEST, clock::nanoseconds_since_boot()))
+}
+
+/// A moment to come, for those who wait: it does come, also where the clock cannot be read for as long as they do.
+pub(crate) struct Moment {
+    /// By the clock.
+    at: Duration,
+    /// By the counter of cycles, should that be earlier: from there on, so many.
+    start: u64,
+    cycles: u64,
+}
+
+impl Moment {
+    /// So long from now.
+    pub fn after(delay: Duration) -> Moment {
+        Moment { at: now().saturating_add(delay), start: cpu::ticks(), cycles: most_cycles(delay) }
+    }
+
+    /// By the clock.
+    pub fn at(&self) -> Duration {
+        self.at
+    }
+
+    /// Whether it has come.
+    pub fn has_come(&self) -> bool {
+        now() >= self.at || cpu::ticks().wrapping_sub(self.start) >= self.cycles
+    }
+}
+
+/// No fewer than any processor has in that time.
+fn most_cycles(delay: Duration) -> u64 {
+    let cycles = delay.as_nanos() * u128::from(clock::FASTEST_HERTZ / 1_000_000_000);
+    u64::try_from(cycles).unwrap_or(u64::MAX)
 }
 
 /// A guest may move between processors whose counters differ by a little. What is not a reading of the clock never
@@ -134,6 +166,14 @@ mod tests {
         let kept = AtomicU64::new(0);
         let readings = [None, Some(5), None, Some(4), Some(9), None, Some(10)];
         assert_eq!(readings.map(|reading| latest(&kept, reading)), [0, 5, 5, 5, 9, 9, 10]);
+    }
+
+    #[test]
+    fn no_processor_is_faster_than_a_moments_limit() {
+        assert_eq!(most_cycles(Duration::ZERO), 0);
+        assert_eq!(most_cycles(Duration::from_nanos(7)), 140);
+        assert_eq!(most_cycles(Duration::from_secs(3)), 60_000_000_000);
+        assert_eq!(most_cycles(Duration::MAX), u64::MAX);
     }
 
     #[test]

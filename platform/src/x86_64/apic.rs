@@ -1,21 +1,21 @@
-//! The local APIC: ends interrupts, sends them to this processor, and has a timer.
+//! The local APIC: ends interrupts, sends them to this processor, and has a [timer](Timer).
 //!
-//! Its registers are MSRs where the processor has x2APIC, and a page of memory elsewhere (xAPIC). The timer
-//! fires at a reading of the cycle counter where the processor can do that (TSC deadline), and after a count
-//! elsewhere; the count's rate is measured once, against the clock, for a millisecond.
+//! Its registers are MSRs where the processor has x2APIC, and a page of memory elsewhere (xAPIC).
 //!
 //! Of its own sources all are masked but one: NMIs from outside, by which a watchdog or QEMU's monitor asks a machine
 //! that hangs. On which of two lines they come the MADT says; everywhere it is LINT1, on a rising edge.
 //!
-//! One processor so far. Source: Intel SDM volume 3, chapter 12 (APIC), 12.5.4 (timer), 12.12 (x2APIC).
+//! One processor so far. Source: Intel SDM volume 3, chapter 12 (APIC), 12.12 (x2APIC).
 
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::{clock, cpu, interrupts};
+use super::{cpu, interrupts};
 use crate::acpi;
 use crate::interrupts::Polarity;
 use crate::memory::{MapError, PAGE_SIZE, PhysAddr, map_mmio};
+
+pub use super::apic_timer::{Timer, TimerKind};
 
 /// The vector of interrupts that were withdrawn after the processor had been told. Not ended, by the manual.
 pub const SPURIOUS: u8 = 0xff;
@@ -23,12 +23,11 @@ pub const SPURIOUS: u8 = 0xff;
 const APIC_BASE: u32 = 0x1b;
 const ENABLED: u64 = 1 << 11;
 const X2APIC: u64 = 1 << 10;
-const TSC_DEADLINE: u32 = 0x6e0;
 
 /// Registers by their offset in the page; the MSR's number is 0x800 and a sixteenth of that.
 #[derive(Clone, Copy)]
 #[repr(u32)]
-enum Register {
+pub(super) enum Register {
     Id = 0x20,
     TaskPriority = 0x80,
     EndOfInterrupt = 0xb0,
@@ -44,10 +43,9 @@ enum Register {
     Divider = 0x3e0,
 }
 
-const MASKED: u32 = 1 << 16;
+pub(super) const MASKED: u32 = 1 << 16;
 const ACTIVE_LOW: u32 = 1 << 13;
 const NMI: u32 = 4 << 8;
-const DEADLINE_MODE: u32 = 2 << 17;
 
 /// Why there is no local APIC to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +58,8 @@ pub enum Error {
     Dead,
     /// All interrupt vectors are taken.
     NoVector,
+    /// Somebody else has the timer.
+    Taken,
 }
 
 impl fmt::Display for Error {
@@ -71,6 +71,7 @@ impl fmt::Display for Error {
             }
             Error::Dead => f.write_str("the local APIC does not answer"),
             Error::NoVector => f.write_str("all interrupt vectors are taken"),
+            Error::Taken => f.write_str("somebody else has the local APIC's timer"),
         }
     }
 }
@@ -184,13 +185,13 @@ fn answers(registers: &impl Registers) -> bool {
 }
 
 /// Registers as the tests on the host have them too.
-trait Registers {
+pub(super) trait Registers {
     fn read(&self, register: Register) -> u32;
     fn write(&self, register: Register, value: u32);
 }
 
 /// This processor's: what [`HERE`] holds.
-struct Local(u64);
+pub(super) struct Local(u64);
 
 impl Registers for Local {
     fn read(&self, register: Register) -> u32 {
@@ -217,7 +218,7 @@ impl Registers for Local {
 }
 
 /// Not before [`start`] has succeeded.
-fn here() -> Local {
+pub(super) fn here() -> Local {
     Local(HERE.load(Ordering::Relaxed))
 }
 
@@ -225,12 +226,17 @@ fn read(register: Register) -> u32 {
     here().read(register)
 }
 
-fn write(register: Register, value: u32) {
+pub(super) fn write(register: Register, value: u32) {
     here().write(register, value);
 }
 
 /// This processor's number in messages.
+///
+/// # Panics
+///
+/// If the APIC is not on.
 pub fn id() -> u32 {
+    assert!(is_on());
     if is_x2apic() { read(Register::Id) } else { read(Register::Id) >> 24 }
 }
 
@@ -286,216 +292,39 @@ pub const fn message(vector: u8, destination: u32) -> Option<Message> {
     Some(Message { address: 0xfee0_0000 | (destination as u64) << 12, data: vector as u32 })
 }
 
-/// How the timer is told when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimerKind {
-    /// By a reading of the cycle counter.
-    Deadline,
-    /// By a count.
-    Count,
-}
-
-/// Counts of the timer per second; 0 before it has been measured.
-static COUNT_HERTZ: AtomicU64 = AtomicU64::new(0);
-
-fn has_deadline() -> bool {
-    const HAS_DEADLINE: u32 = 1 << 24;
-    cpu::cpuid(1, 0)[2] & HAS_DEADLINE != 0
-}
-
-/// Turns the timer on, which will interrupt by `vector`, and tells how it works. Measures its rate the first
-/// time if it counts, for a millisecond, with interrupts out.
-pub fn start_timer(vector: u8) -> Result<TimerKind, Error> {
-    start()?;
-    if has_deadline() {
-        write(Register::TimerVector, DEADLINE_MODE | u32::from(vector));
-        return Ok(TimerKind::Deadline);
-    }
-    const BY_1: u32 = 0b1011;
-    write(Register::Divider, BY_1);
-    if COUNT_HERTZ.load(Ordering::Relaxed) == 0 {
-        // What is not known because of a change of the map will be.
-        let hertz = clock::rate_found().ok_or(Error::Unmappable(MapError::Busy))?.hertz;
-        let rate = interrupts::without(|| measure(&here(), cpu::ticks, hertz));
-        // Of two, one in the midst of the other, the inner one was not disturbed, and was here first.
-        let _ = COUNT_HERTZ.compare_exchange(
-            0,
-            rate.unwrap_or(0),
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-        if COUNT_HERTZ.load(Ordering::Relaxed) == 0 {
-            return Err(Error::Dead);
-        }
-    }
-    write(Register::TimerVector, vector.into());
-    Ok(TimerKind::Count)
-}
-
-/// The rate of the count, `None` if it stands still. It runs for as many cycles as make a millisecond: that is the
-/// limit; should the cycle counter stand still, so many readings of it are.
-fn measure(registers: &impl Registers, ticks: impl Fn() -> u64, hertz: u64) -> Option<u64> {
-    const MOST_READINGS: u32 = 10_000_000;
-    registers.write(Register::InitialCount, u32::MAX);
-    let (begin, first) = reading(registers, &ticks);
-    let is_over = || {
-        core::hint::spin_loop();
-        ticks().wrapping_sub(begin) >= hertz / 1000
-    };
-    let in_time = (0..MOST_READINGS).any(|_| is_over());
-    let (end, last) = reading(registers, &ticks);
-    registers.write(Register::InitialCount, 0);
-    let counted = u128::from(first.checked_sub(last)?);
-    let rate = (counted * u128::from(hertz)).checked_div(end.wrapping_sub(begin).into())?;
-    u64::try_from(rate).ok().filter(|&rate| in_time && rate != 0)
-}
-
-/// The cycle counter and the count at the same time: the closest of some looks, as the machine may be stopped in one.
-fn reading(registers: &impl Registers, ticks: impl Fn() -> u64) -> (u64, u32) {
-    const LOOKS: usize = 5;
-    let look = || {
-        let before = ticks();
-        let count = registers.read(Register::CurrentCount);
-        let took = ticks().wrapping_sub(before);
-        (took, before.wrapping_add(took / 2), count)
-    };
-    let (mut took, mut at, mut count) = look();
-    for _ in 1..LOOKS {
-        let again = look();
-        if again.0 < took {
-            (took, at, count) = again;
-        }
-    }
-    (at, count)
-}
-
-/// Has the timer fire once, `nanoseconds` from now, or sooner if that is further than it can count: up to four
-/// seconds, so who waits for more looks at the clock and asks again. What was set before is forgotten.
-pub fn fire_in(nanoseconds: u64) {
-    let hertz = COUNT_HERTZ.load(Ordering::Relaxed);
-    if hertz == 0 {
-        let deadline = deadline(cpu::ticks(), nanoseconds, clock::rate().hertz);
-        // SAFETY: `start_timer` has found that the MSR exists.
-        unsafe { cpu::write_msr(TSC_DEADLINE, deadline) };
-        return;
-    }
-    let count = to_ticks(nanoseconds, hertz).clamp(1, u32::MAX.into());
-    write(Register::InitialCount, count as u32);
-}
-
-/// The reading of the counter that is `nanoseconds` after `now`: a later one always, as 0 would mean never.
-fn deadline(now: u64, nanoseconds: u64, hertz: u64) -> u64 {
-    now.saturating_add(to_ticks(nanoseconds, hertz).max(1))
-}
-
-/// Ticks in `nanoseconds`, at least, and at most an hour's.
-fn to_ticks(nanoseconds: u64, hertz: u64) -> u64 {
-    const HOUR: u64 = 3_600_000_000_000;
-    let nanoseconds = u128::from(nanoseconds.min(HOUR));
-    (nanoseconds * u128::from(hertz)).div_ceil(1_000_000_000) as u64
-}
-
-/// Keeps the timer from firing.
-pub fn stop_timer() {
-    if COUNT_HERTZ.load(Ordering::Relaxed) == 0 {
-        // SAFETY: as in `fire_in`; 0 disarms it.
-        unsafe { cpu::write_msr(TSC_DEADLINE, 0) };
-    } else {
-        write(Register::InitialCount, 0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use core::cell::Cell;
 
-    /// A counter that runs, or not, and registers that keep what is written, or not.
+    /// Registers that keep what is written, or not.
     struct Model {
-        /// A reading of the cycle counter, and how long the machine is stopped before it.
-        stop: (u64, u64),
-        readings: Cell<u64>,
-        now: Cell<u64>,
-        ticks_per_reading: u64,
-        count_hertz: u64,
-        started: Cell<u64>,
-        spurious: Cell<u32>,
+        kept: Cell<u32>,
         /// What every register reads as.
         stuck: Option<u32>,
     }
 
-    const HERTZ: u64 = 2_500_000_000;
-
     impl Model {
-        fn new(ticks_per_reading: u64, count_hertz: u64, stuck: Option<u32>) -> Model {
-            let [now, started, readings] = [100, 0, 0].map(Cell::new);
-            let (spurious, stop) = (Cell::new(0xff), (u64::MAX, 0));
-            Model { stop, readings, now, ticks_per_reading, count_hertz, started, spurious, stuck }
-        }
-
-        fn ticks(&self) -> u64 {
-            let stop = if self.readings.get() == self.stop.0 { self.stop.1 } else { 0 };
-            self.readings.set(self.readings.get() + 1);
-            self.now.set(self.now.get() + self.ticks_per_reading + stop);
-            self.now.get()
-        }
-
-        fn rate(&self) -> Option<u64> {
-            measure(self, || self.ticks(), HERTZ)
+        fn new(stuck: Option<u32>) -> Model {
+            Model { kept: Cell::new(0xff), stuck }
         }
     }
 
     impl Registers for Model {
-        fn read(&self, register: Register) -> u32 {
-            let passed = self.now.get() - self.started.get();
-            let counted = u128::from(passed) * u128::from(self.count_hertz) / u128::from(HERTZ);
-            self.stuck.unwrap_or(match register {
-                Register::CurrentCount => u32::MAX - counted as u32,
-                _ => self.spurious.get(),
-            })
+        fn read(&self, _: Register) -> u32 {
+            self.stuck.unwrap_or(self.kept.get())
         }
 
-        fn write(&self, register: Register, value: u32) {
-            match register {
-                Register::SpuriousVector => self.spurious.set(value),
-                _ => self.started.set(self.now.get()),
-            }
+        fn write(&self, _: Register, value: u32) {
+            self.kept.set(value);
         }
     }
 
     #[test]
     fn a_bus_without_an_apic_does_not_answer() {
-        assert!(answers(&Model::new(30, 0, None)));
+        assert!(answers(&Model::new(None)));
         for stuck in [0, u32::MAX, 0xff, 0x100] {
-            assert!(!answers(&Model::new(30, 0, Some(stuck))), "{stuck:#x}");
-        }
-    }
-
-    #[test]
-    fn a_count_is_measured_and_one_that_stands_still_given_up() {
-        for hertz in [1_000_000, 62_500_000, 1_000_000_000] {
-            let rate = Model::new(30, hertz, None).rate().expect("it runs");
-            assert!(rate.abs_diff(hertz) <= hertz / 500, "{rate}, not {hertz}");
-        }
-        assert_eq!(Model::new(30, 0, None).rate(), None, "the count stands still");
-        assert_eq!(Model::new(0, 1_000_000, None).rate(), None, "the cycle counter stands still");
-        assert_eq!(Model::new(30, 0, Some(u32::MAX)).rate(), None);
-    }
-
-    #[test]
-    fn a_machine_that_is_stopped_while_the_count_is_measured_matters_not() {
-        let hertz = 62_500_000;
-        let readings = {
-            let model = Model::new(3000, hertz, None);
-            model.rate();
-            model.readings.get()
-        };
-        assert!(readings > 100);
-        // Ten milliseconds, at every reading.
-        for at in 0..readings {
-            let model = Model { stop: (at, HERTZ / 100), ..Model::new(3000, hertz, None) };
-            let rate = model.rate().expect("it runs");
-            assert!(rate.abs_diff(hertz) <= hertz / 250, "{rate}, not {hertz}, stopped at {at}");
+            assert!(!answers(&Model::new(Some(stuck))), "{stuck:#x}");
         }
     }
 
@@ -513,7 +342,7 @@ mod tests {
 
     #[test]
     fn interrupts_that_go_past_the_apic_are_not_ended() {
-        let in_service = |bits| Model::new(30, 0, Some(bits));
+        let in_service = |bits| Model::new(Some(bits));
         for vector in 0x20..=u8::MAX {
             let is_legacy = vector < 0x30;
             let bits = 1 << (vector % 32);
@@ -530,34 +359,5 @@ mod tests {
         assert_eq!(message(0xdf, 0xab), Some((0xfeea_b000, 0xdf)));
         assert_eq!(message(0x41, 256), None);
         assert_eq!(message(31, 0), None);
-    }
-
-    #[test]
-    fn a_deadline_is_later_than_now_and_never_never() {
-        assert_eq!(deadline(0, 0, 2_600_000_000), 1);
-        assert_eq!(deadline(500, 1_000, 2_600_000_000), 3_100);
-        assert_eq!(deadline(500, 1, 1_000_000), 501);
-        assert_eq!(deadline(7, u64::MAX, 2_600_000_000), 7 + 3600 * 2_600_000_000);
-        assert_eq!(deadline(u64::MAX - 3, 1_000_000, 2_600_000_000), u64::MAX);
-        for now in [0, 1, 1 << 40, u64::MAX - 1] {
-            for nanoseconds in [0, 1, 999, 1 << 32, 1 << 50, u64::MAX] {
-                for hertz in [1, 1_000, 1_000_000_000, 5_000_000_000] {
-                    let deadline = deadline(now, nanoseconds, hertz);
-                    let ticks = u128::from(deadline - now);
-                    // To the tick, or an hour, or the counter's end, whichever comes first.
-                    let wanted = u128::from(nanoseconds.min(3_600_000_000_000)) * u128::from(hertz);
-                    let wanted = wanted.div_ceil(1_000_000_000).max(1).min((u64::MAX - now).into());
-                    assert_eq!(ticks, wanted, "{now} {nanoseconds} {hertz}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn ticks_are_rounded_up_and_bounded() {
-        assert_eq!(to_ticks(0, 1_000_000_000), 0);
-        assert_eq!(to_ticks(1, 1), 1);
-        assert_eq!(to_ticks(1_000_000_000, 2_596_123_456), 2_596_123_456);
-        assert_eq!(to_ticks(u64::MAX, 1_000_000_000), 3_600_000_000_000);
     }
 }

@@ -54,7 +54,7 @@ const MOST_IDLE: usize = 2_000;
 const MOST_SAMPLES: usize = 100_000;
 const MOST_ATTEMPTS: usize = 4;
 /// Slower than any processor this runs on, and faster than any: outside is not a measurement.
-const PLAUSIBLE: core::ops::Range<u64> = 10_000_000..20_000_000_000;
+pub const PLAUSIBLE: core::ops::Range<u64> = 10_000_000..20_000_000_000;
 
 /// The rate of the counter that `ticks` reads, in hertz. `None` if the reference does not count, or the machine
 /// is stopped and started all the time.

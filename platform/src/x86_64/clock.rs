@@ -72,6 +72,9 @@ fn rtc_wall() -> Option<Duration> {
     }
 }
 
+/// No processor's counter is faster.
+pub(crate) const FASTEST_HERTZ: u64 = calibration::PLAUSIBLE.end;
+
 /// The rate in the upper bits, how it became known in the lowest eight; 0 until then, and never changed after.
 static FOUND: AtomicU64 = AtomicU64::new(0);
 const SOURCE_BITS: u32 = 8;

@@ -18,7 +18,7 @@ use super::table::{
 };
 use super::tree::{Change, OutOfTables, Surroundings, Tree};
 use super::{cpu, paging, stacks};
-use crate::memory::{Access, Frames, MapError, PAGE_SIZE, PhysAddr};
+use crate::memory::{Access, Frames, MapError, PAGE_SIZE, PhysAddr, stack};
 
 static BUSY: AtomicBool = AtomicBool::new(false);
 
@@ -81,8 +81,15 @@ pub(crate) fn is_busy() -> bool {
     BUSY.load(Ordering::Relaxed)
 }
 
-/// Works on the tree, if nobody does.
+/// Works on the tree, if nobody does; then on what handlers had to leave because of that.
 fn with<R>(work: impl FnOnce(&mut Tree<Here>) -> Result<R, MapError>) -> Result<R, MapError> {
+    let done = alone(work);
+    stack::give_back_dropped();
+    done
+}
+
+/// Works on the tree, if nobody does.
+fn alone<R>(work: impl FnOnce(&mut Tree<Here>) -> Result<R, MapError>) -> Result<R, MapError> {
     if BUSY.swap(true, Ordering::Acquire) {
         return Err(MapError::Busy);
     }
@@ -238,11 +245,26 @@ fn found(tree: &Tree<Here>, at: u64) -> Option<(u64, Flags)> {
 
 /// See [`crate::memory::map`].
 pub fn map(pages: Range<u64>, to: u64, access: Access) -> Result<(), MapError> {
-    let map = Change::Map { offset: to.wrapping_sub(pages.start), flags: flags(access) };
-    with(|tree| match is_free(tree, pages.clone()) {
-        true => change(tree, pages, map),
-        false => Err(MapError::Occupied),
-    })
+    with(|tree| map_free(tree, pages, to, flags(access)))
+}
+
+/// Puts the guard page of a stack back that is in no list any more. What else waits for this stays: this is part of it.
+pub fn map_guard(page: Range<u64>) -> Result<(), MapError> {
+    let to = page.start;
+    alone(|tree| map_free(tree, page, to, VARIABLES))
+}
+
+fn map_free(
+    tree: &mut Tree<Here>,
+    pages: Range<u64>,
+    to: u64,
+    flags: Flags,
+) -> Result<(), MapError> {
+    if !is_free(tree, pages.clone()) {
+        return Err(MapError::Occupied);
+    }
+    let map = Change::Map { offset: to.wrapping_sub(pages.start), flags };
+    change(tree, pages, map)
 }
 
 /// See [`crate::memory::unmap`].

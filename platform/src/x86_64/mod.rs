@@ -5,6 +5,7 @@
 //! tables. No device is waited for, and nothing is calibrated before somebody asks for the time.
 
 pub mod apic;
+pub(crate) mod apic_timer;
 mod audit;
 mod calibration;
 pub mod clock;

@@ -28,6 +28,11 @@ use super::traps::Frame;
 /// The set of stacks that [`Level`]s hold: a bit for each of [`TRAPS`].
 static TAKEN: AtomicU8 = AtomicU8::new(0);
 
+/// Whether anybody holds a level.
+pub(super) fn is_taken() -> bool {
+    TAKEN.load(Ordering::Relaxed) != 0
+}
+
 /// The stack pointer of the code that was interrupted when the stack was entered.
 fn interrupted(stack: usize) -> u64 {
     // RSP is the last word but one that the processor pushes.

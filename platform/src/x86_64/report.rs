@@ -208,8 +208,12 @@ fn overflow(out: &mut console::Writer, stack: &stacks::Named) -> fmt::Result {
     out.write_str("  STACK OVERFLOW: the ")?;
     out.write_str(stack.name)?;
     out.write_str(" stack ran into its guard page\n  it has ")?;
-    write!(out, "{}", Decimal(stack.len_kib()))?;
-    out.write_str(" KiB; more: entry!(main, stack: BYTES), KernelStack::run\n")
+    write!(out, "{} KiB; more: ", Decimal(stack.len_kib()))?;
+    // Only main's size is the kernel's to say. The others' users, handlers too, run on a stack that was made larger.
+    const CURES: &str = "entry!(main, stack: BYTES), KernelStack::run\n";
+    const LAST: &str = CURES.split_at(28).1;
+    let is_main = stacks::all().first().is_some_and(|main| main.guard() == stack.guard());
+    out.write_str(if is_main { CURES } else { LAST })
 }
 
 /// What is shown of the frame, four to a row: four characters each, and where the values are.

@@ -144,6 +144,11 @@ pub fn handle(vector: u8, handler: Handler) {
     slot.expect("an exception's vector is below 32").store(handler as *mut (), Ordering::Release);
 }
 
+/// Whether the handler of an exception or an NMI runs, or what has interrupted one.
+pub(crate) fn in_handler() -> bool {
+    super::nesting::is_taken()
+}
+
 /// The handlers of all exceptions.
 pub(crate) fn slots() -> &'static [AtomicPtr<()>] {
     &HANDLERS

@@ -5,13 +5,11 @@
 extern crate alloc;
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 use freestone::memory::{
     self, Access, Frames, FreeError, KernelStack, MapError, PAGE_SIZE, PhysAddr, VirtAddr, Zone,
 };
 use freestone::platform::x86_64::cpu;
-use freestone::traps::{self, Frame, Outcome};
 
 freestone_harness::harness!();
 
@@ -198,32 +196,6 @@ freestone_harness::tests! {
         assert_eq!(warm.free, after.free);
     }
 
-    fn a_handler_may_drop_stacks_in_the_middle_of_a_drop() {
-        traps::handle(DEBUG, on_step);
-        for moment in (1..400).step_by(3) {
-            let stack = || KernelStack::new("short-lived", 9000).unwrap();
-            let [first, second, third, last] = [stack(), stack(), stack(), stack()];
-            // The neighbours of the one that is dropped, on either side.
-            *OTHERS.lock() = Some([second, last]);
-            LEFT.store(moment, Ordering::Relaxed);
-            // SAFETY: sets the trap flag (bit 8), which the handler survives; the stack is used through push and pop.
-            unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
-            drop(third);
-            // SAFETY: clears it.
-            unsafe { asm!("pushfq", "and qword ptr [rsp], ~0x100", "popfq") };
-            drop(OTHERS.lock().take());
-            // Whoever takes the frames now writes where the nodes were.
-            let frames = Frames::take(9).unwrap();
-            // SAFETY: frames of ours.
-            unsafe { frames.as_ptr().as_mut() }.fill(0x41);
-            drop(frames);
-            drop(first);
-        }
-        memory::audit().unwrap();
-        freestone::println!("{} steps", STEPS.load(Ordering::Relaxed));
-        assert!(STEPS.load(Ordering::Relaxed) > 10_000);
-    }
-
     fn nobody_can_ask_for_the_harnesss_key() {
         let boot = freestone::platform::x86_64::boot_info().unwrap();
         assert!(boot.argument("tests").is_some() && !boot.command_line().contains('\u{1f}'));
@@ -297,26 +269,6 @@ freestone_harness::tests! {
         assert!(audit.executable_bytes > PAGE_SIZE && audit.executable_bytes < 8 << 20);
         assert!(audit.writable_bytes > 32 << 20, "{audit:?}");
     }
-}
-
-/// The debug exception, which the trap flag raises after each instruction.
-const DEBUG: u8 = 1;
-
-/// What the handler drops, after so many more steps.
-static OTHERS: spin::Mutex<Option<[KernelStack; 2]>> = spin::Mutex::new(None);
-static LEFT: AtomicUsize = AtomicUsize::new(0);
-static STEPS: AtomicUsize = AtomicUsize::new(0);
-
-fn on_step(frame: &mut Frame) -> Outcome {
-    STEPS.fetch_add(1, Ordering::Relaxed);
-    if LEFT.fetch_sub(1, Ordering::Relaxed) == 1 {
-        // SAFETY: without the trap flag the interrupted code goes on as it would have.
-        unsafe { frame.registers_mut().rflags &= !0x100 };
-        if let Some(mut others) = OTHERS.try_lock() {
-            drop(others.take());
-        }
-    }
-    Outcome::Handled
 }
 
 /// A frame that becomes code under two addresses, in every order.

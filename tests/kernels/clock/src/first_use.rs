@@ -28,13 +28,14 @@ type Use = fn() -> u64;
 
 /// What there is to be found out, and how it is asked for. The answer, as a number that is the same every time, 0 for a
 /// refusal; what must not be is the end.
-const USES: [(&str, Use); 7] = [
+const USES: [(&str, Use); 8] = [
     ("clock", clock),
     ("wall", wall),
     ("acpi", tables),
     ("entropy", random),
     ("timer", set_timer),
     ("map", map),
+    ("sleep", sleep),
     ("events", xen_events),
 ];
 
@@ -92,6 +93,13 @@ fn map() -> u64 {
     let mapped = map_mmio(PhysAddr::new(0xfe00_0000), 0x20_0000);
     clock();
     random();
+    mapped.is_ok().into()
+}
+
+/// The same, and then a sleep: the clock may be one that cannot be found meanwhile. It ends nevertheless.
+fn sleep() -> u64 {
+    let mapped = map_mmio(PhysAddr::new(0xfe00_0000), 0x20_0000);
+    timer::sleep(Duration::from_micros(10));
     mapped.is_ok().into()
 }
 

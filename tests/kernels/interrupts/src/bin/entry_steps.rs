@@ -1,14 +1,16 @@
 //! Interrupts that are let in at every instruction of another one's entry: a breakpoint of the processor stands at each
-//! of its bytes in turn, and the exception's handler lets an interrupt in.
+//! of its bytes in turn, and the exception's handler lets an interrupt in. Then the same with an interrupt of the local
+//! APIC's, which holds up the timer's until it has ended, and a handler that sleeps.
 #![no_std]
 #![no_main]
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 
 use freestone::interrupts::{self, Frame, Outcome};
 use freestone::platform::x86_64::apic;
-use freestone::{BootInfo, Exit, println, traps};
+use freestone::{BootInfo, Exit, println, timer, traps};
 
 freestone::entry!(main, audit: exit);
 
@@ -16,6 +18,8 @@ const DEBUG: u8 = 1;
 /// What is interrupted in its entry, and what comes then.
 const OUTER: u8 = 0x40;
 const INNER: u8 = 0x50;
+/// More urgent than any that is given away, the timer's for one.
+const MORE_URGENT: u8 = 0xf0;
 
 static HITS: AtomicU64 = AtomicU64::new(0);
 static OUTERS: AtomicU64 = AtomicU64::new(0);
@@ -47,10 +51,17 @@ fn debug(_frame: &mut Frame) -> Outcome {
     Outcome::Handled
 }
 
+fn sleep(_frame: &mut Frame) -> Outcome {
+    stop_at(0);
+    HITS.fetch_add(1, Ordering::Relaxed);
+    timer::sleep(Duration::from_micros(10));
+    Outcome::Handled
+}
+
 fn outer(frame: &mut Frame) -> Outcome {
     OUTERS.fetch_add(1, Ordering::Relaxed);
     FROM.store(frame.rip, Ordering::Relaxed);
-    assert_eq!(frame.vector(), OUTER);
+    assert!([OUTER, MORE_URGENT].contains(&frame.vector()));
     Outcome::Handled
 }
 
@@ -121,5 +132,26 @@ fn main(_boot: &'static BootInfo) -> Exit {
     }
     let [hits, inners] = [&HITS, &INNERS].map(|count| count.load(Ordering::Relaxed));
     println!("instructions: {hits}, interrupts let in: {inners}");
+    sleep_at_each(entry..entry + BYTES);
     if hits > 20 && inners == hits { Exit::Success } else { Exit::Failure }
+}
+
+fn sleep_at_each(bytes: core::ops::Range<u64>) {
+    traps::handle(DEBUG, sleep);
+    interrupts::handle(MORE_URGENT, outer);
+    timer::start().expect("a timer");
+    let before = HITS.load(Ordering::Relaxed);
+    for at in bytes {
+        let came = OUTERS.load(Ordering::Relaxed);
+        stop_at(at);
+        apic::send_to_self(MORE_URGENT);
+        while OUTERS.load(Ordering::Relaxed) == came {
+            interrupts::enable();
+            interrupts::disable();
+        }
+        stop_at(0);
+    }
+    let slept = HITS.load(Ordering::Relaxed) - before;
+    println!("slept at {slept} instructions");
+    assert!(slept > 20);
 }

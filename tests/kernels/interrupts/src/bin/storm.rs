@@ -8,20 +8,33 @@
 #![no_main]
 
 use core::arch::asm;
+use core::cell::UnsafeCell;
 use core::fmt::Write;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use freestone::interrupts::{self, Frame, Outcome};
-use freestone::platform::x86_64::apic;
+use freestone::platform::x86_64::apic::{self, Timer};
 use freestone::{BootInfo, Exit, println, time};
 
 freestone::entry!(main, audit: exit);
 
 static CAME: AtomicU64 = AtomicU64::new(0);
+/// The timer, for the handler.
+static TIMER: Once = Once(UnsafeCell::new(None));
 /// In nanoseconds.
 static GAP: AtomicU64 = AtomicU64::new(0);
 static TURNS: AtomicU64 = AtomicU64::new(0);
+
+struct Once(UnsafeCell<Option<Timer>>);
+
+// SAFETY: written before interrupts are let in, and only read after.
+unsafe impl Sync for Once {}
+
+fn timer() -> &'static Timer {
+    // SAFETY: as above.
+    unsafe { (*TIMER.0.get()).as_ref() }.expect("it was started")
+}
 
 /// Sets the timer again, a little later or earlier each time, so that every place is hit.
 fn tick(_frame: &mut Frame) -> Outcome {
@@ -39,7 +52,7 @@ fn tick(_frame: &mut Frame) -> Outcome {
         );
     }
     let gap = GAP.load(Ordering::Relaxed);
-    apic::fire_in(gap + (came * 37) % (2 * gap));
+    timer().fire_in(gap + (came * 37) % (2 * gap));
     for turn in 0..TURNS.load(Ordering::Relaxed) {
         black_box(turn);
     }
@@ -143,8 +156,9 @@ fn main(boot: &'static BootInfo) -> Exit {
     let sum = arithmetic(black_box(1.5)).to_bits();
 
     let vector = interrupts::allocate(tick).expect("a free vector");
-    let kind = apic::start_timer(vector).expect("a local APIC with a timer");
-    println!("timer: {kind:?}, x2APIC: {}", apic::is_x2apic());
+    // SAFETY: interrupts are out so far.
+    unsafe { *TIMER.0.get() = Some(Timer::start(vector).expect("a local APIC with a timer")) };
+    println!("timer: {:?}, x2APIC: {}", timer().kind(), apic::is_x2apic());
     let turns = boot.argument("cost").and_then(|text| text.parse().ok()).unwrap_or(0);
     TURNS.store(turns, Ordering::Relaxed);
     interrupts::enable();
@@ -153,7 +167,7 @@ fn main(boot: &'static BootInfo) -> Exit {
     const SHORTEST: u64 = 500;
     GAP.store(cost.max(SHORTEST), Ordering::Relaxed);
     CAME.store(0, Ordering::Relaxed);
-    apic::fire_in(1000);
+    timer().fire_in(1000);
     let (mut rounds, mut wrong) = (0_u64, [0_u64; 4]);
     while CAME.load(Ordering::Relaxed) < wanted {
         for _ in 0..8 {
