@@ -51,7 +51,7 @@ fn a_workspace_can_name_its_kernel() {
     w.kernel("one");
     w.kernel("two");
     let seen = w.see("freestone", &["run", "-v", "--", "s"]).expect(0);
-    seen.says("build --message-format=json -p two --bin two");
+    seen.says("build -p two --bin two");
 }
 
 #[test]
