@@ -6,8 +6,12 @@
 mod calls;
 #[path = "../src/clock.rs"]
 mod clock;
+#[path = "../src/color.rs"]
+mod color;
 #[path = "../src/dwarf.rs"]
 mod dwarf;
+#[path = "../src/dwarf_lines.rs"]
+mod dwarf_lines;
 #[path = "../src/dwarf_reader.rs"]
 mod dwarf_reader;
 #[path = "../src/dwarf_split.rs"]
@@ -30,6 +34,8 @@ mod supervise;
 mod unfinished;
 #[path = "../src/whole.rs"]
 mod whole;
+#[path = "../src/words.rs"]
+mod words;
 
 use calls::{Counter, Functions};
 use libfuzzer_sys::fuzz_target;
@@ -37,6 +43,11 @@ use libfuzzer_sys::fuzz_target;
 /// As the tool's own; nothing is to be seen here.
 #[macro_export]
 macro_rules! say {
+    ($($text:tt)*) => { let _ = format_args!($($text)*); };
+}
+
+#[macro_export]
+macro_rules! tell {
     ($($text:tt)*) => { let _ = format_args!($($text)*); };
 }
 

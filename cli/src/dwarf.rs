@@ -16,10 +16,11 @@ use std::rc::Rc;
 use freestone_inspect::elf::{Object, Section};
 use freestone_inspect::names::{shown, text};
 use gimli::{
-    AttributeValue, DebugInfoOffset, DebuggingInformationEntry, Dwarf, LineInstruction, LineRow,
-    Range, Result, Unit, UnitHeader, UnitOffset,
+    AttributeValue, DebugInfoOffset, DebuggingInformationEntry, Dwarf, Range, Result, Unit,
+    UnitHeader, UnitOffset,
 };
 
+use crate::dwarf_lines::{line_of, sequences};
 use crate::dwarf_reader::{Budget, Reader};
 use crate::dwarf_split::Split;
 
@@ -450,57 +451,4 @@ fn ranges(
         each(Range { begin, end });
     }
     Ok(())
-}
-
-/// Runs a unit's program of lines. Every two rows that follow each other are shown to `pair`, and every sequence to
-/// `sequence`, until one says that it is enough.
-fn sequences(
-    unit: Unit<Reader>,
-    sequence: &mut dyn FnMut(Range) -> bool,
-    mut pair: impl FnMut(&(u64, u64, u64), u64) -> bool,
-) -> Result<()> {
-    let Some(mut program) = unit.line_program else { return Ok(()) };
-    let mut instructions = program.header().instructions();
-    let mut row = LineRow::new(program.header());
-    let mut begin = None;
-    let mut before: Option<(u64, u64, u64)> = None;
-    while let Some(instruction) = instructions.next_instruction(program.header())? {
-        // It would be kept; nobody has used it for decades.
-        if matches!(instruction, LineInstruction::DefineFile(_)) {
-            continue;
-        }
-        if !row.execute(instruction, &mut program)? {
-            continue;
-        }
-        let address = row.address();
-        if before.as_ref().is_some_and(|before| pair(before, address)) {
-            return Ok(());
-        }
-        if row.end_sequence() {
-            let begin = begin.take().unwrap_or(address);
-            if sequence(Range { begin, end: address }) {
-                return Ok(());
-            }
-            before = None;
-            row = LineRow::new(program.header());
-            continue;
-        }
-        begin.get_or_insert(address);
-        before = Some((address, row.file_index(), row.line().map_or(0, |line| line.get())));
-    }
-    Ok(())
-}
-
-/// The number of the file and the line that an address belongs to.
-fn line_of(unit: Unit<Reader>, address: u64) -> Result<Option<(u64, u64)>> {
-    let mut found = None;
-    let pair = |&(begin, file, line): &(u64, u64, u64), end: u64| {
-        let is_it = begin <= address && address < end;
-        if is_it {
-            found = Some((file, line));
-        }
-        is_it
-    };
-    sequences(unit, &mut |_| false, pair)?;
-    Ok(found)
 }

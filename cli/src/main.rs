@@ -13,7 +13,7 @@
 //! - [`boot`]: a boot, wherever it happens; [`qemu`]: a machine of QEMU's, and what its end means;
 //!   [`qmp`]: asking it while it runs;
 //!   [`xen`]: the same for Xen
-//! - [`names`]: the functions' names, for the kernel's own backtraces
+//! - [`names`]: the functions' names, for the kernel's own backtraces; [`words`]: what shortens them
 //! - [`places`]: file and line for the lines of a trace, from [`dwarf`]
 //! - [`calls`]: instructions counted by who called whom; [`chart_svg`]: a picture of that
 //! - [`install`]: getting QEMU
@@ -42,6 +42,7 @@ mod crates_here;
 mod debug;
 mod doctor;
 mod dwarf;
+mod dwarf_lines;
 mod dwarf_reader;
 mod dwarf_split;
 mod examples;
@@ -79,6 +80,7 @@ mod trace;
 mod unfinished;
 mod untold;
 mod whole;
+mod words;
 mod xen;
 
 use std::env;
