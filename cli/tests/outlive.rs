@@ -97,6 +97,7 @@ fn the_real_qemu_ends_with_the_tool() {
         // Ctrl-C: its user wants to know where the kernel hung.
         ("INT", 130, &*format!("{WORD}the processor was\n  at   0x00000000001000")),
         ("TERM", 143, WORD),
+        ("HUP", 129, WORD),
     ] {
         let _ = fs::remove_file(&fake.id);
         let (mut child, qemu) = fake.start();

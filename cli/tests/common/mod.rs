@@ -6,6 +6,7 @@ pub mod workspace;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -18,6 +19,16 @@ pub fn tool() -> Command {
     for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
         command.env_remove(name);
     }
+    // Who runs the tests by nohup or as a job in the background has them ignore signals, and the tool with them.
+    let heed_signals = || {
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
+            // SAFETY: two integers; the default action is one that every signal may have.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: it runs between fork and exec, and makes system calls only.
+    unsafe { command.pre_exec(heed_signals) };
     command
 }
 

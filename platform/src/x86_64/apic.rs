@@ -230,13 +230,17 @@ pub(super) fn write(register: Register, value: u32) {
     here().write(register, value);
 }
 
+fn must_be_on() {
+    assert!(is_on(), "the local APIC is off: apic::start() first");
+}
+
 /// This processor's number in messages.
 ///
 /// # Panics
 ///
 /// If the APIC is not on.
 pub fn id() -> u32 {
-    assert!(is_on());
+    must_be_on();
     if is_x2apic() { read(Register::Id) } else { read(Register::Id) >> 24 }
 }
 
@@ -246,7 +250,8 @@ pub fn id() -> u32 {
 ///
 /// If the APIC is not on, or `vector` is an exception's.
 pub fn send_to_self(vector: u8) {
-    assert!(is_on() && vector >= super::traps::FIRST_INTERRUPT);
+    must_be_on();
+    assert!(vector >= super::traps::FIRST_INTERRUPT, "an interrupt's vector is 32 or more");
     const SELF: u32 = 1 << 18;
     const ASSERT: u32 = 1 << 14;
     write(Register::InterruptCommand, SELF | ASSERT | u32::from(vector));
@@ -258,7 +263,7 @@ pub fn send_to_self(vector: u8) {
 ///
 /// If the APIC is not on.
 pub fn send_nmi_to_self() {
-    assert!(is_on());
+    must_be_on();
     const ASSERT: u32 = 1 << 14;
     let id = id();
     if is_x2apic() {
