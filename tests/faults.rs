@@ -202,7 +202,8 @@ fn a_hang_ends_at_the_timeout_with_its_last_words() {
     let ended = boot(&image, &["--timeout", "2"]).expect(status::TIMEOUT, &["the last words"]);
     assert!(ended.stderr.contains("the last words"), "not repeated in the message: {ended}");
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(20), "a timeout of 2 s took {took:?}");
+    // As much more as a busy machine may need; without a limit the kernel would hang for ever.
+    assert!(took < Duration::from_secs(300), "a timeout of 2 s took {took:?}");
 }
 
 #[test]

@@ -99,10 +99,8 @@ fn every_template_boots_with_two_commands() {
         let mut command = tool();
         command.current_dir(&folder).args(["run", "--", "some words some"]);
         run(&mut command).expect(status::SUCCESS, &[said]);
-        let image = format!("target/debug/{name}");
         let mut command = tool();
-        run(command.current_dir(&folder).args(["check", &image]))
-            .expect(status::SUCCESS, &["0 errors"]);
+        run(command.current_dir(&folder).arg("check")).expect(status::SUCCESS, &["0 errors"]);
         if template != "own-boot" {
             let row = format!("ok   in kernel: {name}");
             run(tool().current_dir(&folder).arg("test")).expect(status::SUCCESS, &[&row]);

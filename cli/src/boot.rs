@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches};
 
+use crate::boot_options::BootOptions;
 use crate::foreign;
 use crate::install;
 use crate::kvm;
@@ -40,14 +41,13 @@ pub enum Place {
 
 impl Place {
     /// What `--on` and the arguments that belong to it ask for; what is missing is fetched.
-    pub fn of(matches: &ArgMatches) -> Result<Place, Failure> {
+    pub fn of(matches: &ArgMatches, options: &BootOptions) -> Result<Place, Failure> {
         let path = |id| matches.get_one::<PathBuf>(id).map(PathBuf::as_path);
-        let on = on(matches)?;
         let qemu = install::qemu(path("qemu"), matches.get_flag("yes"))?;
-        Ok(match on {
+        Ok(match options.on {
             XEN => Place::Xen(Host { qemu, xen: xen::find(path(XEN))? }),
-            KVM => Place::Kvm(kvm::Host::new(Machine::new(qemu, matches)?)?),
-            _ => Place::Qemu(Machine::new(qemu, matches)?),
+            KVM => Place::Kvm(kvm::Host::new(Machine::new(qemu, matches, options)?)?),
+            _ => Place::Qemu(Machine::new(qemu, matches, options)?),
         })
     }
 
@@ -97,7 +97,8 @@ pub fn xen_arg() -> Arg {
 
 /// The place that `--on` names. What belongs to another place is refused, not ignored.
 pub fn on(matches: &ArgMatches) -> Result<&'static str, Failure> {
-    let name = matches.get_one::<String>("on").map_or(PLACES[0], String::as_str);
+    let given = matches.try_get_one::<String>("on").ok().flatten();
+    let name = given.map_or(PLACES[0], String::as_str);
     let place = PLACES.into_iter().find(|place| *place == name).unwrap_or(PLACES[0]);
     let is_given = |id: &&str| {
         // Verbs differ in what they take.
@@ -105,7 +106,7 @@ pub fn on(matches: &ArgMatches) -> Result<&'static str, Failure> {
         source.flatten() == Some(clap::parser::ValueSource::CommandLine)
     };
     let others: &[&str] = match place {
-        XEN => &["machine", "icount", "gdb", "trace", "accel"],
+        XEN => &["machine", "cores", "icount", "gdb", "trace", "accel"],
         KVM => &[XEN, "icount", "gdb", "trace", "accel"],
         _ => &[XEN],
     };

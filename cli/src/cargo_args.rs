@@ -145,6 +145,13 @@ impl CargoArguments {
         Self { given }
     }
 
+    /// Nothing but which manifest is meant.
+    pub fn of_manifest(path: &Path) -> Self {
+        let place =
+            FLAGS.iter().position(|flag| flag.name == MANIFEST).expect("it is in the table");
+        Self { given: vec![(place, Some(path.into()))] }
+    }
+
     fn values<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a OsString> {
         self.given
             .iter()

@@ -66,6 +66,7 @@ pub fn command() -> Command {
         )
         .arg(run::machine())
         .arg(run::memory())
+        .arg(run::cores())
         .arg(run::timeout("600"))
         .arg(flag(run::NO_NAMES, "Boot the file as it is, without a table of names for backtraces"))
         .arg(run::qemu_arg())
@@ -79,7 +80,7 @@ pub fn command() -> Command {
 
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
-    let image = run::built(matches)?;
+    let (image, options) = run::built(matches)?;
     let svg = matches.get_one::<PathBuf>("svg");
     let no_svg = |error| {
         let path = svg.map(|svg| svg.shown()).unwrap_or_default();
@@ -89,23 +90,24 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let destination = svg.map(|svg| Destination::new(svg)).transpose().map_err(no_svg)?;
     let path = |id| matches.get_one::<PathBuf>(id).map(PathBuf::as_path);
     let code = Code::read(&image, matches.get_one::<String>("main").map(String::as_str))?;
-    let mut machine = Machine::new(install::qemu(path("qemu"), matches.get_flag("yes"))?, matches)?;
+    let qemu = install::qemu(path("qemu"), matches.get_flag("yes"))?;
+    let mut machine = Machine::new(qemu, matches, &options)?;
     machine.icount = true;
     let about = format!("{} on {}", file_name(&image), machine.name);
 
     let (log, theirs) = io::pipe().map_err(|error| Failure::tool(format!("no pipe: {error}")))?;
     let mut extra = log_arguments(&mut machine, &code, &theirs);
-    extra.extend(matches.get_many("qemu-arg").unwrap_or_default().cloned());
-    let memory_mib = *matches.get_one("memory").expect("has a default");
+    extra.extend(options.qemu_args());
+    let memory_mib = options.memory_mib.value;
     let booted = Booted::new(&image, !matches.get_flag(run::NO_NAMES), memory_mib);
     let boot = Boot {
         place: &Place::Qemu(machine),
         image: &image,
         booted: booted.path(),
-        command_line: &run::joined(matches.get_many("command-line").unwrap_or_default()),
+        command_line: &options.command_line.value,
         memory_mib,
         extra: &extra,
-        limit: run::limit(matches, Some(DEFAULT_SECONDS)),
+        limit: options.limit(Some(DEFAULT_SECONDS)),
         verbose: matches.get_flag("verbose"),
     };
     let (verdict, chart) = thread::scope(|scope| {

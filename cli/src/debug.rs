@@ -7,7 +7,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -43,6 +43,7 @@ pub fn command() -> clap::Command {
         .args(run::which())
         .arg(run::machine())
         .arg(run::memory())
+        .arg(run::cores())
         .arg(
             Arg::new("command")
                 .long("command")
@@ -53,6 +54,7 @@ pub fn command() -> clap::Command {
         )
         .arg(run::flag("batch", "End gdb after these commands"))
         .arg(run::flag("print", "Show what would be run, and run nothing"))
+        .arg(run::qemu_arg())
         .arg(run::qemu())
         .arg(crate::check::no_check())
         .arg(run::flag("yes", "Install QEMU without asking if it is missing"))
@@ -63,24 +65,25 @@ pub fn command() -> clap::Command {
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let tool = |what: &str, error| Failure::tool(format!("{what}: {error}"));
-    let image = run::built(matches)?;
+    let (image, options) = run::built(matches)?;
     let port = free_port().map_err(|error| tool("no free port", error))?;
     let own = env::current_exe().map_err(|error| tool("this program's own path", error))?;
     let mut machine = Command::new(own);
     machine.arg("run").arg(&image).args(["--timeout", "0", "--gdb", &port.to_string()]);
-    machine.args(["-m", &matches.get_one::<u32>("memory").expect("has a default").to_string()]);
-    for name in ["machine", "qemu"] {
-        let value = matches.get_raw(name).and_then(|mut values| values.next());
-        if let Some(value) = value {
-            machine.arg(format!("--{name}")).arg(value);
-        }
+    machine.args(["-m", &options.memory_mib.value.to_string()]);
+    machine.args(["--machine", options.machine(), "--cores", &options.cores.value.to_string()]);
+    if let Some(qemu) = matches.get_one::<PathBuf>("qemu") {
+        machine.arg("--qemu").arg(qemu);
+    }
+    for arg in options.qemu_args() {
+        machine.arg("--qemu-arg").arg(arg);
     }
     for name in ["no-check", "yes"] {
         if matches.get_flag(name) {
             machine.arg(format!("--{name}"));
         }
     }
-    machine.arg("--").args(matches.get_many::<OsString>("command-line").unwrap_or_default());
+    machine.arg("--").arg(options.command_line.value);
     machine.stdin(Stdio::null());
     let entry = entry(&image).ok_or_else(|| {
         Failure::usage(format!(

@@ -5,7 +5,7 @@
 //! are what `--full` runs.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{self, Path};
@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
+use crate::cargo_config::Config;
 use crate::mode::Mode;
 use crate::status::{Failure, Status};
 use crate::supervise::{Filter, Output, Stop, Watch};
 use crate::toolchain::{self, Workspace};
-use crate::{accel, install};
+use crate::{accel, flags, install};
 
 /// The feature of tests that plain `cargo test` leaves alone.
 pub const FULL: &str = "full";
@@ -26,6 +27,9 @@ pub const FULL: &str = "full";
 /// For building the tests, and for running them; with `--long` the second is longer.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 const LONG_LIMIT: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// What makes a program end where it would unwind.
+const ABORT: &str = "panic=abort";
 
 /// What is asked for.
 pub struct Request<'a> {
@@ -52,30 +56,35 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Builds and runs them. Returns the commands that run each failed test alone; none if all passed.
+    /// Builds and runs them. Returns the commands that run each failed test alone, none if all passed; `None` if there
+    /// are no tests.
     pub fn run(
         &self,
         workspace: &Workspace,
         qemu: &Path,
         mode: &Mode,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Option<Vec<String>>, Failure> {
         let folder = &workspace.target_directory;
-        let mut failed = Vec::new();
-        let full = workspace.full_tests(self.package);
-        if !self.full {
-            failed.extend(self.cargo_test(None, qemu, mode, folder)?);
-        } else if full.is_empty() {
+        let chosen = match self.full {
+            false => workspace.host_tests(self.package),
+            true => {
+                let full = workspace.full_tests(self.package);
+                full.iter().map(|(package, targets)| longer(package, targets)).collect()
+            }
+        };
+        if self.full && chosen.is_empty() {
             return Err(Failure::usage(format!("no test target here needs the feature {FULL}")));
         }
-        for (package, targets) in full.iter().filter(|_| self.full) {
-            failed.extend(self.cargo_test(Some((package, targets)), qemu, mode, folder)?);
+        let mut failed = Vec::new();
+        for words in &chosen {
+            failed.extend(self.cargo_test(words, qemu, mode, folder)?);
         }
-        Ok(failed)
+        Ok((!chosen.is_empty()).then_some(failed))
     }
 
     fn cargo_test(
         &self,
-        full: Option<(&str, &[String])>,
+        chosen: &[String],
         qemu: &Path,
         mode: &Mode,
         target_directory: &Path,
@@ -88,8 +97,10 @@ impl<'a> Request<'a> {
             stdout: if self.json { Output::ToStderr } else { Output::Inherit },
             stderr: Output::Inherit,
         };
-        let mut command = self.command(full, qemu, mode, target_directory, "--no-run")?;
-        if !toolchain::run_cargo(&mut command, &build, self.verbose)?.is_success() {
+        // Examples of code it builds as it runs them.
+        let is_built = chosen.iter().all(|word| word != "--doc");
+        let mut command = self.command(chosen, qemu, mode, target_directory, "--no-run")?;
+        if is_built && !toolchain::run_cargo(&mut command, &build, self.verbose)?.is_success() {
             return Err(Failure::new(Status::Build, "the tests do not build"));
         }
         let limit = if self.long { LONG_LIMIT } else { LIMIT };
@@ -100,20 +111,20 @@ impl<'a> Request<'a> {
             stdout: Output::Pass(if self.json { stderr.as_fd() } else { stdout.as_fd() }),
             stderr: Output::Pass(stderr.as_fd()),
         };
-        let mut command = self.command(full, qemu, mode, target_directory, "--no-fail-fast")?;
+        let mut command = self.command(chosen, qemu, mode, target_directory, "--no-fail-fast")?;
         let mut names = Names::default();
         let outcome =
             toolchain::run_cargo_through(Some(&mut names), &mut command, &watch, self.verbose)?;
         if outcome.is_success() {
             return Ok(Vec::new());
         }
-        let feature = full.map_or("", |_| "--full ");
+        let feature = if self.full { "--full " } else { "" };
         Ok(alone(&names.failed, &String::from_utf8_lossy(&outcome.stderr), feature))
     }
 
     fn command(
         &self,
-        full: Option<(&str, &[String])>,
+        chosen: &[String],
         qemu: &Path,
         mode: &Mode,
         target_directory: &Path,
@@ -125,20 +136,13 @@ impl<'a> Request<'a> {
         let qemu =
             path::absolute(qemu).map_err(|error| Failure::tool(format!("QEMU's path: {error}")))?;
         let mut command = toolchain::cargo();
-        command.arg("test");
-        match (full, self.package) {
-            (Some((package, targets)), _) => {
-                command.args(["-p", package, "--features", &format!("{package}/{FULL}")]);
-                command.args(targets.iter().flat_map(|target| ["--test", target]));
-            }
-            (None, Some(package)) => {
-                command.args(["-p", package]);
-            }
-            (None, None) => {
-                command.arg("--workspace");
-            }
-        }
+        command.arg("test").args(chosen);
         mode.apply(&mut command, target_directory, &[])?;
+        // In a kernel's folder the flags say so, and libtest cannot be built for it.
+        let config = Config::read(&mode.cargo);
+        if flags::users_mention(ABORT, &config) {
+            flags::add(&mut command, &[OsStr::new("-Cpanic=unwind")], &config)?;
+        }
         command.arg(more).args(&self.arguments);
         // Tests compare what emulation gives; those that want KVM say so.
         command.env(accel::VARIABLE, accel::TCG);
@@ -148,6 +152,14 @@ impl<'a> Request<'a> {
         }
         Ok(command)
     }
+}
+
+/// What chooses a package's longer tests.
+fn longer(package: &str, targets: &[String]) -> Vec<String> {
+    let mut words = vec!["-p".into(), package.into()];
+    words.extend(["--features".into(), format!("{package}/{FULL}")]);
+    words.extend(targets.iter().flat_map(|target| ["--test".to_owned(), target.clone()]));
+    words
 }
 
 /// Reads along with libtest: the tests that each program names as failed, at its end.

@@ -36,6 +36,12 @@ const NOTE_ALIGNMENT: u64 = 4;
 /// to find out what would take long.
 const LARGEST: u64 = 1 << 30;
 
+/// Whether this file is a program for this system.
+pub fn is_host_program(path: &Path) -> bool {
+    let bytes = fs::read(path).unwrap_or_default();
+    examine(&bytes) == Err(Problem::HostProgram)
+}
+
 /// Why an image cannot be booted; the text of each says what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {

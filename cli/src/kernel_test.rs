@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use freestone_targets::LinkInput;
+use serde_json::json;
 
 use crate::foreign::Shown as _;
 use crate::mode::Mode;
 use crate::runner::{
-    BOOT_PER_TEST_VARIABLE, JUNIT_VARIABLE, MACHINE_VARIABLE, MEMORY_VARIABLE, PLACE_VARIABLE,
-    TIMEOUT_VARIABLE,
+    BOOT_PER_TEST_VARIABLE, CORES_VARIABLE, JUNIT_VARIABLE, MACHINE_VARIABLE, MEMORY_VARIABLE,
+    PLACE_VARIABLE, QEMU_ARGS_VARIABLE, TIMEOUT_VARIABLE,
 };
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
@@ -110,13 +111,22 @@ fn command(
     set(xen::VARIABLE, named.map(Into::into));
     set(PLACE_VARIABLE, matches.get_one::<String>("on").map(Into::into));
     set(MACHINE_VARIABLE, matches.get_one::<String>("machine").map(Into::into));
-    set(TIMEOUT_VARIABLE, matches.get_one::<u32>("timeout").map(|s| s.to_string().into()));
-    set(MEMORY_VARIABLE, matches.get_one::<u32>("memory").map(|mib| mib.to_string().into()));
+    // The settings of its package the runner reads.
+    let number = |id| matches.get_one::<u32>(id).map(|number| number.to_string().into());
+    set(TIMEOUT_VARIABLE, number("timeout"));
+    set(MEMORY_VARIABLE, number("memory"));
+    set(CORES_VARIABLE, number("cores"));
+    let extra: Vec<_> = matches.get_many("qemu-arg").unwrap_or_default().map(text).collect();
+    set(QEMU_ARGS_VARIABLE, (!extra.is_empty()).then(|| json!(extra).to_string().into()));
     set(BOOT_PER_TEST_VARIABLE, matches.get_flag("boot-per-test").then(|| "1".into()));
     let junit = matches.get_one::<PathBuf>("junit").map(path::absolute).transpose();
     let junit = junit.map_err(|error| tool("the folder for JUnit files", error))?;
     set(JUNIT_VARIABLE, junit.map(Into::into));
     Ok(command)
+}
+
+fn text(word: &OsString) -> String {
+    word.to_string_lossy().into_owned()
 }
 
 /// What a test file needs of the compiler beyond what the mode asks for.

@@ -10,6 +10,7 @@
 //! - [`toolchains`]: every compiler of this machine; [`mode`]: which of them builds, and for what
 //! - [`crates_here`]: crates of the registry for packages that the tool makes
 //! - [`image`]: can this file be booted
+//! - [`boot_options`]: what a boot is asked to be; [`settings`]: what manifests say of that
 //! - [`boot`]: a boot, wherever it happens; [`qemu`]: a machine of QEMU's, and what its end means;
 //!   [`qmp`]: asking it while it runs;
 //!   [`xen`]: the same for Xen
@@ -20,6 +21,7 @@
 //! - [`kernel_test`], [`test_table`], [`runner`], [`marks`], [`junit`]: tests inside a kernel: building them,
 //!   finding them in an image, running them, believing what they say, reporting
 //! - [`limits`]: how much is taken of what others send
+//! - [`libtest_args`]: what the runner takes as libtest does; [`spelling`]: what a misspelt word may mean
 //! - [`foreign`]: what the tool prints, with text of others in it
 //! - [`whole`]: files that the tool writes, and [`unfinished`]: what nobody is to find if it ends before they are whole
 //! - [`supervise`]: child processes, and [`guard`]: none of them outlives the tool, nor do theirs;
@@ -29,6 +31,7 @@ mod accel;
 mod advice;
 mod archive;
 mod boot;
+mod boot_options;
 mod calls;
 mod cargo_args;
 mod cargo_config;
@@ -55,6 +58,7 @@ mod install;
 mod junit;
 mod kernel_test;
 mod kvm;
+mod libtest_args;
 mod limits;
 mod marks;
 mod mode;
@@ -66,7 +70,9 @@ mod qemu;
 mod qmp;
 mod run;
 mod runner;
+mod settings;
 mod signals;
+mod spelling;
 mod status;
 mod supervise;
 mod symbols;
@@ -126,10 +132,15 @@ const VERBS: [Verb; 12] = [
 ];
 
 fn main() -> ExitCode {
+    let words = arguments(env::args_os());
+    if let Some(failure) = runner::step_aside(&words) {
+        explain(&failure);
+        return failure.status.code().into();
+    }
     unfinished::share();
     guard::stand();
     signals::watch();
-    let mut code = verb();
+    let mut code = verb(words);
     if let Err(failure) = foreign::all_was_told() {
         explain(&failure);
         code = failure.status.code();
@@ -142,14 +153,13 @@ fn main() -> ExitCode {
 }
 
 /// Does what the command line says, and returns the exit status.
-fn verb() -> u8 {
+fn verb(all: Vec<OsString>) -> u8 {
     // Called by cargo and nextest, with words that are libtest's and not clap's.
-    let all = arguments(env::args_os());
-    color::choose(&all);
     let mut words = all.iter().skip(1).cloned().peekable();
-    if words.next_if(|word| word == "runner").is_some() {
+    if words.next_if(|word| word == runner::VERB).is_some() {
         return runner::main(words);
     }
+    color::choose(&all);
     let matches = match command().try_get_matches_from(&all) {
         Ok(matches) => matches,
         // Help and version are "errors" to clap, of the kind that ends well.
@@ -189,6 +199,21 @@ fn keep_good_advice(error: &mut clap::Error) {
         if !good.is_empty() {
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(good));
         }
+    }
+    // Its own measure of what is similar knows no letters in the wrong order, and takes `--machin` for `--toolchain`.
+    let word = |error: &clap::Error, kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => word.clone(),
+        _ => String::new(),
+    };
+    let verb = word(error, ContextKind::InvalidSubcommand);
+    if let Some(near) = spelling::nearest(&verb, &VERBS.each_ref().map(|verb| verb.name)) {
+        let near = ContextValue::Strings(vec![near.to_owned()]);
+        error.insert(ContextKind::SuggestedSubcommand, near);
+    }
+    let (given, near) =
+        (word(error, ContextKind::InvalidArg), word(error, ContextKind::SuggestedArg));
+    if spelling::nearest(&given, &[&near]).is_none() {
+        error.remove(ContextKind::SuggestedArg);
     }
 }
 

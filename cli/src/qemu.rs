@@ -23,6 +23,7 @@ use clap::ArgMatches;
 
 use crate::accel::Accelerator;
 use crate::boot::{Boot, prefixed};
+use crate::boot_options::BootOptions;
 use crate::foreign::Shown as _;
 use crate::places::{Completer, Places};
 use crate::qmp::Monitor;
@@ -36,8 +37,8 @@ use crate::trace;
 /// Machines that start a PVH kernel by `-kernel`; the first is the default, it starts quickest.
 pub const MACHINES: [&str; 3] = ["microvm", "q35", "pc"];
 
-/// For what the monitor says to a user who waits for the end.
-const INTERRUPTED_PATIENCE: Duration = Duration::from_secs(1);
+/// For what the monitor says to a user who waits for the end: milliseconds, but on a machine with much else to do.
+const INTERRUPTED_PATIENCE: Duration = Duration::from_secs(5);
 
 /// For what the kernel says to an NMI. A report takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -49,6 +50,7 @@ const DEBUG_EXIT: &str = "isa-debug-exit,iobase=0xf4,iosize=0x04";
 pub struct Machine {
     pub program: PathBuf,
     pub name: String,
+    pub cores: u32,
     pub icount: bool,
     pub gdb: Option<u16>,
     pub trace: bool,
@@ -61,6 +63,7 @@ impl Machine {
         Machine {
             program,
             name,
+            cores: 1,
             icount: false,
             gdb: None,
             trace: false,
@@ -69,15 +72,20 @@ impl Machine {
     }
 
     /// The machine that the arguments of a verb ask for.
-    pub fn new(program: PathBuf, matches: &ArgMatches) -> Result<Machine, Failure> {
-        let name = matches.get_one::<String>("machine").map_or(MACHINES[0], String::as_str);
+    pub fn new(
+        program: PathBuf,
+        matches: &ArgMatches,
+        options: &BootOptions,
+    ) -> Result<Machine, Failure> {
         let is_set = |id| matches.try_get_one(id).ok().flatten().is_some_and(|set: &bool| *set);
         let gdb = matches.try_get_one("gdb").ok().flatten().copied();
         let (icount, trace) = (is_set("icount"), is_set("trace"));
         let needs = [(icount, "--icount"), (trace, "--trace"), (gdb.is_some(), "--gdb")];
         let needs_tcg = needs.into_iter().find_map(|(is_set, option)| is_set.then_some(option));
         let accelerator = Accelerator::new(matches, needs_tcg)?;
-        Ok(Machine { icount, gdb, trace, accelerator, ..Machine::plain(program, name.to_owned()) })
+        let cores = options.cores.value;
+        let plain = Machine::plain(program, options.machine().to_owned());
+        Ok(Machine { cores, icount, gdb, trace, accelerator, ..plain })
     }
 
     /// Makes it take instructions one by one; what it returns are arguments to be added. QEMU 8.1 has a new name
@@ -124,9 +132,10 @@ fn run_once(
         port_must_be_free(port)?;
         say!("waiting for: gdb {} -ex 'target remote 127.0.0.1:{port}'", boot.image.shown());
     }
-    let mut command = command(machine, boot);
+    let mut command = command(machine, boot, boot.booted);
     if boot.verbose {
-        say!("running: {}", words(&command));
+        // With the image's own path, as it can be typed again; what is booted may have no name that lasts.
+        say!("running: {}", words(&self::command(machine, boot, boot.image)));
     }
     let watch = Watch {
         limit: boot.limit,
@@ -200,18 +209,18 @@ impl Filter for Listener<'_> {
     }
 }
 
-fn command(machine: &Machine, boot: &Boot) -> Command {
+fn command(machine: &Machine, boot: &Boot, kernel: &Path) -> Command {
     let mut command = Command::new(&machine.program);
-    command.stdin(Stdio::null()).args(arguments(machine, boot, boot.booted));
+    command.stdin(Stdio::null()).args(arguments(machine, boot, kernel));
     command
 }
 
 /// What QEMU is told to boot the kernel at this path.
 pub fn arguments(machine: &Machine, boot: &Boot, kernel: &Path) -> Vec<OsString> {
-    let memory = boot.memory_mib.to_string();
+    let (memory, cores) = (boot.memory_mib.to_string(), machine.cores.to_string());
     let mut all: Vec<OsString> = [
         ["-machine", &machine.name].as_slice(),
-        &["-accel", machine.accelerator.name, "-cpu", "max", "-m", &memory, "-smp", "1"],
+        &["-accel", machine.accelerator.name, "-cpu", "max", "-m", &memory, "-smp", &cores],
         &["-nodefaults", "-no-user-config", "-no-reboot"],
         &["-display", "none", "-monitor", "none", "-serial", "stdio", "-device", DEBUG_EXIT],
     ]
@@ -316,7 +325,7 @@ mod tests {
     fn the_command_line_is_one_argument() {
         let command_line = OsString::from("a=1,2 \"b c\"");
         let place = Place::Qemu(machine());
-        let command = command(&machine(), &boot(&place, &command_line));
+        let command = command(&machine(), &boot(&place, &command_line), Path::new("k,1"));
         let arguments: Vec<_> = command.get_args().collect();
         assert!(
             arguments.ends_with(&["-kernel", "k,1", "-append", "a=1,2 \"b c\""].map(OsStr::new))

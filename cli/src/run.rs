@@ -1,23 +1,24 @@
 //! `cargo freestone run`: builds a kernel, boots it, and ends with its verdict.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
 use crate::boot::{self, Boot, Place, Verdict};
+use crate::boot_options::{self, BootOptions};
 use crate::cargo_args::CargoArguments;
 use crate::foreign;
 use crate::mode::{self, Mode};
 use crate::names::Booted;
 use crate::qemu::MACHINES;
+use crate::settings::Settings;
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::tell;
@@ -39,6 +40,7 @@ pub fn command() -> Command {
         .arg(machine())
         .arg(accel::argument())
         .arg(memory())
+        .arg(cores())
         .arg(timeout("60, with --on kvm-nested 300; none with --gdb"))
         .arg(flag(
             "icount",
@@ -73,6 +75,16 @@ pub fn which() -> Vec<Arg> {
             .conflicts_with_all(built.chain(cargo_args::names()))
             .help("A kernel image; without it the kernel here is built first"),
         package().help("The package to build"),
+    ];
+    all.extend(programs());
+    all.extend(mode::arguments());
+    all.extend(cargo_args::arguments());
+    all
+}
+
+/// `--bin` and `--example`, for every verb that builds a kernel.
+pub fn programs() -> [Arg; 2] {
+    [
         Arg::new("bin")
             .long("bin")
             .value_name("NAME")
@@ -82,10 +94,7 @@ pub fn which() -> Vec<Arg> {
             .long("example")
             .value_name("NAME")
             .help("An example instead of a binary"),
-    ];
-    all.extend(mode::arguments());
-    all.extend(cargo_args::arguments());
-    all
+    ]
 }
 
 /// `-p`, for every verb that builds.
@@ -102,11 +111,22 @@ pub fn memory() -> Arg {
     Arg::new("memory")
         .short('m')
         .value_name("MiB")
-        .default_value("64")
         .value_parser(
             value_parser!(u32).range(i64::from(*MEMORY.start())..=i64::from(*MEMORY.end())),
         )
-        .help("Memory of the machine")
+        .help(format!("Memory of the machine [default: {}]", boot_options::MEMORY_MIB))
+}
+
+/// How many processors a machine can have.
+pub const CORES: RangeInclusive<u32> = 1..=255;
+
+/// `--cores`, for verbs that boot in QEMU.
+pub fn cores() -> Arg {
+    Arg::new("cores")
+        .long("cores")
+        .value_name("NUMBER")
+        .value_parser(value_parser!(u32).range(i64::from(*CORES.start())..=i64::from(*CORES.end())))
+        .help("Processors of the machine; Freestone starts the first, more are the kernel's to start [default: 1]")
 }
 
 /// What the kernel gets, for every verb that boots one.
@@ -169,16 +189,15 @@ pub fn timeout(default: &str) -> Arg {
         .help(format!("Stop a boot after this time; 0: never [default: {default}]"))
 }
 
-/// The limit that `--timeout` asks for.
-pub fn limit(matches: &ArgMatches, default: Option<u32>) -> Option<Duration> {
-    let seconds = matches.get_one::<u32>("timeout").copied().or(default);
-    seconds.filter(|seconds| *seconds > 0).map(|seconds| Duration::from_secs(seconds.into()))
-}
-
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
-    let mut image = None;
-    let result = boot(matches, &mut image);
+    boot_and_tell(matches, &Settings::default())
+}
+
+/// The same, for an image of which it is known what is set for it.
+pub fn boot_and_tell(matches: &ArgMatches, settings: &Settings) -> Result<Status, Failure> {
+    let mut known = Known::default();
+    let result = boot(matches, settings, &mut known);
     if !matches.get_flag("json") {
         return result.and_then(|verdict| match verdict.status {
             Status::Success => Ok(verdict.status),
@@ -189,14 +208,15 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         Ok(verdict) => (verdict.status, verdict.message, Some(verdict.wall)),
         Err(failure) => (failure.status, failure.message, None),
     };
-    let on = boot::on(matches).unwrap_or(boot::PLACES[0]);
-    let machine = matches.get_one::<String>("machine").map_or(MACHINES[0], String::as_str);
+    let Known { image, options } = known;
+    let on = options.as_ref().map_or(boot::PLACES[0], |options| options.on);
+    let machine = options.as_ref().map(BootOptions::machine);
     let line = json!({
         "on": on,
         "verdict": status.word(),
         "status": status.code(),
         "message": message,
-        "machine": (on != boot::XEN).then_some(machine),
+        "machine": machine.filter(|_| on != boot::XEN),
         "image": image.map(|path| path.to_string_lossy().into_owned()),
         "wall_ms": wall.map(|wall| wall.as_millis() as u64),
     });
@@ -204,78 +224,111 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     if status == Status::Success { Ok(status) } else { Err(Failure::new(status, message)) }
 }
 
-/// Does it all; `image` is set as soon as it is known, for a report on failures too.
-fn boot(matches: &ArgMatches, image: &mut Option<PathBuf>) -> Result<Verdict, Failure> {
-    boot::on(matches)?;
+/// What a report tells even of a boot that failed.
+#[derive(Default)]
+struct Known {
+    image: Option<PathBuf>,
+    options: Option<BootOptions>,
+}
+
+/// Does it all; what is known is told as soon as it is.
+fn boot(matches: &ArgMatches, settings: &Settings, known: &mut Known) -> Result<Verdict, Failure> {
     let verbose = matches.get_flag("verbose");
     let is_set = |name| matches.get_flag(name);
-    let given = matches.get_one::<PathBuf>("elf");
     // Cheap questions first: a wrong argument should not cost an installation, a missing QEMU not a
     // build.
-    let memory_mib = *matches.get_one("memory").expect("has a default");
-    let kernel = match given {
-        Some(path) => {
-            *image = Some(path.clone());
-            image::check(path)?.must_fit(memory_mib)?;
-            check::before_boot(path, matches)?;
-            None
-        }
-        None => {
-            let (workspace, kernel) = meant(matches)?;
-            Some((kernel, workspace.target_directory))
-        }
-    };
-    let place = Place::of(matches)?;
-    if let Some((kernel, folder)) = kernel {
-        let mode = Mode::of(matches, &folder)?;
-        let built = toolchain::build(&kernel, &mode, &folder, verbose)?;
-        let image = image.insert(built);
-        image::check(image)?.must_fit(memory_mib)?;
-        check::before_boot(image, matches)?;
+    let meant = Meant::of(matches)?;
+    let options = &*known.options.insert(meant.options(matches, settings)?);
+    if let Meant::Image(path) = &meant {
+        known.image = Some(path.clone());
+        look(path, options, matches)?;
+    }
+    let place = Place::of(matches, options)?;
+    if let Meant::Kernel(..) = &meant {
+        let built = known.image.insert(meant.image(matches)?);
+        look(built, options, matches)?;
     }
     let gdb = matches.get_one::<u16>("gdb");
-    let image = image.as_deref().unwrap_or(Path::new(""));
-    let booted = Booted::new(image, !is_set(NO_NAMES), memory_mib);
+    let image = known.image.as_deref().unwrap_or(Path::new(""));
+    let booted = Booted::new(image, !is_set(NO_NAMES), options.memory_mib.value);
     let boot = Boot {
         place: &place,
         image,
         booted: booted.path(),
-        command_line: &joined(matches.get_many("command-line").unwrap_or_default()),
-        memory_mib,
-        extra: &matches.get_many("qemu-arg").unwrap_or_default().cloned().collect::<Vec<_>>(),
-        limit: limit(matches, gdb.is_none().then_some(place.seconds())),
+        command_line: &options.command_line.value,
+        memory_mib: options.memory_mib.value,
+        extra: &options.qemu_args(),
+        limit: options.limit(gdb.is_none().then_some(place.seconds())),
         verbose,
     };
     let (stdout, stderr) = (io::stdout(), io::stderr());
     boot.run(Output::Pass(if is_set("json") { stderr.as_fd() } else { stdout.as_fd() }))
 }
 
-/// The image that the arguments of a verb name, built if it is not there, and looked at.
-pub fn built(matches: &ArgMatches) -> Result<PathBuf, Failure> {
-    let image = match matches.get_one::<PathBuf>("elf") {
-        Some(path) => path.clone(),
-        None => build(matches)?,
-    };
-    image::check(&image)?.must_fit(*matches.get_one("memory").expect("has a default"))?;
-    check::before_boot(&image, matches)?;
-    Ok(image)
+/// Whether this can be booted so.
+fn look(image: &Path, options: &BootOptions, matches: &ArgMatches) -> Result<(), Failure> {
+    image::check(image)?.must_fit(options.memory_mib.value)?;
+    check::before_boot(image, matches)
+}
+
+/// What the arguments of a verb mean.
+enum Meant {
+    /// A file, of which nothing else is known.
+    Image(PathBuf),
+    Kernel(Box<Workspace>, Kernel),
+}
+
+impl Meant {
+    fn of(matches: &ArgMatches) -> Result<Self, Failure> {
+        if let Some(path) = matches.get_one::<PathBuf>("elf") {
+            return Ok(Self::Image(path.clone()));
+        }
+        let arguments = CargoArguments::of(matches);
+        let workspace = Workspace::read(&arguments, matches.get_flag("verbose"))?;
+        let package = matches.get_one::<String>("package").map(String::as_str);
+        let kernel =
+            workspace.kernel(package, Program::of(matches).as_ref(), &here(&arguments)?)?;
+        Ok(Self::Kernel(Box::new(workspace), kernel))
+    }
+
+    /// `settings` are a file's, of which no manifest is known here.
+    fn options(&self, matches: &ArgMatches, settings: &Settings) -> Result<BootOptions, Failure> {
+        let options = match self {
+            Self::Image(_) => BootOptions::new(matches, settings)?,
+            Self::Kernel(workspace, kernel) => {
+                BootOptions::new(matches, &workspace.settings(&kernel.package)?)?
+            }
+        };
+        if matches.get_flag("verbose") {
+            options.tell();
+        }
+        Ok(options)
+    }
+
+    /// The file, built if it is not named.
+    fn image(&self, matches: &ArgMatches) -> Result<PathBuf, Failure> {
+        let (workspace, kernel) = match self {
+            Self::Image(path) => return Ok(path.clone()),
+            Self::Kernel(workspace, kernel) => (workspace, kernel),
+        };
+        let folder = &workspace.target_directory;
+        let mode = Mode::of(matches, folder)?;
+        toolchain::build(kernel, &mode, folder, matches.get_flag("verbose"))
+    }
+}
+
+/// The image that the arguments of a verb name, built if it is not there, and looked at; and how it is to be booted.
+pub fn built(matches: &ArgMatches) -> Result<(PathBuf, BootOptions), Failure> {
+    let meant = Meant::of(matches)?;
+    let options = meant.options(matches, &Settings::default())?;
+    let image = meant.image(matches)?;
+    look(&image, &options, matches)?;
+    Ok((image, options))
 }
 
 /// The image of the kernel that the arguments of a verb mean, built.
 pub fn build(matches: &ArgMatches) -> Result<PathBuf, Failure> {
-    let (workspace, kernel) = meant(matches)?;
-    let folder = workspace.target_directory;
-    let mode = Mode::of(matches, &folder)?;
-    toolchain::build(&kernel, &mode, &folder, matches.get_flag("verbose"))
-}
-
-/// The kernel that the arguments of a verb mean, and its workspace.
-fn meant(matches: &ArgMatches) -> Result<(Workspace, Kernel), Failure> {
-    let arguments = CargoArguments::of(matches);
-    let workspace = Workspace::read(&arguments, matches.get_flag("verbose"))?;
-    let package = matches.get_one::<String>("package").map(String::as_str);
-    let kernel = workspace.kernel(package, Program::of(matches).as_ref(), &here(&arguments)?)?;
-    Ok((workspace, kernel))
+    Meant::of(matches)?.image(matches)
 }
 
 /// The folder the user stands in, or the one of the manifest that is named.
@@ -284,9 +337,4 @@ pub fn here(arguments: &CargoArguments) -> Result<PathBuf, Failure> {
         return Ok(folder);
     }
     env::current_dir().map_err(|error| Failure::usage(format!("the current directory: {error}")))
-}
-
-/// What follows `--` as the kernel gets it.
-pub fn joined<'a>(words: impl Iterator<Item = &'a OsString>) -> OsString {
-    words.map(OsString::as_os_str).collect::<Vec<&OsStr>>().join(OsStr::new(" "))
 }

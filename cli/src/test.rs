@@ -3,7 +3,7 @@
 //! The tests on the host find this tool under `FREESTONE_CLI`, so that those which boot kernels use the
 //! same one. For the tests inside a kernel see [`crate::kernel_test`].
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
 use crate::boot::{self, Boot, Place};
+use crate::boot_options::{BootOptions, joined};
 use crate::cargo_args::{self, CargoArguments};
 use crate::foreign;
 use crate::host_tests::{FULL, Request};
@@ -23,7 +24,7 @@ use crate::run;
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::tell;
-use crate::toolchain::{self, Kernel, Workspace};
+use crate::toolchain::{self, Kernel, Program, Workspace};
 use crate::{check, image, kernel_test, say};
 
 /// Asks the reference kernel to do its tour once and to end.
@@ -35,6 +36,7 @@ pub fn command() -> Command {
         .about("Run tests on the host, tests inside a kernel, and boot the kernel on every machine")
         .override_usage("cargo freestone test [OPTIONS] [-- CARGO TEST ARGUMENTS]")
         .arg(run::package().help("Only this package's tests, and its kernel if it is one"))
+        .args(run::programs().map(|arg| arg.help_heading("The kernel to boot")))
         .arg(run::flag(
             "boot-per-test",
             "Boot anew for each kernel test, not only where one ended a boot or left traces",
@@ -67,7 +69,9 @@ pub fn command() -> Command {
         )
         .arg(run::machine().help("Boot on this machine only [default: all of them]"))
         .arg(run::memory())
+        .arg(run::cores())
         .arg(run::timeout("60"))
+        .arg(run::qemu_arg())
         .arg(run::qemu())
         .arg(boot::xen_arg())
         .arg(check::no_check())
@@ -158,13 +162,20 @@ fn steps(matches: &ArgMatches, report: &mut Report) -> Result<(), Failure> {
     let arguments = CargoArguments::of(matches);
     let workspace = Workspace::read(&arguments, matches.get_flag("verbose"))?;
     let package = package(matches);
+    let program = Program::of(matches);
     let kernel = match package {
-        Some(package) => workspace.kernel_of(package)?,
-        None => workspace.default_kernel(None, &run::here(&arguments)?)?,
+        Some(package) => workspace.kernel_of(package, program.as_ref())?,
+        None => workspace.default_kernel(program.as_ref(), &run::here(&arguments)?)?,
     };
     let kernel_tests = workspace.kernel_tests(package)?;
-    let on = boot::on(matches)?;
-    let place = Place::of(matches)?;
+    // What the kernel that is booted asks for; kernel tests of other packages ask for themselves.
+    let settings = kernel.as_ref().map(|kernel| workspace.settings(&kernel.package)).transpose()?;
+    let options = BootOptions::new(matches, &settings.unwrap_or_default())?;
+    if matches.get_flag("verbose") {
+        options.tell();
+    }
+    let on = options.on;
+    let place = Place::of(matches, &options)?;
     let qemu = place.qemu();
     let folder = &workspace.target_directory;
     let mode = Mode::of(matches, folder)?;
@@ -192,6 +203,8 @@ fn steps(matches: &ArgMatches, report: &mut Report) -> Result<(), Failure> {
     for tests in &kernel_tests {
         let begin = Instant::now();
         let mode = for_package(&tests.package);
+        // A setting that means nothing is told of before all is built.
+        workspace.settings(&tests.package)?;
         let status = kernel_test::run(matches, qemu, &mode, folder, tests)?;
         let word = if status == Status::Success { "passed" } else { "FAILED" };
         let result = format!("{word} in {:.1} s", begin.elapsed().as_secs_f64());
@@ -201,7 +214,7 @@ fn steps(matches: &ArgMatches, report: &mut Report) -> Result<(), Failure> {
         Some(kernel) => {
             let mode = for_package(&kernel.package);
             let image = toolchain::build(&kernel, &mode, folder, matches.get_flag("verbose"))?;
-            boots(matches, place, &kernel, &image, rows)?;
+            boots(matches, &options, place, &kernel, &image, rows)?;
         }
         None => rows.push(Row::new("boot", Status::Success, "skipped: no kernel here")),
     }
@@ -236,36 +249,43 @@ fn host_tests(
 ) -> Result<Row, Failure> {
     let begin = Instant::now();
     let request = Request::new(matches);
-    *failed = request.run(workspace, qemu, mode)?;
+    let what = if request.full { "cargo test, the longer ones" } else { "cargo test" };
+    let Some(found) = request.run(workspace, qemu, mode)? else {
+        return Ok(Row::new(what, Status::Success, "skipped: all tests here run in a kernel"));
+    };
+    *failed = found;
     let status = if failed.is_empty() { Status::Success } else { Status::Failed };
     let word = if failed.is_empty() { "passed" } else { "FAILED" };
-    let what = if request.full { "cargo test, the longer ones" } else { "cargo test" };
     Ok(Row::new(what, status, format!("{word} in {:.1} s", begin.elapsed().as_secs_f64())))
 }
 
 fn boots(
     matches: &ArgMatches,
+    options: &BootOptions,
     place: Place,
     kernel: &Kernel,
     image: &Path,
     rows: &mut Vec<Row>,
 ) -> Result<(), Failure> {
     let verbose = matches.get_flag("verbose");
-    let memory_mib = *matches.get_one("memory").expect("has a default");
+    let memory_mib = options.memory_mib.value;
+    let words = [options.command_line.value.clone(), COMMAND_LINE.into()];
+    let command_line = joined(words.iter().filter(|word| !word.is_empty()));
+    let extra = options.qemu_args();
     image::check(image)?.must_fit(memory_mib)?;
     check::before_boot(image, matches)?;
     let booted = Booted::new(image, true, memory_mib);
-    for place in places(matches, place) {
+    for place in places(options, place) {
         let name = place.name();
         say!("booting {} on {name}", kernel.program.name());
         let boot = Boot {
             place: &place,
             image,
             booted: booted.path(),
-            command_line: OsStr::new(COMMAND_LINE),
+            command_line: &command_line,
             memory_mib,
-            extra: &[],
-            limit: run::limit(matches, Some(place.seconds())),
+            extra: &extra,
+            limit: options.limit(Some(place.seconds())),
             verbose,
         };
         rows.push(row_of(name, &boot, matches.get_flag("json"))?);
@@ -273,10 +293,10 @@ fn boots(
     Ok(())
 }
 
-/// Of QEMU every machine, unless one is named.
-fn places(matches: &ArgMatches, place: Place) -> Vec<Place> {
+/// Of QEMU every machine, unless one is asked for.
+fn places(options: &BootOptions, place: Place) -> Vec<Place> {
     match place {
-        Place::Qemu(machine) if !matches.contains_id("machine") => {
+        Place::Qemu(machine) if options.machine.is_none() => {
             let each = |name: &str| Machine { name: name.to_owned(), ..machine.clone() };
             MACHINES.map(each).into_iter().map(Place::Qemu).collect()
         }

@@ -15,16 +15,18 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clap::ArgMatches;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::cargo_args::CargoArguments;
 use crate::host_tests::FULL;
 use crate::mode::Mode;
+use crate::settings::{RUN, Settings, Table};
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch};
 use crate::{advice, color, crate_flags, say, toolchains};
@@ -87,8 +89,8 @@ impl Program {
 /// What `cargo metadata` says about the workspace around the current directory.
 pub struct Workspace {
     packages: Vec<Package>,
-    /// `[workspace.metadata.freestone] run`.
-    run: Option<String>,
+    /// `[workspace.metadata.freestone]`.
+    settings: Map<String, Value>,
     /// Where cargo puts what it builds.
     pub target_directory: PathBuf,
 }
@@ -101,11 +103,15 @@ struct Package {
     default_run: Option<String>,
     /// Whether what is built from it is likely to be a kernel.
     is_kernels: bool,
+    /// `[package.metadata.freestone]`.
+    settings: Map<String, Value>,
     /// Its own features, and whose it can turn on.
     features: Vec<String>,
     dependencies: Vec<String>,
-    /// Test targets that plain `cargo test` leaves alone, if the package uses the harness.
+    /// Test targets that run inside a kernel.
     kernel_tests: Vec<String>,
+    /// Cargo's words for all that it would test on the host, if those are among it.
+    on_host: Option<Vec<Vec<String>>>,
     /// Test targets that need the feature of the longer tests.
     full_tests: Vec<String>,
 }
@@ -225,7 +231,7 @@ impl Workspace {
         let packages = metadata["packages"].as_array()?.iter().map(Package::from_json);
         Some(Self {
             packages: packages.collect::<Option<_>>()?,
-            run: metadata["metadata"]["freestone"]["run"].as_str().map(str::to_owned),
+            settings: table(&metadata["metadata"]),
             target_directory: metadata["target_directory"].as_str()?.into(),
         })
     }
@@ -281,7 +287,7 @@ impl Workspace {
         if let Some(package) = self.around(here).filter(|package| may_be(package)) {
             return package.kernel(program).map(Some);
         }
-        if let Some(name) = &self.run {
+        if let Some(name) = self.settings.get(RUN).and_then(Value::as_str) {
             return self.named(name)?.kernel(program).map(Some);
         }
         let candidates: Vec<_> =
@@ -310,9 +316,32 @@ impl Workspace {
     }
 
     /// The kernel of this package, `None` if it has none.
-    pub fn kernel_of(&self, package: &str) -> Result<Option<Kernel>, Failure> {
+    pub fn kernel_of(
+        &self,
+        package: &str,
+        program: Option<&Program>,
+    ) -> Result<Option<Kernel>, Failure> {
         let package = self.named(package)?;
-        if package.is_kernel(None) { package.kernel(None).map(Some) } else { Ok(None) }
+        let is_meant = package.is_kernel(None) || program.is_some();
+        is_meant.then(|| package.kernel(program)).transpose()
+    }
+
+    /// What the manifests set for the kernels of a package.
+    pub fn settings(&self, package: &str) -> Result<Settings, Failure> {
+        self.settings_of(self.named(package)?)
+    }
+
+    /// The same for the package whose folder holds `here`.
+    pub fn settings_around(&self, here: &Path) -> Result<Settings, Failure> {
+        self.around(here).map_or(Ok(Settings::default()), |package| self.settings_of(package))
+    }
+
+    fn settings_of(&self, package: &Package) -> Result<Settings, Failure> {
+        let name = format!("[package.metadata.freestone] of {}", package.name);
+        Settings::of(&[
+            Table { name, values: &package.settings },
+            Table { name: "[workspace.metadata.freestone]".into(), values: &self.settings },
+        ])
     }
 
     /// Tests that run inside a kernel, of one package or of all.
@@ -323,6 +352,38 @@ impl Workspace {
         Ok(tests
             .map(|p| KernelTests { package: p.name.clone(), targets: p.kernel_tests.clone() })
             .collect())
+    }
+
+    /// What `cargo test` is told, once for each list, to run all tests on the host, of one package or of all.
+    pub fn host_tests(&self, package: Option<&str>) -> Vec<Vec<String>> {
+        let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
+        let is_mixed = |package: &&Package| package.on_host.is_some();
+        let mut all = Vec::new();
+        let mixed: Vec<&Package> = match package {
+            Some(name) => {
+                let package = self.packages.iter().find(|one| one.name == name);
+                let mixed = package.filter(is_mixed);
+                if mixed.is_none() {
+                    all.push(words(&["-p", name]));
+                }
+                mixed.into_iter().collect()
+            }
+            None => {
+                let mixed: Vec<_> = self.packages.iter().filter(is_mixed).collect();
+                if mixed.len() < self.packages.len() {
+                    let mut rest = words(&["--workspace"]);
+                    rest.extend(mixed.iter().flat_map(|one| words(&["--exclude", &one.name])));
+                    all.push(rest);
+                }
+                mixed
+            }
+        };
+        for package in mixed {
+            for targets in package.on_host.iter().flatten() {
+                all.push([words(&["-p", &package.name]), targets.clone()].concat());
+            }
+        }
+        all
     }
 
     /// The longer tests on the host, of one package or of all: packages with their test targets.
@@ -395,17 +456,30 @@ impl Package {
             .clone()
             .filter(|target| has_kind(target, "test") && is_full(target))
             .filter_map(|target| target["name"].as_str());
-        let kernel_tests = targets
-            .filter(|target| has_harness && has_kind(target, "test") && target["test"] == false)
-            .filter_map(|target| target["name"].as_str());
+        let manifest = Path::new(package["manifest_path"].as_str()?);
+        let without_libtest = if has_harness { without_libtest(manifest) } else { Vec::new() };
+        let is_without =
+            |target: &&Value| without_libtest.iter().any(|name| target["name"] == **name);
+        let is_inside = |target: &&Value| {
+            let is_left_alone = target["test"] == false;
+            has_harness && has_kind(target, "test") && (is_left_alone || is_without(target))
+        };
+        let kernel_tests =
+            targets.clone().filter(is_inside).filter_map(|target| target["name"].as_str());
+        let is_tested = |target: &&Value| target["test"] != false;
+        let on_host = targets
+            .clone()
+            .any(|target| is_inside(&target) && is_tested(&target))
+            .then(|| on_host(targets.filter(|target| !is_inside(target))));
         Some(Self {
             name: package["name"].as_str()?.into(),
-            folder: Path::new(package["manifest_path"].as_str()?).parent()?.into(),
+            folder: manifest.parent()?.into(),
             bins,
             examples,
             default_run: package["default_run"].as_str().map(str::to_owned),
             is_kernels: dependencies.iter().any(uses)
                 || package["metadata"]["freestone"].is_object(),
+            settings: table(&package["metadata"]),
             features: package["features"]
                 .as_object()
                 .map_or_else(Vec::new, |all| all.keys().cloned().collect()),
@@ -416,6 +490,7 @@ impl Package {
                 .collect(),
             kernel_tests: kernel_tests.map(str::to_owned).collect(),
             full_tests: full_tests.map(str::to_owned).collect(),
+            on_host,
         })
     }
 
@@ -462,8 +537,42 @@ impl Package {
     }
 }
 
+/// Our table in what a manifest holds for others than cargo.
+fn table(metadata: &Value) -> Map<String, Value> {
+    metadata["freestone"].as_object().cloned().unwrap_or_default()
+}
+
 fn has_kind(target: &Value, kind: &str) -> bool {
     target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|k| k == kind))
+}
+
+/// The test targets of a manifest that bring a harness of their own, which is what cargo does not tell.
+fn without_libtest(manifest: &Path) -> Vec<String> {
+    let text = fs::read_to_string(manifest).unwrap_or_default();
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let tests = table.get("test").and_then(toml::Value::as_array);
+    let has_own =
+        |test: &&toml::Value| test.get("harness").and_then(toml::Value::as_bool) == Some(false);
+    let own = tests.into_iter().flatten().filter(has_own);
+    own.filter_map(|test| test.get("name")?.as_str().map(str::to_owned)).collect()
+}
+
+/// What chooses these targets of a package in `cargo test`: programs and library by name, examples of code apart, as
+/// cargo wants it.
+fn on_host<'a>(targets: impl Iterator<Item = &'a Value> + Clone) -> Vec<Vec<String>> {
+    let tested = targets.clone().filter(|target| target["test"] != false);
+    let choose = |target: &Value| {
+        let name = target["name"].as_str()?.to_owned();
+        let named = ["test", "bin", "example", "bench"].iter().find(|kind| has_kind(target, kind));
+        match named {
+            Some(kind) => Some(vec![format!("--{kind}"), name]),
+            None => (!has_kind(target, "custom-build")).then(|| vec!["--lib".into()]),
+        }
+    };
+    let chosen: Vec<String> = tested.filter_map(choose).flatten().collect();
+    let has_examples = targets.clone().any(|target| target["doctest"] == true);
+    let examples = has_examples.then(|| vec!["--doc".to_owned()]);
+    [chosen].into_iter().filter(|words| !words.is_empty()).chain(examples).collect()
 }
 
 /// An example may be a library instead.

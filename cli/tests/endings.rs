@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{eventually, folder, process_in, script, see, send, start, stub, tool};
+use common::{PATIENCE, eventually, folder, process_in, script, see, send, start, stub, tool};
 use made::{ALLOC, Elf, NOTE, Part, Section, Symbol};
 
 const SIGNALS: [(&str, i32); 4] = [("HUP", 129), ("INT", 130), ("QUIT", 131), ("TERM", 143)];
@@ -63,7 +63,7 @@ fn fifo(path: &Path) {
 /// The exit status, if it ends soon enough; else it is killed, and the test fails.
 #[track_caller]
 fn status_of(what: &str, mut child: Child) -> i32 {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
         if let Some(status) = child.try_wait().expect("a child") {
             return status.code().unwrap_or_else(|| 128 + status.signal().expect("one of both"));

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{boot, eventually, folder, require_qemu, script, see, start, stub, tool};
+use common::{PATIENCE, boot, eventually, folder, require_qemu, script, see, start, stub, tool};
 
 #[test]
 fn success_is_0_on_every_machine() {
@@ -57,7 +57,7 @@ fn a_hang_is_124_and_its_last_words_are_repeated() {
                   the processor was\n  at   0x00000000001000";
     assert!(seen.stderr.starts_with(wanted), "{}", seen.stderr);
     let wall = begin.elapsed();
-    assert!(wall >= Duration::from_secs(1) && wall < Duration::from_secs(5), "{wall:?}");
+    assert!(wall >= Duration::from_secs(1) && wall < PATIENCE, "{wall:?}");
 }
 
 #[test]
@@ -199,11 +199,10 @@ fn a_qemu_that_dies_or_is_stopped_is_3() {
 #[test]
 fn a_grandchild_that_holds_the_pipe_does_not_hold_the_tool() {
     let fake = folder("grandchild").join("qemu");
-    script(&fake, "echo begin; sleep 5 & echo end; exit 33");
-    let begin = Instant::now();
+    // Longer than any limit of the tool's.
+    script(&fake, "echo begin; sleep 3600 & echo end; exit 33");
     let seen = see(tool().arg("run").arg(stub()).arg("--qemu").arg(&fake)).expect(0);
     assert_eq!(seen.stdout, "begin\nend\n");
-    assert!(begin.elapsed() < Duration::from_secs(4));
 }
 
 #[test]

@@ -135,10 +135,13 @@ pub fn send(signal: &str, process: u32) {
     assert!(status.is_ok_and(|status| status.success()), "kill -{signal} {process}");
 }
 
-/// Waits until `what` holds, for at most ten seconds.
+/// For what takes a moment, on a machine that has much else to do.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Waits until `what` holds, with [`PATIENCE`].
 #[track_caller]
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < until, "still not so: {what}");
         std::thread::sleep(Duration::from_millis(10));
