@@ -14,9 +14,9 @@ use crate::run;
 use crate::signals;
 use crate::status::{Failure, Status};
 use crate::tell;
-use crate::toolchain::Workspace;
 use crate::toolchains::{self, NoSource, OLDEST, Toolchain, answer, parse_version};
 use crate::unfinished::Unfinished;
+use crate::workspace::Workspace;
 use crate::{accel, boot, debug, kvm, sysroot, xen};
 
 const RUST_CURE: &str = "install Rust 1.95 or newer from https://rustup.rs, or: rustup update";

@@ -18,7 +18,8 @@ use crate::cargo_config::Config;
 use crate::mode::Mode;
 use crate::status::{Failure, Status};
 use crate::supervise::{Filter, Output, Stop, Watch};
-use crate::toolchain::{self, Workspace};
+use crate::toolchain;
+use crate::workspace::Workspace;
 use crate::{accel, flags, install};
 
 /// The feature of tests that plain `cargo test` leaves alone.

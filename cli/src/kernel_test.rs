@@ -26,7 +26,8 @@ use crate::runner::{
 };
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
-use crate::toolchain::{self, KernelTests};
+use crate::toolchain;
+use crate::workspace::KernelTests;
 use crate::{advice, crate_flags, install, test, xen};
 
 /// For one package's tests, built and run.

@@ -5,7 +5,8 @@
 //!
 //! - [`status`]: how the tool ends, all exit statuses in one place
 //! - [`examples`]: what the help of each verb shows of it; [`color`]: verdicts in colours, and when
-//! - [`toolchain`]: cargo, which kernel is meant, building it
+//! - [`workspace`]: which kernel is meant, which tests there are, from what cargo tells of each [`package`]
+//! - [`toolchain`]: running cargo, building by it
 //! - [`cargo_args`], [`cargo_config`]: what the user says to cargo, on the command line and in its configuration
 //! - [`toolchains`]: every compiler of this machine; [`mode`]: which of them builds, and for what
 //! - [`crates_here`]: crates of the registry for packages that the tool makes
@@ -64,6 +65,7 @@ mod marks;
 mod mode;
 mod names;
 mod new;
+mod package;
 mod packages;
 mod places;
 mod qemu;
@@ -87,6 +89,7 @@ mod unfinished;
 mod untold;
 mod whole;
 mod words;
+mod workspace;
 mod xen;
 
 use std::env;

@@ -22,7 +22,8 @@ use crate::settings::Settings;
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::tell;
-use crate::toolchain::{self, Kernel, Program, Workspace};
+use crate::toolchain;
+use crate::workspace::{Kernel, Program, Workspace};
 use crate::{accel, cargo_args, check, image};
 
 /// Its name, for every verb that has it.

@@ -31,7 +31,7 @@ use crate::settings::{Asked, Settings};
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::test_table::{self, KernelTest};
-use crate::toolchain::Workspace;
+use crate::workspace::Workspace;
 use crate::{explain, image, install, junit, kvm, run, say, xen};
 
 /// Its word on the command line.

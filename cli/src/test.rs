@@ -24,7 +24,8 @@ use crate::run;
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::tell;
-use crate::toolchain::{self, Kernel, Program, Workspace};
+use crate::toolchain;
+use crate::workspace::{Kernel, Program, Workspace};
 use crate::{check, image, kernel_test, say};
 
 /// Asks the reference kernel to do its tour once and to end.

@@ -1,6 +1,6 @@
 //! Where the stack pointer is, and how deep it gets, as the instructions of a function go by.
 
-use iced_x86::{Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
+use iced_x86::{Instruction, InstructionInfoFactory, Mnemonic, OpAccess, Register};
 
 /// A function's frame, as far as it is known.
 #[derive(Debug, Default)]
@@ -28,8 +28,8 @@ impl Frame {
         let first =
             if instruction.op_count() > 0 { instruction.op0_register() } else { Register::None };
         match (instruction.mnemonic(), first) {
-            (Mnemonic::Mov, Register::EAX | Register::RAX) if has_immediate(instruction) => {
-                self.constant = Some(instruction.immediate(1) as i64);
+            (Mnemonic::Mov, Register::EAX | Register::RAX) => {
+                self.constant = immediate(instruction).map(|number| number as i64);
             }
             (Mnemonic::Call, _) => self.constant = constant,
             (Mnemonic::Leave, _) => {
@@ -37,11 +37,8 @@ impl Frame {
             }
             (Mnemonic::Sub | Mnemonic::Add, Register::RSP) => {
                 let by_register = instruction.op1_register() == Register::RAX;
-                let amount = match constant {
-                    _ if has_immediate(instruction) => Some(instruction.immediate(1) as i64),
-                    Some(constant) if by_register => Some(constant),
-                    _ => None,
-                };
+                let amount = immediate(instruction).map(|number| number as i64);
+                let amount = amount.or(constant.filter(|_| by_register));
                 let is_sub = instruction.mnemonic() == Mnemonic::Sub;
                 match amount.filter(|amount| amount.unsigned_abs() <= i32::MAX as u64) {
                     Some(amount) => {
@@ -52,15 +49,10 @@ impl Frame {
             }
             (Mnemonic::And, Register::RSP) => {
                 // Aligning takes at most this much.
-                let mask = (instruction.immediate(1) as i64).wrapping_neg();
-                if has_immediate(instruction)
-                    && mask > 0
-                    && mask.count_ones() == 1
-                    && mask <= 1 << 20
-                {
-                    self.deepen(mask.saturating_sub(8));
-                } else {
-                    self.is_open = true;
+                let mask = immediate(instruction).map(|number| (number as i64).wrapping_neg());
+                match mask.filter(|mask| (1..=1 << 20).contains(mask) && mask.count_ones() == 1) {
+                    Some(mask) => self.deepen(mask.saturating_sub(8)),
+                    None => self.is_open = true,
                 }
             }
             (Mnemonic::Lea, Register::RSP) => self.move_to_address(instruction),
@@ -137,8 +129,7 @@ fn writes_first(instruction: &Instruction) -> bool {
     )
 }
 
-/// Whether the second operand is a number.
-pub fn has_immediate(instruction: &Instruction) -> bool {
-    instruction.op_count() > 1
-        && !matches!(instruction.op1_kind(), OpKind::Register | OpKind::Memory)
+/// The second operand, if it is a number.
+pub fn immediate(instruction: &Instruction) -> Option<u64> {
+    if instruction.op_count() < 2 { None } else { instruction.try_immediate(1).ok() }
 }

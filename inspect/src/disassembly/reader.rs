@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use iced_x86::{CpuidFeature, Decoder, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
-use super::frame::{Frame, has_immediate};
+use super::frame::{Frame, immediate};
 use super::{Edge, Facts, Links, RED_ZONE, Target};
 use crate::functions::Function;
 
@@ -82,8 +82,7 @@ impl<'a> Reader<'a> {
             Mnemonic::Wrfsbase => self.facts.thread_pointer.add(at),
             Mnemonic::Mov
                 if instruction.op0_register() == Register::ECX
-                    && has_immediate(instruction)
-                    && instruction.immediate(1) as u32 == IA32_FS_BASE =>
+                    && immediate(instruction).is_some_and(|msr| msr as u32 == IA32_FS_BASE) =>
             {
                 self.facts.thread_pointer.add(at);
             }
@@ -105,8 +104,7 @@ impl<'a> Reader<'a> {
         let is_barrier = matches!(
             instruction.mnemonic(),
             Mnemonic::Add | Mnemonic::Or | Mnemonic::Sub | Mnemonic::Xor
-        ) && has_immediate(instruction)
-            && instruction.immediate(1) == 0;
+        ) && immediate(instruction) == Some(0);
         if !has_memory || is_hint || is_barrier {
             return;
         }

@@ -184,3 +184,27 @@ fn what_is_no_instruction_is_said() {
     assert_eq!(read(&[0xe8, 0, 0]).undecodable.count, 1); // cut off
     assert_eq!(read(&[]), Facts::default());
 }
+
+#[test]
+fn a_frame_aligned_by_a_register_is_open() {
+    // and rsp, rax; ret
+    assert!(read(&[0x48, 0x21, 0xc4, 0xc3]).is_frame_open);
+    // and rsp, -64; ret
+    let seen = read(&[0x48, 0x83, 0xe4, 0xc0, 0xc3]);
+    assert_eq!((seen.frame_bytes, seen.is_frame_open), (56, false));
+}
+
+/// Every opcode of the four maps, with operands of every kind: no reader asks one for what it has not.
+#[test]
+fn no_instruction_makes_it_panic() {
+    for prefix in [&[][..], &[0x48], &[0x66], &[0xf3]] {
+        for map in [&[][..], &[0x0f], &[0x0f, 0x38], &[0x0f, 0x3a]] {
+            for opcode in 0..=255 {
+                for operands in 0..=255 {
+                    let code = [prefix, map, &[opcode, operands], &[0xc4; 11]].concat();
+                    read(&code);
+                }
+            }
+        }
+    }
+}
