@@ -199,6 +199,19 @@ fn is_untouched() {
 
 fn late(_: usize) { panic!("a timer of another test") }
 
+fn take_the_timer() -> freestone::platform::x86_64::apic::Timer {
+    freestone::platform::x86_64::apic::Timer::start(0x60).expect("nobody has it")
+}
+
+fn a_timer_comes() {
+    static CAME: core::sync::atomic::AtomicBool = core::sync::atomic::AtomicBool::new(false);
+    fn comes(_: usize) { CAME.store(true, core::sync::atomic::Ordering::Relaxed) }
+    timer::after(Duration::from_millis(1), comes, 0).expect("a timer");
+    interrupts::enable();
+    while !CAME.swap(false, core::sync::atomic::Ordering::Relaxed) { core::hint::spin_loop() }
+    interrupts::disable();
+}
+
 struct Spy;
 static HEARD: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
 static WORD: [core::sync::atomic::AtomicU8; 18] = [const { core::sync::atomic::AtomicU8::new(0) }; 18];
@@ -276,6 +289,46 @@ freestone_harness::tests! {
     fn x_hang() { interrupts::enable(); loop { core::hint::spin_loop() } }
     fn y_halt() { loop { interrupts::wait() } }
     fn z_untouched() { is_untouched() }
+    fn z1_keep_the_hardware() { core::mem::forget(take_the_timer()) }
+    fn z2_a_timer_comes() { a_timer_comes() }
+    fn z3_interrupt_by_the_last_vector() {
+        freestone::platform::x86_64::apic::start().expect("an APIC");
+        interrupts::enable();
+        freestone::platform::x86_64::apic::send_to_self(0xff);
+        a_timer_comes();
+    }
+    fn z4_a_timer_comes() { a_timer_comes() }
+}
+"#;
+
+/// Code of a test's crate that runs before the tests, as soon as any does, and would answer for them.
+const EARLY: &str = r#"
+#![no_std]
+#![no_main]
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+use freestone_harness::freestone::{exit, platform, Exit};
+
+freestone_harness::harness!();
+
+/// How much of the boot's key was to be had.
+static DIGITS: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+extern "C" fn early(_: i32, _: *const *const u8, _: *const *const u8) {
+    DIGITS.store(platform::x86_64::take_secret().len(), Ordering::Relaxed);
+    freestone_harness::begin(&[]);
+    let boot = platform::x86_64::boot_info().expect("it has started");
+    // The tests of this file, and no others.
+    exit(freestone_harness::main(boot));
+}
+#[used]
+#[unsafe(link_section = ".init_array")]
+static EARLY: extern "C" fn(i32, *const *const u8, *const *const u8) = early;
+
+freestone_harness::tests! {
+    fn a_good() { assert_eq!(DIGITS.load(Ordering::Relaxed), 0) }
+    fn b_bad() { panic!("as it is") }
+    fn c_early() { exit(Exit::Success) }
 }
 "#;
 
@@ -395,8 +448,17 @@ fn no_test_says_for_the_harness_that_it_passed_or_spoils_another() {
             assert_eq!(verdict, if is_failure { "FAILED" } else { "ok" }, "{name}\n{ended}");
             count += 1;
         }
-        assert_eq!(count, 26, "{ended}");
-        ended.expect(1, &["16 passed; 10 failed"]);
+        assert_eq!(count, 30, "{ended}");
+        ended.expect(1, &["20 passed; 10 failed"]);
+    }
+}
+
+#[test]
+fn no_code_before_the_tests_answers_for_them() {
+    let project = project("early", EARLY);
+    let ended = test(&project, &[]).expect(1, &["1 passed; 2 failed"]);
+    for line in ["test a_good ... ok", "test b_bad ... FAILED", "test c_early ... FAILED"] {
+        assert!(ended.stdout.contains(line), "{line}\n{ended}");
     }
 }
 

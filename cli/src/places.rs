@@ -162,13 +162,25 @@ impl Places {
         else {
             return;
         };
-        if !has_place {
+        if !has_place && !self.knows_crate_of(name) {
             self.untold.no_place(name);
         }
         let start = address.saturating_sub(offset);
         if is_caller && !self.has_frame(start) {
             self.untold.no_frame(name);
         }
+    }
+
+    /// Whether other functions of the same crate have places: then this one is in assembly.
+    fn knows_crate_of(&self, name: &str) -> bool {
+        /// A crate has none, or mostly some.
+        const MOST: usize = 32;
+        let crate_of = |name: &str| name.split("::").next().map(str::to_owned);
+        let own = crate_of(name);
+        let mut others = self.known().functions.iter().filter(|(_, other)| crate_of(other) == own);
+        others.by_ref().take(MOST).any(|(&address, _)| {
+            self.frames(address).last().is_some_and(|(_, place)| !place.is_empty())
+        })
     }
 
     /// Whether the function that begins at `start` sets its frame pointer, at once or later: `push rbp; mov rbp, rsp`.

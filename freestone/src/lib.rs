@@ -163,6 +163,8 @@ macro_rules! entry {
     (@check allocator checked $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
     (@check allocator cached $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
     (@check audit exit $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
+    // For the harness: called before any other code of the kernel's, constructors too.
+    (@check first $function:ident $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
     (@check $option:ident $value:ident $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
             "entry! has no option `", ::core::stringify!($option), ": ", ::core::stringify!($value),
@@ -202,6 +204,10 @@ macro_rules! entry {
     (@memory $option:ident $value:ident $($rest:tt)*) => { $crate::entry!(@memory $($rest)*); };
     (@memory) => { $crate::give_free_memory(&FREESTONE_HEAP); };
 
+    (@first first $function:ident $($rest:tt)*) => { $function(); };
+    (@first $option:ident $value:ident $($rest:tt)*) => { $crate::entry!(@first $($rest)*); };
+    (@first) => {};
+
     (@audit audit exit $($rest:tt)*) => { $crate::memory::audit_at_exit(); };
     (@audit $option:ident $value:ident $($rest:tt)*) => { $crate::entry!(@audit $($rest)*); };
     (@audit) => {};
@@ -209,6 +215,7 @@ macro_rules! entry {
     (@main $main:path, $stack:expr, $($options:tt)*) => {
         #[doc(hidden)]
         fn freestone_main(boot: &'static $crate::BootInfo) -> $crate::Exit {
+            $crate::entry!(@first $($options)*);
             $crate::entry!(@audit $($options)*);
             $crate::entry!(@memory $($options)*);
             unsafe extern "C" {

@@ -63,7 +63,7 @@ extern crate std;
 
 use core::panic::PanicInfo;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use freestone::rt::{console, panic};
 use freestone::{BootInfo, Exit, exit, interrupts, println};
@@ -226,8 +226,37 @@ static CURRENT: AtomicPtr<Test> = AtomicPtr::new(ptr::null_mut());
 /// A panic is being looked at: another one comes from its message.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
+/// Where the tests are, and how many.
+static TESTS: (AtomicPtr<Test>, AtomicUsize) =
+    (AtomicPtr::new(ptr::null_mut()), AtomicUsize::new(0));
+
+/// What [`harness!`] does first of all, before constructors of tests' crates run: nobody else gets the boot's key, or says
+/// which tests there are.
+pub fn begin(tests: &'static [Test]) {
+    let first = ptr::from_ref(tests).cast::<Test>().cast_mut();
+    let (null, order) = (ptr::null_mut(), Ordering::Relaxed);
+    if TESTS.0.compare_exchange(null, first, order, order).is_err() {
+        return;
+    }
+    TESTS.1.store(tests.len(), order);
+    // Behind a mark that keeps it from the command line: no test can ask for it again.
+    if let Ok(key) = core::str::from_utf8(freestone::platform::x86_64::take_secret()) {
+        marks::begin(key);
+    }
+}
+
+fn tests() -> &'static [Test] {
+    let (first, len) = (TESTS.0.load(Ordering::Relaxed), TESTS.1.load(Ordering::Relaxed));
+    if first.is_null() {
+        return &[];
+    }
+    // SAFETY: both are of the slice that `begin` has got, for ever; it was the first code of the kernel, alone.
+    unsafe { core::slice::from_raw_parts(first, len) }
+}
+
 /// What [`harness!`] makes `main` of: does what the command line says.
-pub fn main(boot: &'static BootInfo, tests: &'static [Test]) -> Exit {
+pub fn main(boot: &'static BootInfo) -> Exit {
+    let tests = tests();
     if let Some(name) = boot.argument("test") {
         return match tests.iter().find(|test| test.name() == name) {
             Some(test) if run(test).is_ok() => Exit::Success,
@@ -239,9 +268,7 @@ pub fn main(boot: &'static BootInfo, tests: &'static [Test]) -> Exit {
         };
     }
     if let Some(numbers) = boot.argument("tests") {
-        // Behind a mark that keeps it from the command line: no test can ask for it again.
-        let key = core::str::from_utf8(freestone::platform::x86_64::take_secret());
-        if !key.is_ok_and(marks::begin) {
+        if !marks::have_begun() {
             println!(
                 "these tests want a key of 32 hexadecimal digits behind the command line and the byte 0x1f"
             );

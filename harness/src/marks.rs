@@ -39,13 +39,12 @@ fn with_state<R>(f: impl FnOnce(&mut State) -> R) -> R {
     interrupts::without(|| f(unsafe { &mut *STATE.0.get() }))
 }
 
-/// Takes the key; whether it is one.
-pub fn begin(key: &str) -> bool {
+/// Takes the key, if it is one.
+pub fn begin(key: &str) {
     let half = |digits| u64::from_str_radix(digits, 16).ok();
     let halves = key.split_at_checked(16).filter(|(_, second)| second.len() == 16);
     let key = halves.and_then(|(first, second)| half(first).zip(half(second)));
     with_state(|state| state.key = key);
-    key.is_some()
 }
 
 /// Whether the tool listens.

@@ -4,7 +4,9 @@
 #[macro_export]
 macro_rules! harness {
     () => {
-        $crate::freestone::entry!(freestone_harness_main, panic: none, audit: exit);
+        $crate::freestone::entry!(
+            freestone_harness_main, panic: none, audit: exit, first: freestone_harness_first
+        );
 
         #[panic_handler]
         fn freestone_harness_panic(info: &::core::panic::PanicInfo<'_>) -> ! {
@@ -15,6 +17,11 @@ macro_rules! harness {
         fn freestone_harness_main(
             boot: &'static $crate::freestone::BootInfo,
         ) -> $crate::freestone::Exit {
+            $crate::main(boot)
+        }
+
+        #[doc(hidden)]
+        fn freestone_harness_first() {
             unsafe extern "C" {
                 static freestone_tests_start: $crate::Test;
                 static freestone_tests_end: $crate::Test;
@@ -24,7 +31,7 @@ macro_rules! harness {
             let tests = unsafe {
                 $crate::between(&raw const freestone_tests_start, &raw const freestone_tests_end)
             };
-            $crate::main(boot, tests)
+            $crate::begin(tests);
         }
     };
 }

@@ -6,14 +6,16 @@ use crate::{arch, exit, timer};
 use freestone_rt::console;
 
 /// Another number than before if handlers, timers, consoles or the last look have been registered or taken back in
-/// between. The timer's own handler does not count: it stays once it is there, and alone it does nothing.
+/// between, or the hardware's timer taken. The timer's own handler does not count: it stays once it is there, and alone it
+/// does nothing; nor does that it has the hardware.
 pub fn registered() -> u64 {
     let handlers = arch::traps::slots().iter().chain(arch::interrupts::slots());
     let slots = handlers.chain([exit::last_look()]).map(|slot| {
         let pointer = AtomicPtr::load(slot, core::sync::atomic::Ordering::Relaxed);
         if timer::is_own(pointer) { 0 } else { pointer.addr() as u64 }
     });
-    let counts = [timer::running() as u64, console::consoles().count() as u64];
+    let owner = if timer::is_started() { 0 } else { arch::apic_timer::vector() };
+    let counts = [timer::running() as u64, console::consoles().count() as u64, owner.into()];
     // FNV-1a, by words.
     slots
         .chain(counts)

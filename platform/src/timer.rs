@@ -143,6 +143,11 @@ const UNTRIED: u8 = 0;
 const RUNS: u8 = 1;
 static STATE: AtomicU8 = AtomicU8::new(UNTRIED);
 
+/// Whether the machine's timer is this file's.
+pub(crate) fn is_started() -> bool {
+    STATE.load(Ordering::Relaxed) == RUNS
+}
+
 /// Finds the machine's timer and takes a vector for it. Does nothing if that is done. The other functions
 /// here call it; who calls it first learns what is wrong. Takes a millisecond or two, with interrupts out, if the timer
 /// has a count, which must be measured. The timer is this file's from then on.

@@ -98,7 +98,12 @@ impl Drop for Timer {
 static VECTOR: AtomicU8 = AtomicU8::new(0);
 
 fn is_running() -> bool {
-    VECTOR.load(Ordering::Acquire) != 0
+    vector() != 0
+}
+
+/// The vector of whoever has the timer, 0 if nobody has.
+pub(crate) fn vector() -> u8 {
+    VECTOR.load(Ordering::Acquire)
 }
 
 /// Has [`COUNT_HERTZ`] known.
@@ -110,11 +115,20 @@ fn find_rate() -> Result<(), Error> {
     }
     // What is not known because of a change of the map will be.
     let hertz = clock::rate_found().ok_or(Error::Unmappable(MapError::Busy))?.hertz;
-    let rate = interrupts::without(|| measure(&apic::here(), cpu::ticks, hertz));
-    // Of two, one in the midst of the other, the inner one was not disturbed, and was here first.
-    let (rate, order) = (rate.unwrap_or(0), Ordering::Relaxed);
-    let _ = COUNT_HERTZ.compare_exchange(0, rate, order, order);
-    if COUNT_HERTZ.load(Ordering::Relaxed) == 0 { Err(Error::Dead) } else { Ok(()) }
+    let order = Ordering::Relaxed;
+    interrupts::without(|| {
+        // Whoever interrupted until now may have measured it, and set it, which is not to be undone.
+        if COUNT_HERTZ.load(order) != 0 {
+            return;
+        }
+        let rate = measure(&apic::here(), cpu::ticks, hertz).unwrap_or(0);
+        // Of two, one in the midst of the other, an NMI's, the inner one was not disturbed, and was here first. What it
+        // has set is undone: better early than never.
+        if COUNT_HERTZ.compare_exchange(0, rate, order, order).is_err() && is_running() {
+            apic::write(Register::InitialCount, 1);
+        }
+    });
+    if COUNT_HERTZ.load(order) == 0 { Err(Error::Dead) } else { Ok(()) }
 }
 
 /// The rate of the count, `None` if it stands still. It runs for as many cycles as make a millisecond: that is the
