@@ -136,6 +136,18 @@ fn heap_exhaustion_is_reported_and_then_a_panic() {
 }
 
 #[test]
+fn a_handler_that_wants_memory_in_the_midst_of_the_heaps_work_is_reported() {
+    // Where there is debugging information, the function that was inlined is named; else the one it is in.
+    for (profile, place) in
+        [(Profile::Dev, "handler_interrupted_the_heap"), (Profile::Release, "heap::Heap")]
+    {
+        let image = kernel("kernel-faults", "heap_in_handler", profile);
+        let texts = ["invalid opcode (#UD)", place];
+        boot(&image, &["--timeout", "20"]).expect(status::CRASH, &texts);
+    }
+}
+
+#[test]
 fn a_fault_inside_a_handler_is_reported_as_such() {
     check(
         "fault_in_handler",

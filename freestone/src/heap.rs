@@ -111,6 +111,19 @@ unsafe impl Interrupts for MaskInterrupts {
             unsafe { core::arch::asm!("sti", options(nostack)) };
         }
     }
+
+    fn relax() {
+        handler_interrupted_the_heap()
+    }
+}
+
+/// There is one processor: whoever finds the lock taken has interrupted its holder, by an exception or an NMI, and would
+/// wait for ever. An exception of its own has that reported, in the heap's `alloc` or `dealloc`, and in debug builds under
+/// this name; a panic's message, or a call, would be more than a small kernel's budget has left.
+#[inline(always)]
+fn handler_interrupted_the_heap() {
+    // SAFETY: an exception, at any time; should its handler let it pass, the lock is looked at again.
+    unsafe { core::arch::asm!("ud2", options(nomem, nostack)) };
 }
 
 /// The platform's frames as the pages of a [`Paged`](freestone_alloc::Paged) heap.
