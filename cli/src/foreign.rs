@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::StyledStr;
 use freestone_inspect::names::{self, is_hidden};
@@ -23,6 +24,23 @@ use crate::supervise::wait_writable;
 
 /// Why stdout could not be written.
 static UNTOLD: OnceLock<io::Error> = OnceLock::new();
+
+/// Whether stdout was closed when the tool was started. Rust's library opens /dev/null in its place, before `main`.
+static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Called before that.
+#[cfg(target_os = "linux")]
+#[used]
+// SAFETY: a list of functions that the C library calls once (System V ABI, chapter 5); this one takes what it gets.
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = {
+    extern "C" fn look() {
+        // SAFETY: asks about a number.
+        let answer = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
+        WAS_CLOSED.store(answer == -1, Ordering::Relaxed);
+    }
+    look
+};
 
 /// Says something to the user, on stderr; see [`say`](crate::say!). Where nobody hears it, there is nothing left to say.
 pub fn say(text: fmt::Arguments) {
@@ -46,6 +64,10 @@ pub fn put_help(text: &StyledStr) {
 }
 
 fn to_stdout(write: impl FnOnce() -> io::Result<()>) {
+    let write = || match WAS_CLOSED.load(Ordering::Relaxed) {
+        true => Err(io::Error::from_raw_os_error(libc::EBADF)),
+        false => write(),
+    };
     if UNTOLD.get().is_none()
         && let Err(error) = write()
     {
@@ -55,7 +77,6 @@ fn to_stdout(write: impl FnOnce() -> io::Result<()>) {
 }
 
 /// Whether stdout took all that was written to it: whatever a verb found out, who reads that may not know it otherwise.
-/// A stdout that was closed from the beginning is /dev/null to Rust's library, and takes all.
 pub fn all_was_told() -> Result<(), Failure> {
     match UNTOLD.get() {
         None => Ok(()),

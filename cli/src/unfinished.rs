@@ -2,7 +2,7 @@
 //!
 //! Whatever the tool makes has another name until it is whole, and that name is on a list for so long. The list lies in
 //! memory that the [`guard`](crate::guard) shares, so that whatever ends the worker, SIGKILL too, the guard removes what
-//! is still on it. A worker that a signal ends, or that loses its guard, removes at least the files.
+//! is still on it. A worker that loses its guard removes it too, from a handler of signals.
 //!
 //! Each name is one that no other process takes, so removing one late disturbs nobody.
 
@@ -32,6 +32,13 @@ struct Slot {
 }
 
 type List = [Slot; SLOTS];
+
+impl Slot {
+    /// While it is listed: a path that ends in zero.
+    fn path(&self) -> *const c_char {
+        self.path.as_ptr().cast()
+    }
+}
 
 /// Null until there is one, or if there is no memory for it: then nothing is listed.
 static LIST: AtomicPtr<List> = AtomicPtr::new(ptr::null_mut());
@@ -156,8 +163,35 @@ fn listed() -> impl Iterator<Item = &'static Slot> {
 /// Removes the listed files. May be called from a handler of signals.
 pub fn remove_files() {
     for slot in listed() {
-        // SAFETY: a path that ends in zero. A folder, or nothing, is an error that may be ignored.
-        unsafe { libc::unlink(slot.path.as_ptr().cast::<c_char>()) };
+        // A folder is for the guard.
+        let _ = unlink(slot);
+    }
+}
+
+/// Removes all that is listed. May be called from a handler of signals: folders are another program's work, as to look
+/// through one allocates.
+pub fn remove_from_handler() {
+    for slot in listed().filter(|slot| unlink(slot) == Err(libc::EISDIR)) {
+        let words = [c"rm".as_ptr(), c"-rf".as_ptr(), c"--".as_ptr(), slot.path(), ptr::null()];
+        // SAFETY: the child does nothing but to become another program, of words that end in zero and a list of them that
+        // ends in null; or it ends.
+        unsafe {
+            let id = libc::fork();
+            if id == 0 {
+                libc::execv(c"/bin/rm".as_ptr(), words.as_ptr());
+                libc::_exit(127);
+            }
+            libc::waitpid(id, ptr::null_mut(), 0);
+        }
+    }
+}
+
+/// Why it cannot be, as the system's number.
+fn unlink(slot: &Slot) -> Result<(), i32> {
+    // SAFETY: a path that ends in zero.
+    match unsafe { libc::unlink(slot.path()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error().raw_os_error().unwrap_or(0)),
     }
 }
 

@@ -211,18 +211,43 @@ fn whoever_of_the_tool_is_killed_leaves_nothing_half_made() {
     fs::create_dir(&place).expect("a folder");
     let kernel = folder.join("kernel");
     image(&kernel, 10);
-    for (who, is_worker) in [("the guard", false), ("the worker", true)] {
+    let cases = ["the picture", "the folder"].map(|what| [(what, "guard"), (what, "worker")]);
+    for (what, who) in cases.into_iter().flatten() {
+        let is_worker = who == "worker";
         let _ = fs::remove_file(&id);
         let mut command = tool();
-        command.arg("chart").arg(&kernel).arg("--svg").arg(place.join("picture"));
-        let mut child = start(command.arg("--no-check").env("FREESTONE_QEMU", &qemu));
+        if what == "the picture" {
+            command.arg("chart").arg(&kernel).arg("--svg").arg(place.join("picture"));
+            command.arg("--no-check").env("FREESTONE_QEMU", &qemu);
+        } else {
+            // Not its own name's: cargo is asked while it is made.
+            command.arg("new").arg(place.join("folder")).env("CARGO", &qemu);
+        }
+        let mut child = start(&mut command);
         process_in(&id);
-        assert_eq!(names(&place).len(), 1, "the picture is begun");
+        assert_eq!(names(&place).len(), 1, "{what} is begun");
         let children = format!("/proc/{0}/task/{0}/children", child.id());
         let worker = fs::read_to_string(children).expect("proc(5) has it");
         send("KILL", if is_worker { worker.trim().parse().expect("one") } else { child.id() });
         child.wait().expect("it was killed");
-        eventually(&format!("{who} is killed, and nothing is left"), || names(&place).is_empty());
+        eventually(&format!("the {who} is killed, and nothing is left of {what}"), || {
+            names(&place).is_empty()
+        });
+    }
+}
+
+#[test]
+fn a_stdout_that_is_closed_is_an_error_of_whoever_writes_there() {
+    for (words, status) in [("check --rules", 3), ("run /nowhere", 2)] {
+        let line = format!("exec {} {words} >&-", env!("CARGO_BIN_EXE_cargo-freestone"));
+        let mut command = Command::new("/bin/sh");
+        let seen = see(command.args(["-c", &line])).expect(status);
+        assert_eq!(
+            seen.stderr.contains("stdout cannot be written"),
+            status == 3,
+            "{}",
+            seen.stderr
+        );
     }
 }
 
