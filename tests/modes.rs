@@ -101,7 +101,18 @@ fn every_template_boots_with_two_commands() {
         run(&mut command).expect(status::SUCCESS, &[said]);
         let mut command = tool();
         run(command.current_dir(&folder).arg("check")).expect(status::SUCCESS, &["0 errors"]);
+        // Cargo's own words do it as well.
+        let runner = format!("target.'cfg(all())'.runner=[{:?}, 'runner']", tool().get_program());
+        let plain = |verb: &str, more: &[&str]| {
+            let mut command = cargo(&folder);
+            command.args([verb, "--config", &runner]).args(more).env("FREESTONE_ACCEL", "tcg");
+            run(&mut command)
+        };
+        plain("run", &["--", "some words some"]).expect(status::SUCCESS, &[said]);
         if template != "own-boot" {
+            let ended =
+                plain("test", &[]).expect(status::SUCCESS, &["running 2 tests", "2 passed"]);
+            assert!(!ended.stderr.contains("Compiling freestone "), "built twice: {ended}");
             let row = format!("ok   in kernel: {name}");
             run(tool().current_dir(&folder).arg("test")).expect(status::SUCCESS, &[&row]);
         }

@@ -34,7 +34,7 @@ const TEXTS: [(&[&str], &str); 3] = [
     (
         &[freestone_targets::PROOF],
         "the link arguments are missing: the kernel's build.rs passes them on, to an example by \
-         `cargo::rustc-link-arg-examples` (the README of freestone shows it)",
+         `cargo::rustc-link-arg-examples`, to tests that plain cargo builds by `cargo::rustc-link-arg-tests` (the README of freestone shows it)",
     ),
     (
         &["mold: ", "unknown linker script token"],

@@ -1,4 +1,4 @@
-//! Colours: the first word of a line on a terminal, where that word is a verdict.
+//! Colours: the first word of a line on a terminal, where that word is a verdict, and libtest's verdicts at the end of one.
 //!
 //! Whether there are any is decided as everywhere: `--color` wins, then NO_COLOR and CLICOLOR_FORCE, and by default a
 //! terminal gets them and a pipe or a file does not. JSON has no such words.
@@ -27,6 +27,9 @@ const VERDICTS: [(&str, Style); 8] = [
     ("note", CYAN),
     ("ok", GREEN),
 ];
+
+/// What stands at the end of a test's line.
+const ENDS: [(&str, Style); 3] = [("ok", GREEN), ("FAILED", RED), ("ignored", YELLOW)];
 
 /// What `--color` may be.
 const CHOICES: [(&str, ColorChoice); 3] =
@@ -97,6 +100,15 @@ pub fn painted(lines: &str) -> String {
 }
 
 fn painted_line(line: &str) -> String {
+    if let Some((test, verdict)) =
+        line.strip_prefix("test ").and_then(|rest| rest.rsplit_once(" ... "))
+    {
+        let end = verdict.find([',', '\n']).unwrap_or(verdict.len());
+        let (word, rest) = verdict.split_at(end);
+        if let Some((_, style)) = ENDS.iter().find(|(end, _)| *end == word) {
+            return format!("test {test} ... {style}{word}{style:#}{rest}");
+        }
+    }
     let end = line.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(line.len());
     let (word, rest) = line.split_at(end);
     match VERDICTS.iter().find(|(verdict, _)| *verdict == word) {
@@ -114,7 +126,18 @@ mod tests {
     #[test]
     fn verdicts_at_the_front_are_painted_and_nothing_else() {
         assert_eq!(painted("a\nFAIL x\nb"), "a\n\x1b[1m\x1b[31mFAIL\x1b[0m x\nb");
-        for plain in ["", "\n", "errors: 3\n", "an error: x", "{\"error\": 1}", "ok-1 x", "ok"] {
+        let ignored = painted("test a ... b ... ignored, ok\n");
+        assert_eq!(ignored, "test a ... b ... \x1b[1m\x1b[33mignored\x1b[0m, ok\n");
+        for plain in [
+            "test a ... b",
+            "",
+            "\n",
+            "errors: 3\n",
+            "an error: x",
+            "{\"error\": 1}",
+            "ok-1 x",
+            "ok",
+        ] {
             assert_eq!(painted(plain), plain);
         }
     }

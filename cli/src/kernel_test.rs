@@ -5,7 +5,8 @@
 //!
 //! - `--target`, even though it is the host's: flags then stay away from build scripts and macros;
 //! - `-C panic=abort`, which profiles cannot ask for in tests, and `-C force-frame-pointers=yes` for
-//!   complete backtraces, and the link arguments that a kernel's build script passes on otherwise;
+//!   complete backtraces, and the link arguments, unless plain `cargo test` builds the tests too, by a build script that
+//!   passes them on: of flags that the user has set already nothing is said, so that nothing is built twice;
 //! - a runner: this tool's verb `runner`, which cargo or nextest calls with each built file.
 
 use std::env;
@@ -18,6 +19,7 @@ use clap::ArgMatches;
 use freestone_targets::LinkInput;
 use serde_json::json;
 
+use crate::cargo_config::Config;
 use crate::foreign::Shown as _;
 use crate::mode::Mode;
 use crate::runner::{
@@ -28,7 +30,7 @@ use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
 use crate::toolchain;
 use crate::workspace::KernelTests;
-use crate::{advice, crate_flags, install, test, xen};
+use crate::{advice, crate_flags, flags, install, test, xen};
 
 /// For one package's tests, built and run.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -43,7 +45,7 @@ pub fn run(
 ) -> Result<Status, Failure> {
     let verbose = matches.get_flag("verbose");
     // First built, then run: only so is a test that does not build told from one that fails.
-    let mut flags = flags(mode, target_directory)?;
+    let mut flags = flags(mode, target_directory, tests)?;
     flags.extend(crate_flags::needed(&tests.package, true, mode, verbose)?);
     // By cargo for nextest too, whose own builds are cargo's, and which has no such messages to advise on.
     let mut build = command(matches, "test", qemu, mode, target_directory, tests, &flags)?;
@@ -101,8 +103,11 @@ fn command(
     let runner = format!("target.{}.runner=[{own:?}, \"runner\"]", mode.target_name);
     command.args(["--config", &runner]);
     mode.apply(&mut command, target_directory, flags)?;
-    // The façade's build script then adds nothing to these arguments.
-    command.env("FREESTONE_LINKED_BY_TOOL", "1").env(install::QEMU_VARIABLE, qemu);
+    command.env(install::QEMU_VARIABLE, qemu);
+    if !tests.are_cargos {
+        // The façade's build script then adds nothing to these arguments.
+        command.env("FREESTONE_LINKED_BY_TOOL", "1");
+    }
     let mut set = |name, value: Option<OsString>| {
         if let Some(value) = value {
             command.env(name, value);
@@ -131,7 +136,18 @@ fn text(word: &OsString) -> String {
 }
 
 /// What a test file needs of the compiler beyond what the mode asks for.
-fn flags(mode: &Mode, target_directory: &Path) -> Result<Vec<OsString>, Failure> {
+fn flags(
+    mode: &Mode,
+    target_directory: &Path,
+    tests: &KernelTests,
+) -> Result<Vec<OsString>, Failure> {
+    let mut flags: Vec<OsString> =
+        ["-Cpanic=abort", "-Cforce-frame-pointers=yes"].map(Into::into).into();
+    if tests.are_cargos {
+        let config = Config::read(&mode.cargo);
+        flags.retain(|flag| !flags::users_mention(&flag.to_string_lossy(), &config));
+        return Ok(flags);
+    }
     let folder = target_directory.join("freestone").join(&mode.target_name);
     let input = LinkInput::for_target(&mode.target_name).ok_or_else(|| {
         let known = freestone_targets::SUPPORTED.join(", ");
@@ -144,5 +160,6 @@ fn flags(mode: &Mode, target_directory: &Path) -> Result<Vec<OsString>, Failure>
     let link = link.map_err(|error| Failure::tool(format!("{}: {error}", folder.shown())))?;
     let mut link_argument = OsString::from("-Clink-arg=@");
     link_argument.push(link);
-    Ok(vec!["-Cpanic=abort".into(), "-Cforce-frame-pointers=yes".into(), link_argument])
+    flags.push(link_argument);
+    Ok(flags)
 }

@@ -32,7 +32,7 @@ use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::test_table::{self, KernelTest};
 use crate::workspace::Workspace;
-use crate::{explain, image, install, junit, kvm, run, say, xen};
+use crate::{color, explain, image, install, junit, kvm, run, say, xen};
 
 /// Its word on the command line.
 pub const VERB: &str = "runner";
@@ -110,6 +110,7 @@ fn run(image: &Path, arguments: Vec<OsString>) -> Result<u8, Failure> {
     let Some(all) = test_table::read(image)? else {
         return kernel(image, arguments, &settings).map(Status::code);
     };
+    color::choose(&arguments);
     let options = Options::parse(arguments.into_iter())?;
     let (wanted, filtered): (Vec<_>, Vec<_>) = all.iter().partition(|test| options.wants(test));
     if options.is_list {

@@ -27,6 +27,8 @@ pub struct KernelTests {
     pub package: String,
     /// Names of the test targets.
     pub targets: Vec<String>,
+    /// Whether plain `cargo test` builds them too: the package's build script gives them their link arguments.
+    pub are_cargos: bool,
 }
 
 /// A program to be built and booted.
@@ -223,7 +225,11 @@ impl Workspace {
         let chosen = self.packages.iter().filter(|p| package.is_none_or(|name| p.name == name));
         let tests = chosen.filter(|package| !package.kernel_tests.is_empty());
         Ok(tests
-            .map(|p| KernelTests { package: p.name.clone(), targets: p.kernel_tests.clone() })
+            .map(|p| KernelTests {
+                package: p.name.clone(),
+                targets: p.kernel_tests.clone(),
+                are_cargos: p.on_host.is_some(),
+            })
             .collect())
     }
 
@@ -466,10 +472,47 @@ mod tests {
         without["dependencies"] = json!([]);
         let w = workspace(&[host, without], json!(null));
         let found = w.kernel_tests(None).unwrap();
-        let inside = KernelTests { package: "host".into(), targets: vec!["inside".into()] };
+        let inside = KernelTests {
+            package: "host".into(),
+            targets: vec!["inside".into()],
+            are_cargos: false,
+        };
         assert_eq!(found, [inside]);
         assert_eq!(w.kernel_tests(Some("without")).unwrap(), []);
         assert_eq!(w.kernel_tests(Some("gone")).unwrap_err().status, Status::Usage);
+    }
+
+    #[test]
+    fn where_cargo_would_test_what_runs_inside_the_rest_is_named() {
+        let folder = std::env::temp_dir().join(format!("freestone-mixed-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let manifest = folder.join("Cargo.toml");
+        let targets = "[[test]]\nname = \"inside\"\nharness = false\n[[test]]\nname = \"host\"\n";
+        std::fs::write(&manifest, targets).expect("a file");
+        let mut mixed = package("mixed", "/w/mixed", "freestone-harness", &[]);
+        mixed["manifest_path"] = json!(manifest);
+        mixed["targets"] = json!([
+            { "name": "mixed", "kind": ["lib"], "test": true, "doctest": true },
+            { "name": "k", "kind": ["bin"], "test": false },
+            { "name": "inside", "kind": ["test"], "test": true },
+            { "name": "host", "kind": ["test"], "test": true },
+            { "name": "build-script-build", "kind": ["custom-build"], "test": false },
+        ]);
+        let other = package("other", "/w/other", "clap", &["o"]);
+        let w = workspace(&[mixed.clone(), other], json!(null));
+        let words = |package| -> Vec<String> {
+            w.host_tests(package).iter().map(|words| words.join(" ")).collect()
+        };
+        let alone = ["-p mixed --lib --test host", "-p mixed --doc"];
+        assert_eq!(words(None), [&["--workspace --exclude mixed"], &alone[..]].concat());
+        assert_eq!(words(Some("mixed")), alone);
+        assert_eq!(words(Some("other")), ["-p other"]);
+        let [inside] = &w.kernel_tests(None).unwrap()[..] else { panic!("one package has some") };
+        assert!(inside.are_cargos && inside.targets == ["inside"]);
+        // A kernel as `new` makes it: there is nothing else.
+        mixed["targets"] = json!([{ "name": "inside", "kind": ["test"], "test": true }]);
+        assert!(workspace(&[mixed], json!(null)).host_tests(None).is_empty());
+        std::fs::remove_dir_all(folder).expect("it is there");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use freestone_rt::console;
 /// does nothing; nor does that it has the hardware.
 pub fn registered() -> u64 {
     let handlers = arch::traps::slots().iter().chain(arch::interrupts::slots());
+    let handlers = handlers.chain(arch::events::slots());
     let slots = handlers.chain([exit::last_look()]).map(|slot| {
         let pointer = AtomicPtr::load(slot, core::sync::atomic::Ordering::Relaxed);
         if timer::is_own(pointer) { 0 } else { pointer.addr() as u64 }

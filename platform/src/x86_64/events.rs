@@ -25,6 +25,11 @@ const BOOT_CPU: u32 = 0;
 static HANDLERS: [AtomicPtr<()>; MOST] = [const { AtomicPtr::new(core::ptr::null_mut()) }; MOST];
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
+/// Who has registered.
+pub(crate) fn slots() -> &'static [AtomicPtr<()>] {
+    &HANDLERS
+}
+
 /// Why there are no events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
