@@ -12,7 +12,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{self, Path, PathBuf};
-use std::process::Command;
+use std::process::{self, Command};
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -24,7 +24,7 @@ use crate::foreign::Shown as _;
 use crate::mode::Mode;
 use crate::runner::{
     BOOT_PER_TEST_VARIABLE, CORES_VARIABLE, JUNIT_VARIABLE, MACHINE_VARIABLE, MEMORY_VARIABLE,
-    PLACE_VARIABLE, QEMU_ARGS_VARIABLE, TIMEOUT_VARIABLE,
+    PLACE_VARIABLE, QEMU_ARGS_VARIABLE, TIMEOUT_VARIABLE, VERB,
 };
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
@@ -99,9 +99,13 @@ fn command(
     for target in &tests.targets {
         command.args(["--test", target]);
     }
-    // An array, unlike the environment variable for it, survives spaces in the path.
-    let runner = format!("target.{}.runner=[{own:?}, \"runner\"]", mode.target_name);
-    command.args(["--config", &runner]);
+    // The environment wins over files, where a value on the command line would be joined with theirs. Words end at
+    // spaces there, and this process has a name without, while it lives.
+    let own = match own.contains(char::is_whitespace) {
+        true => format!("/proc/{}/exe", process::id()),
+        false => own.to_owned(),
+    };
+    command.env(runner_variable(&mode.target_name), format!("{own} {VERB}"));
     mode.apply(&mut command, target_directory, flags)?;
     command.env(install::QEMU_VARIABLE, qemu);
     if !tests.are_cargos {
@@ -129,6 +133,12 @@ fn command(
     let junit = junit.map_err(|error| tool("the folder for JUnit files", error))?;
     set(JUNIT_VARIABLE, junit.map(Into::into));
     Ok(command)
+}
+
+/// What tells cargo how to run programs for a target.
+fn runner_variable(target: &str) -> String {
+    let name = target.to_uppercase().replace(['-', '.'], "_");
+    format!("CARGO_TARGET_{name}_RUNNER")
 }
 
 fn text(word: &OsString) -> String {
