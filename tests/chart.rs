@@ -24,7 +24,7 @@ fn a_chart_counts_what_the_kernel_counts() {
                 "\nentry to main: ",
                 " %  #",
                 " freestone_pvh_entry\n",
-                "::x86_64::prepare\n",
+                "::boot::prepare\n",
                 "\nmain (",
                 "::console::print ×3",
                 "\nafter main: ",
@@ -96,7 +96,7 @@ fn any_kernel_with_symbols_has_a_chart_however_it_ends() {
     // Another function to cut at, by a part of its name; one that is not there.
     let hello = kernel("kernel-hello", "kernel-hello", Profile::Dev);
     let cut = chart(&hello, &["--main", "boot"]);
-    cut.expect(status::SUCCESS, &["main (freestone_platform::x86_64::boot): "]);
+    cut.expect(status::SUCCESS, &["main (freestone_platform::boot::boot): "]);
     let ended = chart(&hello, &["--main", "nothing"]).expect(status::USAGE, &[]);
     assert!(ended.stderr.contains("no function nothing"), "{ended}");
 }

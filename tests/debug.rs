@@ -80,7 +80,8 @@ fn gdb_sees_through_interrupts_and_exceptions() {
     let main = ["nesting::main (_boot=0x"];
     assert_frames(&ended, &[&handler[..], &handler, &main].concat());
 
-    let stop = ["break freestone_platform::x86_64::report::exception", "continue", "bt"];
+    let stop =
+        ["break freestone_platform::arch::x86_64::trap::report::exception", "continue", "bt"];
     let ended = in_gdb("kernel-faults", "null_pointer", &stop);
     assert_frames(&ended, &["report::exception", signal, "null_pointer::main (boot=0x"]);
 }

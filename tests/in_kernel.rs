@@ -199,8 +199,8 @@ fn is_untouched() {
 
 fn late(_: usize) { panic!("a timer of another test") }
 
-fn take_the_timer() -> freestone::platform::x86_64::apic::Timer {
-    freestone::platform::x86_64::apic::Timer::start(0x60).expect("nobody has it")
+fn take_the_timer() -> freestone::platform::devices::pc::apic_timer::Timer {
+    freestone::platform::devices::pc::apic_timer::Timer::start(0x60).expect("nobody has it")
 }
 
 fn a_timer_comes() {
@@ -292,9 +292,9 @@ freestone_harness::tests! {
     fn z1_keep_the_hardware() { core::mem::forget(take_the_timer()) }
     fn z2_a_timer_comes() { a_timer_comes() }
     fn z3_interrupt_by_the_last_vector() {
-        freestone::platform::x86_64::apic::start().expect("an APIC");
+        freestone::platform::devices::pc::apic::start().expect("an APIC");
         interrupts::enable();
-        freestone::platform::x86_64::apic::send_to_self(0xff);
+        freestone::platform::devices::pc::apic::send_to_self(0xff);
         a_timer_comes();
     }
     fn z4_a_timer_comes() { a_timer_comes() }
@@ -315,9 +315,9 @@ freestone_harness::harness!();
 static DIGITS: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 extern "C" fn early(_: i32, _: *const *const u8, _: *const *const u8) {
-    DIGITS.store(platform::x86_64::take_secret().len(), Ordering::Relaxed);
+    DIGITS.store(platform::take_secret().len(), Ordering::Relaxed);
     freestone_harness::begin(&[]);
-    let boot = platform::x86_64::boot_info().expect("it has started");
+    let boot = platform::boot_info::boot_info().expect("it has started");
     // The tests of this file, and no others.
     exit(freestone_harness::main(boot));
 }

@@ -56,7 +56,7 @@ fn reports_have_names_through_core() {
             " panic::main+",
             " (tests/kernels/faults/src/bin/panic.rs:10)",
             "::boot+",
-            " (platform/src/x86_64/mod.rs:",
+            " (platform/src/boot.rs:",
         ],
     );
     boot("page_fault", &[]).expect(
@@ -106,7 +106,7 @@ fn reports_have_names_through_core() {
     let hung = boot("hang", &["--timeout", "2"]).expect(status::TIMEOUT, &["the last words"]);
     let (_, trace) = hung.stderr.split_once("the processor was\n  at   0x").expect("a place");
     for text in
-        [" hang::main+", "src/bin/hang.rs:", "\n  from 0x", "freestone_platform::x86_64::boot+"]
+        [" hang::main+", "src/bin/hang.rs:", "\n  from 0x", "freestone_platform::boot::boot+"]
     {
         assert!(trace.contains(text), "{text}\n{hung}");
     }
@@ -141,7 +141,7 @@ fn where_a_kernel_hangs_is_told_in_every_mode_and_profile() {
         let (place, callers) = trace.split_once("called by some of these").expect("callers");
         assert!(place.contains(name), "{hung}");
         assert!(callers.contains("  from 0x"), "{hung}");
-        assert!(callers.contains(" freestone_platform::x86_64::boot+"), "{hung}");
+        assert!(callers.contains(" freestone_platform::boot::boot+"), "{hung}");
     }
 }
 

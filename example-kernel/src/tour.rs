@@ -8,10 +8,10 @@ use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::FixedState;
-use freestone::acpi::{self, Entry};
+use freestone::devices::acpi::{self, Entry};
 use freestone::math::Float as _;
 use freestone::memory::Kind;
-use freestone::platform::x86_64;
+use freestone::platform::{hypervisor, x86_64};
 use freestone::time::{self, DateTime};
 use freestone::traps::{self, Frame, Outcome};
 use freestone::xen::{E820Entry, E820Kind, Xen};
@@ -50,7 +50,7 @@ fn ensure(condition: bool, otherwise: Finding) -> Result<(), Finding> {
 fn boot(boot: &'static BootInfo) -> Result<(), Finding> {
     println!("protocol      {}", boot.protocol());
     println!("hypervisor    {}", boot.hypervisor());
-    if let Some(xen) = x86_64::xen() {
+    if let Some(xen) = hypervisor::xen() {
         about_xen(xen)?;
     }
     for console in freestone::rt::console::consoles() {
@@ -113,7 +113,7 @@ fn memory(boot: &'static BootInfo) -> Result<(), Finding> {
     println!("{} KiB of {} KiB RAM were free at boot", free >> 10, map.usable_bytes() >> 10);
     let apart = map.free().all(|range| range.end <= image.start || image.end <= range.start);
     ensure(apart, "free memory overlaps the kernel")?;
-    match x86_64::xen() {
+    match hypervisor::xen() {
         Some(xen) => same_as_xen_says(xen, boot),
         None => Ok(()),
     }

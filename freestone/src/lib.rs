@@ -45,10 +45,9 @@ pub use freestone_rt::logger;
 pub use freestone_platform::critical_section;
 #[cfg(feature = "embassy-time")]
 pub use freestone_platform::embassy_time_driver;
-#[cfg(target_arch = "x86_64")]
-pub use freestone_platform::x86_64::traps;
+pub use freestone_platform::traps;
 pub use freestone_platform::{
-    BootInfo, Exit, acpi, console, entropy, exit, interrupts, memory, time, timer,
+    BootInfo, Exit, console, devices, entropy, exit, interrupts, memory, time, timer,
 };
 pub use freestone_platform::{getrandom_02, getrandom_backend};
 pub use freestone_rt::{print, println};
@@ -97,7 +96,7 @@ pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructo
 /// Constructors (`.init_array`: C++, the crates `ctor` and `inventory`) are called before `main`, with the heap there.
 ///
 /// `stack: 512 * 1024` is how large the stack is that `main` runs on, instead of
-/// [256 KiB](platform::x86_64::stacks::BOOT_BYTES). For one deep function alone there is
+/// [256 KiB](platform::stacks::named::BOOT_BYTES). For one deep function alone there is
 /// [`KernelStack::run`](memory::KernelStack::run).
 ///
 /// One thing is added only if it is asked for: `audit: exit` looks at the page tables when the kernel ends, and makes a
@@ -110,11 +109,11 @@ pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructo
 #[macro_export]
 macro_rules! entry {
     ($main:path $(,)?) => {
-        $crate::entry!(@options $main, [$crate::platform::x86_64::stacks::BOOT_BYTES] []);
+        $crate::entry!(@options $main, [$crate::platform::stacks::named::BOOT_BYTES] []);
     };
     ($main:path, $($options:tt)+) => {
         $crate::entry!(
-            @options $main, [$crate::platform::x86_64::stacks::BOOT_BYTES] [] $($options)+
+            @options $main, [$crate::platform::stacks::named::BOOT_BYTES] [] $($options)+
         );
     };
 

@@ -12,7 +12,7 @@ target=${CARGO_TARGET_DIR:-target}
 RUSTFLAGS="$flags" cargo +nightly build --release --target x86_64-unknown-linux-gnu --target-dir "$target"
 name=${2:-tables}
 case "$name" in
-    tables) more="-max_len=10000 ../src/acpi/data" ;;
+    tables) more="-max_len=10000 ../src/devices/acpi/data" ;;
     tree) more="-max_len=73" ;;
     *) echo "no such target: $name" >&2; exit 2 ;;
 esac

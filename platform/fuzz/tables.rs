@@ -2,14 +2,14 @@
 //! checksums made right, which no search would find. `run.sh` says how to start it.
 #![no_main]
 
-use freestone_platform::acpi::{Bus, Error, Memory, Register, Tables};
+use freestone_platform::devices::acpi::{Bus, Error, Memory, Register, Tables};
 use libfuzzer_sys::fuzz_target;
 
 /// Address and bytes, each in an allocation of its own, so that the sanitizer sees what is read behind it.
 struct Pieces(Vec<(u64, Box<[u8]>)>);
 
 impl Pieces {
-    /// The format of `src/acpi/data`: address, length, bytes.
+    /// The format of `src/devices/acpi/data`: address, length, bytes.
     fn parse(mut input: &[u8]) -> Pieces {
         let mut pieces = Vec::new();
         while let Some((head, rest)) = input.split_first_chunk::<12>() {

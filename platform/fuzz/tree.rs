@@ -1,25 +1,27 @@
-//! Changes to a tree of page tables, as the input says, against the model and the processor of `tree_model.rs`: after
+//! Changes to a tree of page tables, as the input says, against the model and the processor of `model.rs`: after
 //! each change the tree means what the model means, and nothing is remembered that is no longer so.
 #![no_main]
 
 mod memory {
-    pub const PAGE_SIZE: u64 = 4096;
+    pub mod address {
+        pub const PAGE_SIZE: u64 = 4096;
+    }
 }
 
 /// The sources themselves, which the crate keeps to itself.
-#[path = "../src/x86_64"]
-mod x86_64 {
-    pub mod table;
-    pub mod tree;
-    pub mod tree_model;
+#[path = "../src/x86_64/page_table"]
+mod page_table {
+    pub mod editor;
+    pub mod format;
+    pub mod model;
 }
 
 use libfuzzer_sys::fuzz_target;
 
-use memory::PAGE_SIZE;
-use x86_64::table::{CODE, CONSTANTS, DEVICE, VARIABLES};
-use x86_64::tree::Change;
-use x86_64::tree_model::Machine;
+use memory::address::PAGE_SIZE;
+use page_table::editor::Change;
+use page_table::format::{CODE, CONSTANTS, DEVICE, VARIABLES};
+use page_table::model::Machine;
 
 /// Below it and above it lie different tables of every level but the highest.
 const BORDER: u64 = 512 << 30;

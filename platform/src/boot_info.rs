@@ -1,9 +1,12 @@
 //! What the boot loader told the kernel, in one place, the same for every loader.
 
 use core::fmt;
+use core::mem::MaybeUninit;
 use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::memory::MemoryMap;
+use crate::memory::map::MemoryMap;
+use crate::once::Once;
 
 /// The protocol by which the image was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,4 +196,41 @@ impl BootInfo {
     pub fn boot_ticks(&self) -> u64 {
         self.main_ticks.wrapping_sub(self.entry_ticks)
     }
+}
+/// For [`boot`](crate::boot).
+pub(crate) static BOOT_INFO: Once<MaybeUninit<BootInfo>> = Once::new(MaybeUninit::uninit());
+
+/// Whether [`BOOT_INFO`] and [`SECRET`] are written.
+pub(crate) static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// What the loader told, from the moment on when `main` is called.
+pub fn boot_info() -> Option<&'static BootInfo> {
+    // SAFETY: `boot` writes it, once, before it sets the flag.
+    STARTED.load(Ordering::Acquire).then(|| unsafe { (*BOOT_INFO.get()).assume_init_ref() })
+}
+
+/// What [`take_secret`] gives away, once.
+pub(crate) static SECRET: Once<&[u8]> = Once::new(&[]);
+static IS_SECRET_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// In front of what is no part of the command line: ASCII "unit separator".
+const SECRET_MARK: u8 = 0x1f;
+
+/// A command line, and what a runner tells this kernel's first code and nobody else.
+pub(crate) fn apart(line: &'static [u8]) -> (&'static [u8], &'static [u8]) {
+    let mut end = 0;
+    while line.get(end).is_some_and(|&byte| byte != SECRET_MARK) {
+        end += 1;
+    }
+    (line.get(..end).unwrap_or_default(), line.get(end + 1..).unwrap_or_default())
+}
+
+/// What stood behind the mark on the command line, for the first who asks; then nothing.
+#[doc(hidden)]
+pub fn take_secret() -> &'static [u8] {
+    if !STARTED.load(Ordering::Acquire) || IS_SECRET_TAKEN.swap(true, Ordering::Relaxed) {
+        return &[];
+    }
+    // SAFETY: `boot` wrote it before it set `STARTED`; nobody has written since.
+    unsafe { *SECRET.get() }
 }

@@ -23,10 +23,10 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
 use crate::arch::entropy as source;
+use crate::devices::virtio::Queue;
+use crate::devices::virtio::mmio::Mmio;
+use crate::devices::virtio::rng::{self, Source};
 use crate::time::Moment;
-use crate::virtio::Queue;
-use crate::virtio::mmio::Mmio;
-use crate::virtio::rng::{self, Source};
 
 /// Why there are no random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,11 +112,11 @@ fn from_device(bytes: &mut [u8], error: Error) -> Result<(), Error> {
     let found = unsafe { &mut *DEVICE.found.get() };
     if let Found::Unsought = found {
         // What cannot be mapped at the moment is not absent for ever.
-        if crate::arch::live::is_busy() {
+        if crate::arch::page_table::active::is_busy() {
             DEVICE.is_in_use.store(false, Ordering::Release);
             return Err(Error::Exhausted);
         }
-        *found = match crate::arch::virtio::find(rng::DEVICE_ID) {
+        *found = match crate::arch::virtio_slots::find(rng::DEVICE_ID) {
             Some(device) => Found::One(Source::new(device, &QUEUE, limit())),
             None => Found::Nothing,
         };

@@ -28,38 +28,40 @@
 #[cfg(test)]
 extern crate std;
 
-pub mod acpi;
+#[doc(hidden)]
+pub mod arch;
+pub mod boot;
 pub mod boot_info;
 pub mod console;
 #[cfg(feature = "critical-section")]
 pub mod critical;
+pub mod devices;
 #[cfg(feature = "embassy-time")]
 pub mod embassy;
 pub mod entropy;
 pub mod exit;
+pub mod hypervisor;
+pub mod image;
 pub mod interrupts;
 pub mod memory;
+pub(crate) mod once;
 mod registered;
+pub mod stacks;
 pub mod time;
 pub mod timer;
-mod virtio;
 
-#[cfg(target_arch = "x86_64")]
-pub mod x86_64;
-#[cfg(target_arch = "x86_64")]
-use x86_64 as arch;
-
+pub use arch::named::*;
+pub use arch::traps;
 pub use boot_info::BootInfo;
 pub use exit::{Exit, exit};
 
+#[doc(hidden)]
+pub use boot_info::take_secret;
 #[doc(hidden)]
 pub use registered::registered;
 
 #[doc(hidden)]
 pub use freestone_rt as rt;
-
-#[cfg(not(target_arch = "x86_64"))]
-compile_error!("freestone-platform knows x86_64 only so far");
 
 // The trap entry saves the vector state with FXSAVE, which keeps x87 and SSE registers only.
 #[cfg(target_feature = "avx")]

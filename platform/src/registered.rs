@@ -9,13 +9,13 @@ use freestone_rt::console;
 /// between, or the hardware's timer taken. The timer's own handler does not count: it stays once it is there, and alone it
 /// does nothing; nor does that it has the hardware.
 pub fn registered() -> u64 {
-    let handlers = arch::traps::slots().iter().chain(arch::interrupts::slots());
-    let handlers = handlers.chain(arch::events::slots());
+    let handlers = arch::trap::traps::slots().iter().chain(arch::trap::interrupts::slots());
+    let handlers = handlers.chain(arch::more_handlers::slots());
     let slots = handlers.chain([exit::last_look()]).map(|slot| {
         let pointer = AtomicPtr::load(slot, core::sync::atomic::Ordering::Relaxed);
         if timer::is_own(pointer) { 0 } else { pointer.addr() as u64 }
     });
-    let owner = if timer::is_started() { 0 } else { arch::apic_timer::vector() };
+    let owner = if timer::is_started() { 0 } else { arch::one_shot::vector() };
     let counts = [timer::running() as u64, console::consoles().count() as u64, owner.into()];
     // FNV-1a, by words.
     slots

@@ -29,9 +29,8 @@ use core::time::Duration;
 use crate::interrupts::{self, Frame, Outcome};
 use crate::time::{self, Moment};
 
-#[cfg(target_arch = "x86_64")]
-pub use crate::arch::apic::{Error, TimerKind as Kind};
-use crate::arch::apic_timer as hardware;
+use crate::arch::one_shot as hardware;
+pub use crate::arch::one_shot::{Error, TimerKind as Kind};
 
 /// How many timers may run at once.
 pub const MOST: usize = 32;
@@ -236,7 +235,7 @@ pub fn sleep(duration: Duration) {
 
 /// Whether this is the handler of anything.
 fn in_handler() -> bool {
-    interrupts::in_handler() || crate::arch::traps::in_handler()
+    interrupts::in_handler() || crate::arch::trap::traps::in_handler()
 }
 
 /// Gives the earliest deadline to the hardware. Interrupts are out.

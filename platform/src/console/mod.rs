@@ -35,26 +35,20 @@
 //! }
 //! ```
 
-mod debug_port;
-mod uart16550;
-mod xen;
-
 pub use freestone_rt::console::{Console, MAX_CONSOLES, RegistryFull, consoles, register};
 
 use crate::arch;
+use crate::hypervisor::{xen, xen_console};
 
 /// Looks for consoles and registers what it finds.
 pub(crate) fn detect() {
     // There is room for four and at most two are found here, so no registration can fail.
-    if arch::xen().is_some() {
+    if xen().is_some() {
         // The first UART is Xen's own; what a dom0 writes there is lost.
-        let _ = register(&xen::Hypervisor);
+        let _ = register(&xen_console::Hypervisor);
         return;
     }
-    if let Some(uart) = uart16550::detect() {
-        let _ = register(uart);
-    }
-    if let Some(port) = debug_port::detect() {
-        let _ = register(port);
+    for console in arch::consoles::detect().into_iter().flatten() {
+        let _ = register(console);
     }
 }

@@ -7,7 +7,14 @@ use core::fmt;
 
 use freestone_rt::number::Hex;
 
-use super::PAGE_SIZE;
+/// The smallest unit of mapping, in bytes.
+pub const PAGE_SIZE: u64 = 4096;
+
+/// The range of whole pages that covers `range`.
+pub fn covering_pages(range: core::ops::Range<u64>) -> core::ops::Range<u64> {
+    let mask = PAGE_SIZE - 1;
+    (range.start & !mask)..(range.end.saturating_add(mask) & !mask)
+}
 
 /// A physical address: at most 52 bits, the most that page tables can name (Intel SDM volume 3, 5.4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -28,7 +28,7 @@ const CUT: u32 = 8;
 pub const MAX_REGIONS: usize = 64;
 
 /// Bytes in a frame.
-const FRAME: u64 = super::PAGE_SIZE;
+const FRAME: u64 = super::address::PAGE_SIZE;
 
 /// The number of the first frame at 4 GiB.
 pub const FOUR_GIB: u64 = (4 << 30) / FRAME;

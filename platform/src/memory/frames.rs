@@ -14,9 +14,11 @@ use core::ops::Range;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 
-use super::buddy::Buddy;
-use super::{FrameStats, FreeError, MemoryMap, PAGE_SIZE, PhysAddr, VirtAddr, Zone};
-use crate::arch;
+use super::address::{PAGE_SIZE, PhysAddr, VirtAddr};
+use super::buddy::{Buddy, FrameStats, FreeError, Zone};
+use super::map::MemoryMap;
+use crate::arch::page_table::format::HIGHEST;
+use crate::boot_info::boot_info;
 
 /// One of so many parts of a range is left for frames, if there is a heap.
 const PARTS: u64 = 8;
@@ -41,7 +43,7 @@ fn border(range: &Range<u64>) -> u64 {
 /// Free memory for a heap: ranges of physical addresses, mapped writable at their own addresses, whose new
 /// owner the caller is. Nothing the second time, and nothing once frames have been taken.
 pub fn heap_share() -> impl Iterator<Item = Range<u64>> {
-    let boot = arch::boot_info();
+    let boot = boot_info();
     let mine = boot.filter(|_| {
         DIVISION
             .compare_exchange(UNDECIDED, WITH_HEAP, Ordering::Relaxed, Ordering::Relaxed)
@@ -77,7 +79,7 @@ fn with<R>(work: impl FnOnce(&mut Buddy) -> R) -> Option<R> {
 
 /// The same, but for what was left.
 fn alone<R>(work: impl FnOnce(&mut Buddy) -> R) -> Option<R> {
-    let map = arch::boot_info()?.memory();
+    let map = boot_info()?.memory();
     if ALL.busy.swap(true, Ordering::Acquire) {
         return None;
     }
@@ -102,7 +104,7 @@ unsafe fn fill(buddy: &mut Buddy, map: &MemoryMap, division: u8) {
         let start = if division == WITH_HEAP { border(&range) } else { range.start };
         // Whole frames only.
         let first = start.max(range.start).div_ceil(PAGE_SIZE);
-        let end = range.end.min(arch::live::highest()) / PAGE_SIZE;
+        let end = range.end.min(HIGHEST) / PAGE_SIZE;
         let memory = VirtAddr::try_new(first * PAGE_SIZE).map(VirtAddr::as_ptr);
         if let Some(memory) = memory.filter(|_| first < end) {
             // SAFETY: the caller's promise.

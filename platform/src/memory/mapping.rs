@@ -9,64 +9,15 @@
 //!   does not become the other one under another;
 //! - page 0 and the guard page of each stack stay unmapped, and a guard page stays its stack's.
 
-use core::fmt;
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use super::{Kind, PAGE_SIZE, PhysAddr, Region, VirtAddr, covering_pages};
-use crate::arch::live;
-
-/// What may be done with a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Reading.
-    Read,
-    /// Reading and writing.
-    ReadWrite,
-    /// Reading and executing.
-    ReadExecute,
-}
-
-/// Why the map stays as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MapError {
-    /// Not a range of whole pages with addresses that can be mapped.
-    BadRange,
-    /// Page 0 or the guard page of a stack is in the range.
-    Guarded,
-    /// Memory would be writable under one address and executable under another.
-    Aliased,
-    /// Something is mapped there already, or a device where memory is meant.
-    Occupied,
-    /// Nothing is mapped there, or not everywhere.
-    NotMapped,
-    /// These addresses are RAM, or firmware's, and not a device.
-    Ram,
-    /// There is no memory for tables.
-    OutOfMemory,
-    /// The map is being changed, by code that was interrupted: try later.
-    Busy,
-    /// Before `main` there is no map to change.
-    TooEarly,
-}
-
-impl fmt::Display for MapError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            MapError::BadRange => "not whole pages at addresses that can be mapped",
-            MapError::Guarded => "page 0, or the guard page of a stack, must stay unmapped",
-            MapError::Aliased => "memory would be writable here and executable there",
-            MapError::Occupied => "something else is mapped there",
-            MapError::NotMapped => "nothing is mapped there",
-            MapError::Ram => "these addresses are memory, not a device",
-            MapError::OutOfMemory => "no memory for page tables",
-            MapError::Busy => "the map is being changed by code that this interrupts",
-            MapError::TooEarly => "the kernel has not started yet",
-        })
-    }
-}
-
-impl core::error::Error for MapError {}
+use super::access::{Access, MapError};
+use super::address::{PAGE_SIZE, PhysAddr, VirtAddr, covering_pages};
+use super::map::{Kind, Region};
+use crate::arch::page_table::active;
+use crate::arch::page_table::format::HIGHEST;
+use crate::boot_info::boot_info;
 
 /// Makes the registers of a device reachable: `len` bytes from `start` on, uncached, not executable, at
 /// their own address. Pages that are mapped so already stay; calling it twice is fine.
@@ -80,14 +31,14 @@ impl core::error::Error for MapError {}
 /// `Busy`, `TooEarly` as they say; `BadRange` also for more than 1 GiB: map that in parts.
 pub fn map_mmio(start: PhysAddr, len: u64) -> Result<NonNull<u8>, MapError> {
     let pages = identity_pages(start, len)?;
-    let boot = crate::arch::boot_info().ok_or(MapError::TooEarly)?;
+    let boot = boot_info().ok_or(MapError::TooEarly)?;
     let touches = |start: u64, end: u64| start < pages.end && pages.start < end;
     let mut known = boot.memory().regions().iter();
     let is_ram = known.any(|one| one.kind != Kind::Reserved && touches(one.start, one.end));
     if is_ram || touches(boot.image().start, boot.image().end) {
         return Err(MapError::Ram);
     }
-    live::map_device(pages)?;
+    active::map_device(pages)?;
     NonNull::new(VirtAddr::new(start.as_u64()).as_ptr()).ok_or(MapError::Guarded)
 }
 
@@ -102,12 +53,12 @@ pub fn map_mmio(start: PhysAddr, len: u64) -> Result<NonNull<u8>, MapError> {
 /// a device or another address is mapped there.
 pub fn map_firmware(start: PhysAddr, len: u64) -> Result<NonNull<u8>, MapError> {
     let pages = identity_pages(start, len)?;
-    let known = crate::arch::boot_info().ok_or(MapError::TooEarly)?.memory().regions();
+    let known = boot_info().ok_or(MapError::TooEarly)?.memory().regions();
     let is_ram = |page: u64| {
         let touches = |one: &Region| one.start < page + PAGE_SIZE && page < one.end;
         known.iter().any(|one| one.kind == Kind::Usable && touches(one))
     };
-    live::map_firmware(pages, is_ram)?;
+    active::map_firmware(pages, is_ram)?;
     NonNull::new(VirtAddr::new(start.as_u64()).as_ptr()).ok_or(MapError::Guarded)
 }
 
@@ -119,7 +70,7 @@ fn identity_pages(start: PhysAddr, len: u64) -> Result<Range<u64>, MapError> {
     let end = start.checked_add(len).ok_or(MapError::BadRange)?;
     let pages = covering_pages(start.as_u64()..end.as_u64());
     let is_too_long = len > LONGEST_IDENTITY;
-    if len == 0 || is_too_long || pages.end > live::highest().min(live::highest_physical()) {
+    if len == 0 || is_too_long || pages.end > HIGHEST.min(active::highest_physical()) {
         return Err(MapError::BadRange);
     }
     if pages.start == 0 { Err(MapError::Guarded) } else { Ok(pages) }
@@ -145,10 +96,10 @@ fn identity_pages(start: PhysAddr, len: u64) -> Result<Range<u64>, MapError> {
 pub unsafe fn map(at: VirtAddr, to: PhysAddr, len: u64, access: Access) -> Result<(), MapError> {
     let pages = whole_pages(at, len)?;
     let last = to.checked_add(len).ok_or(MapError::BadRange)?.as_u64();
-    if !to.is_page() || last > live::highest_physical() {
+    if !to.is_page() || last > active::highest_physical() {
         return Err(MapError::BadRange);
     }
-    live::map(pages, to.as_u64(), access)
+    active::map(pages, to.as_u64(), access)
 }
 
 /// Takes `len` bytes at `at` out of the map; a large page that is only partly meant is split. What is not
@@ -165,7 +116,7 @@ pub unsafe fn map(at: VirtAddr, to: PhysAddr, len: u64, access: Access) -> Resul
 ///
 /// `BadRange`; `Guarded`; `OutOfMemory` if there is no table for the split; `Busy`. Nothing has changed then.
 pub unsafe fn unmap(at: VirtAddr, len: u64) -> Result<(), MapError> {
-    live::unmap(whole_pages(at, len)?)
+    active::unmap(whole_pages(at, len)?)
 }
 
 /// Gives `len` bytes at `at`, all of them mapped, other rights. Not for devices. When this returns, the
@@ -183,19 +134,19 @@ pub unsafe fn unmap(at: VirtAddr, len: u64) -> Result<(), MapError> {
 /// `BadRange`; `Guarded`; `NotMapped` if a page is not; `Occupied` if one is a device's; `Aliased` also where the
 /// memory of code can be written under another address; `OutOfMemory`; `Busy`. Nothing has changed then.
 pub unsafe fn protect(at: VirtAddr, len: u64, access: Access) -> Result<(), MapError> {
-    live::protect(whole_pages(at, len)?, access)
+    active::protect(whole_pages(at, len)?, access)
 }
 
 /// Where the map leads from `at`, and what may be done there.
 ///
 /// *Keeps:* it only reads.
 pub fn translate(at: VirtAddr) -> Option<(PhysAddr, Access)> {
-    live::translate(at.as_u64())
+    active::translate(at.as_u64())
 }
 
 fn whole_pages(at: VirtAddr, len: u64) -> Result<Range<u64>, MapError> {
     let end = at.as_u64().checked_add(len).ok_or(MapError::BadRange)?;
-    if len == 0 || !at.is_page() || !len.is_multiple_of(PAGE_SIZE) || end > live::highest() {
+    if len == 0 || !at.is_page() || !len.is_multiple_of(PAGE_SIZE) || end > HIGHEST {
         return Err(MapError::BadRange);
     }
     if at.as_u64() == 0 {

@@ -10,43 +10,17 @@
 use core::fmt;
 use core::mem::{align_of, size_of};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
-use super::{Frames, MapError, PAGE_SIZE, PhysAddr, VirtAddr};
-use crate::arch::live;
-use crate::arch::stacks::Named;
-use crate::interrupts;
-
-/// What reports know of a stack. Lies at its top.
-#[derive(Debug)]
-#[repr(C, align(64))]
-pub(crate) struct Node {
-    next: AtomicPtr<Node>,
-    /// The next one in [`DROPPED`].
-    next_dropped: AtomicPtr<Node>,
-    pub(crate) named: Named,
-}
-
-static FIRST: AtomicPtr<Node> = AtomicPtr::new(core::ptr::null_mut());
+use super::access::MapError;
+use super::address::{PAGE_SIZE, PhysAddr, VirtAddr};
+use super::frames::Frames;
+use crate::arch::page_table::active;
+use crate::stacks::named::Named;
+use crate::stacks::{Node, add, take_out};
 
 /// Stacks to be given back. Anybody puts one in front, and takes all: so nobody's list changes while he walks it.
 static DROPPED: AtomicPtr<Node> = AtomicPtr::new(core::ptr::null_mut());
-
-/// Whether the list of all stacks is being walked or changed.
-static BUSY: AtomicBool = AtomicBool::new(false);
-
-/// Runs `work`, which changes the list, with interrupts out; `None` for a handler in the middle of another one's work, who
-/// may stand on any node. Whoever only looks may do so at any time, as the list is whole after every instruction.
-fn on_list<R>(work: impl FnOnce() -> R) -> Option<R> {
-    interrupts::without(|| {
-        if BUSY.swap(true, Ordering::Acquire) {
-            return None;
-        }
-        let done = work();
-        BUSY.store(false, Ordering::Release);
-        Some(done)
-    })
-}
 
 /// Puts a stack where [`give_back_dropped`] finds it.
 ///
@@ -104,13 +78,13 @@ fn give_back_all() {
 /// - It is whole, and nobody uses it any more.
 unsafe fn give_back(node: NonNull<Node>) -> bool {
     // Out of the list first: what is in it has a guard page that nobody maps.
-    if on_list(|| take_out(node)).is_none() {
+    if take_out(node).is_none() {
         return false;
     }
     // SAFETY: it is whole, as the caller promises.
     let named = unsafe { node.as_ref() }.named;
     let (guard, end) = (named.guard(), named.usable().end);
-    if live::map_guard(guard.clone()).is_err() {
+    if active::map_guard(guard.clone()).is_err() {
         return false;
     }
     // SAFETY: the frames that `new` has kept, all of them and mapped again, which nobody uses. Nothing gives them back
@@ -119,39 +93,6 @@ unsafe fn give_back(node: NonNull<Node>) -> bool {
         unsafe { Frames::give_back(PhysAddr::new(guard.start), (end - guard.start) / PAGE_SIZE) };
     debug_assert_eq!(done, Ok(()));
     true
-}
-
-/// Takes a node out of the list of all stacks, if it is in it.
-fn take_out(own: NonNull<Node>) {
-    let mut link = &FIRST;
-    while let Some(node) = NonNull::new(link.load(Ordering::Relaxed)) {
-        // SAFETY: in the list, and so in a stack that is there: none goes meanwhile.
-        let next = unsafe { &(*node.as_ptr()).next };
-        if node == own {
-            return link.store(next.load(Ordering::Relaxed), Ordering::Release);
-        }
-        link = next;
-    }
-}
-
-/// The first stack for which `is_it` holds. Can be called in any context.
-pub(crate) fn find(is_it: impl Fn(&Named) -> bool) -> Option<Named> {
-    if FIRST.load(Ordering::Relaxed).is_null() {
-        return None;
-    }
-    // Interrupts stay: a handler that wants to change the list sees that it is busy.
-    let was_busy = BUSY.swap(true, Ordering::Acquire);
-    let mut next = &FIRST;
-    let found = loop {
-        // SAFETY: null, or a node that is in the list, and so in a stack that is alive: none goes meanwhile.
-        let node = unsafe { next.load(Ordering::Acquire).as_ref() };
-        match node {
-            Some(node) if !is_it(&node.named) => next = &node.next,
-            found => break found.map(|node| node.named),
-        }
-    };
-    BUSY.store(was_busy, Ordering::Release);
-    found
 }
 
 /// Why there is no stack.
@@ -198,11 +139,10 @@ impl KernelStack {
         let frames = Frames::take(pages + 1).map_err(|_| StackError::OutOfFrames)?;
         let start = frames.start().as_u64();
         let end = start + frames.count() * PAGE_SIZE;
-        live::unmap(start..start + PAGE_SIZE).map_err(StackError::Map)?;
+        active::unmap(start..start + PAGE_SIZE).map_err(StackError::Map)?;
         let at = VirtAddr::new(end - size_of::<Node>() as u64).as_ptr::<Node>();
         debug_assert!(at.addr().is_multiple_of(align_of::<Node>()));
-        let [next, next_dropped] = [const { AtomicPtr::new(core::ptr::null_mut()) }; 2];
-        let node = Node { next, next_dropped, named: Named::new(name, start..end) };
+        let node = Node::new(Named::new(name, start..end));
         // SAFETY: the last bytes of frames that are ours; not null, as no frame is.
         let stack = unsafe {
             at.write(node);
@@ -210,10 +150,8 @@ impl KernelStack {
         };
         // Whoever gives the stack back has them from its node.
         frames.into_raw();
-        let listed = on_list(|| {
-            stack.node().next.store(FIRST.load(Ordering::Relaxed), Ordering::Relaxed);
-            FIRST.store(at, Ordering::Release);
-        });
+        // SAFETY: whole, in frames that stay until `give_back` has taken it out.
+        let listed = unsafe { add(stack.node) };
         // If it is not, dropping it does what there is to do.
         listed.map(|()| stack).ok_or(StackError::Map(MapError::Busy))
     }
@@ -243,7 +181,7 @@ impl KernelStack {
         // before this returns. `call` gets what it asks for, and does not unwind: nothing in a kernel does.
         unsafe {
             let argument = (&raw mut all).cast();
-            crate::arch::stacks::call_on(self.top().as_u64(), call::<F, R>, argument);
+            crate::arch::trap::stacks::call_on(self.top().as_u64(), call::<F, R>, argument);
         }
         // There is one: `call` has returned.
         all.1.unwrap_or_else(|| unreachable!())

@@ -19,58 +19,18 @@
 //! }
 //! ```
 
-mod date;
+pub(crate) mod date;
+pub(crate) mod rate;
 
-use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use crate::arch::{clock, cpu};
 
 pub use date::DateTime;
-
-/// How the cycle counter's frequency became known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Source {
-    /// Xen's shared clock, which also corrects it as time goes on.
-    XenClock,
-    /// KVM's shared clock, the same.
-    KvmClock,
-    /// The hypervisor told it.
-    Hypervisor,
-    /// The processor told it (CPUID 0x15).
-    Processor,
-    /// Measured against the HPET.
-    Hpet,
-    /// Measured against the PIT.
-    Pit,
-    /// Neither told nor measurable: 1 GHz is assumed, so times are in proportion but not right.
-    Assumed,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Source::XenClock => "by Xen's shared clock",
-            Source::KvmClock => "by KVM's shared clock",
-            Source::Hypervisor => "told by the hypervisor",
-            Source::Processor => "told by the processor",
-            Source::Hpet => "measured against the HPET",
-            Source::Pit => "measured against the PIT",
-            Source::Assumed => "assumed",
-        })
-    }
-}
-
-/// The clock's rate, and where it comes from.
-#[derive(Clone, Copy, Debug)]
-pub struct Rate {
-    /// Ticks of the cycle counter per second.
-    pub hertz: u64,
-    /// How it became known.
-    pub source: Source,
-}
+#[cfg(test)]
+use rate::to_nanoseconds;
+pub use rate::{Rate, Source};
 
 /// Time since the image's first instruction. Never goes back. In any context, also where it interrupts the first call:
 /// if the clock cannot be read there, this is its latest reading.
@@ -123,25 +83,37 @@ fn latest(latest: &AtomicU64, reading: Option<u64>) -> u64 {
 /// A hypervisor's time may be set to another one while the kernel runs, and so may go back: use [`now`] to
 /// measure. Where no hypervisor tells it, the machine's battery-backed clock is read once, to the second.
 pub fn wall() -> Option<Duration> {
-    clock::wall()
+    clock::wall().or_else(battery)
+}
+
+/// The time of day by the battery-backed clock when this was first asked, and what has passed since.
+fn battery() -> Option<Duration> {
+    const UNREAD: u64 = 0;
+    const ABSENT: u64 = u64::MAX;
+    /// The time of day at the image's first instruction, in nanoseconds.
+    static AT_BOOT: AtomicU64 = AtomicU64::new(UNREAD);
+    clock::nanoseconds_since_boot()?;
+    let since_boot = now();
+    if AT_BOOT.load(Ordering::Relaxed) == UNREAD {
+        let read = clock::battery()
+            .and_then(|now| u64::try_from(now.saturating_sub(since_boot).as_nanos()).ok());
+        // Of two that come here at once, one has its way.
+        let _ = AT_BOOT.compare_exchange(
+            UNREAD,
+            read.unwrap_or(ABSENT),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+    }
+    match AT_BOOT.load(Ordering::Relaxed) {
+        ABSENT => None,
+        at_boot => Some(Duration::from_nanos(at_boot) + since_boot),
+    }
 }
 
 /// The clock's rate. The first call may take up to a millisecond to find out, with interrupts out.
 pub fn rate() -> Rate {
     clock::rate()
-}
-
-/// Whole nanoseconds in `ticks`, exact, saturating after 584 years.
-pub(crate) fn to_nanoseconds(ticks: u64, hertz: u64) -> u64 {
-    const NANOSECONDS: u64 = 1_000_000_000;
-    let hertz = hertz.max(1);
-    // Split, so that no 128-bit division is needed: the remainder is below 2^33 for any real clock.
-    let (seconds, rest) = (ticks / hertz, ticks % hertz);
-    let fraction = match rest.checked_mul(NANOSECONDS) {
-        Some(product) => product / hertz,
-        None => rest / hertz.div_ceil(NANOSECONDS),
-    };
-    seconds.saturating_mul(NANOSECONDS).saturating_add(fraction)
 }
 
 #[cfg(test)]

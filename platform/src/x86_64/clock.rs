@@ -14,23 +14,15 @@ use core::time::Duration;
 
 use super::calibration::{self, Reference};
 use super::cpu::{self, cpuid};
-use super::hpet::{self, Hpet};
-use super::pit::Pit;
-use super::{interrupts, live, rtc, shared_clock};
-use crate::acpi;
-use crate::time::{Rate, Source, to_nanoseconds};
-
-static BOOT_TICKS: AtomicU64 = AtomicU64::new(0);
-
-/// Sets the moment that times count from.
-pub(super) fn start(entry_ticks: u64) {
-    BOOT_TICKS.store(entry_ticks, Ordering::Relaxed);
-}
-
-/// Ticks since the image's first instruction.
-pub fn ticks_since_boot() -> u64 {
-    cpu::ticks().saturating_sub(BOOT_TICKS.load(Ordering::Relaxed))
-}
+use super::page_table::active;
+use super::shared_clock;
+use super::ticks;
+use crate::devices::acpi;
+use crate::devices::pc::hpet::{self, Hpet};
+use crate::devices::pc::pit::Pit;
+use crate::devices::pc::rtc;
+use crate::hypervisor;
+use crate::time::rate::{Rate, Source, to_nanoseconds};
 
 /// Nanoseconds since the image's first instruction, by the best clock there is. `None` if that cannot be told at the
 /// moment: see `rate_found`.
@@ -38,38 +30,18 @@ pub fn nanoseconds_since_boot() -> Option<u64> {
     match shared_clock::get() {
         // Should it not be readable for once, the counter would be another clock, and perhaps ahead of it.
         Some(shared) => shared_clock::nanoseconds_since_boot(shared),
-        None => Some(to_nanoseconds(ticks_since_boot(), rate_found()?.hertz)),
+        None => Some(to_nanoseconds(ticks::since_boot(), rate_found()?.hertz)),
     }
 }
 
-/// The time of day: the hypervisor's, or that of the battery-backed clock when this was first asked, and what
-/// has passed since.
+/// The time of day, where a hypervisor tells it.
 pub fn wall() -> Option<Duration> {
-    shared_clock::wall().or_else(rtc_wall)
+    shared_clock::wall()
 }
 
-fn rtc_wall() -> Option<Duration> {
-    const UNREAD: u64 = 0;
-    const ABSENT: u64 = u64::MAX;
-    /// The time of day at the image's first instruction, in nanoseconds.
-    static AT_BOOT: AtomicU64 = AtomicU64::new(UNREAD);
-    nanoseconds_since_boot()?;
-    let since_boot = crate::time::now();
-    if AT_BOOT.load(Ordering::Relaxed) == UNREAD {
-        let read = rtc::read()
-            .and_then(|now| u64::try_from(now.saturating_sub(since_boot).as_nanos()).ok());
-        // Of two that come here at once, one has its way.
-        let _ = AT_BOOT.compare_exchange(
-            UNREAD,
-            read.unwrap_or(ABSENT),
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-    }
-    match AT_BOOT.load(Ordering::Relaxed) {
-        ABSENT => None,
-        at_boot => Some(Duration::from_nanos(at_boot) + since_boot),
-    }
+/// The time of day by the clock that a battery keeps.
+pub fn battery() -> Option<Duration> {
+    rtc::read()
 }
 
 /// No processor's counter is faster.
@@ -109,7 +81,7 @@ const ASSUMED: Rate = Rate { hertz: 1_000_000_000, source: Source::Assumed };
 
 /// The same. `None` if it cannot be told at the moment, and perhaps later: where only the HPET is left to ask, and the
 /// code that this interrupts is changing the map.
-pub(super) fn rate_found() -> Option<Rate> {
+pub(crate) fn rate_found() -> Option<Rate> {
     unpack(FOUND.load(Ordering::Acquire)).or_else(find_rate)
 }
 
@@ -125,7 +97,7 @@ fn find_rate() -> Option<Rate> {
         .or_else(|| told(processor_hertz(), Source::Processor))
         .or_else(|| told(hpet_hertz(), Source::Hpet))
         .or_else(|| told(measure(Pit::start), Source::Pit));
-    if found.is_none() && live::is_busy() {
+    if found.is_none() && active::is_busy() {
         return None;
     }
     publish(&FOUND, found.unwrap_or(ASSUMED))
@@ -139,7 +111,7 @@ fn publish(found: &AtomicU64, rate: Rate) -> Option<Rate> {
 
 /// With interrupts out, for a millisecond or some: a storm of them would leave no undisturbed reading.
 fn measure<R: Reference>(start: impl FnOnce() -> R) -> Option<u64> {
-    interrupts::without(|| calibration::hertz(&start(), cpu::ticks))
+    cpu::without_interrupts(|| calibration::hertz(&start(), cpu::ticks))
 }
 
 /// Against the HPET where ACPI says it is; where there are no tables to ask, at the address that is usual.
@@ -154,10 +126,10 @@ fn hpet_hertz() -> Option<u64> {
 
 fn hypervisor_hertz() -> Option<u64> {
     const TIMING_LEAF: u32 = 0x4000_0010;
-    let kilohertz = match super::xen() {
+    let kilohertz = match hypervisor::xen() {
         Some(xen) => xen.tsc_khz()?,
         None => {
-            super::hypervisor_signature()?;
+            hypervisor::signature()?;
             let [highest, ..] = cpuid(0x4000_0000, 0);
             let [kilohertz, ..] = (highest >= TIMING_LEAF).then(|| cpuid(TIMING_LEAF, 0))?;
             kilohertz

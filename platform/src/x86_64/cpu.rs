@@ -187,6 +187,55 @@ pub fn enforces_page_rights() -> bool {
     control_0 & WP != 0 && efer & NXE != 0
 }
 
+/// The signature of the hypervisor's CPUID leaf, if a hypervisor admits to being there (CPUID 1, ECX bit 31).
+pub fn hypervisor_signature() -> Option<[u8; 12]> {
+    let [_, _, features, _] = cpuid(1, 0);
+    (features & 1 << 31 != 0).then(|| {
+        let [_, b, c, d] = cpuid(0x4000_0000, 0);
+        let mut signature = [0; 12];
+        for (bytes, word) in signature.chunks_exact_mut(4).zip([b, c, d]) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        signature
+    })
+}
+
+/// Lets interrupts in. What must be there before the first one, `interrupts::enable` sees to.
+pub fn enable_interrupts() {
+    // SAFETY: allowed in ring 0; whoever let them in before has gates for all. No `nomem`: what handlers share with
+    // other code may change here.
+    unsafe { asm!("sti", options(nostack)) };
+}
+
+/// Keeps interrupts out.
+pub fn disable_interrupts() {
+    // SAFETY: allowed in ring 0. `nomem` is absent, so that nothing moves across.
+    unsafe { asm!("cli", options(nostack)) };
+}
+
+/// Whether interrupts are let in.
+pub fn interrupts_are_enabled() -> bool {
+    const INTERRUPT_FLAG: u64 = 1 << 9;
+    let flags: u64;
+    // SAFETY: one word is pushed and popped again.
+    unsafe { asm!("pushfq", "pop {}", out(reg) flags, options(preserves_flags)) };
+    flags & INTERRUPT_FLAG != 0
+}
+
+/// Runs `f` without interrupts, and lets them in afterwards if they were before: then every vector has a gate.
+pub fn without_interrupts<R>(f: impl FnOnce() -> R) -> R {
+    let were_enabled = interrupts_are_enabled();
+    disable_interrupts();
+    let result = f();
+    if were_enabled {
+        enable_interrupts();
+    }
+    result
+}
+
+/// MXCSR after reset: all floating-point exceptions masked, round to nearest.
+pub const MXCSR_DEFAULT: u32 = 0x1f80;
+
 /// Stops this processor for good: interrupts off, halted, again after every NMI.
 pub fn halt() -> ! {
     loop {

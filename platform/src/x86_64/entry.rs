@@ -13,10 +13,7 @@
 //!
 //! Sources: Intel SDM volume 3, 11.8.5 (entering long mode); 2.5 (control registers).
 
-use super::table::Table;
-
-/// MXCSR after reset: all floating-point exceptions masked, round to nearest.
-pub const MXCSR_DEFAULT: u32 = 0x1f80;
+use super::page_table::format::Table;
 
 /// The entry code's page tables, one per level: root, 512 GiB, 1 GiB. Used until
 /// `paging::protect` has built better ones.
@@ -36,22 +33,22 @@ pub const EFER: u32 = 1 << 8 | 1 << 11;
 /// `fn(&'static BootInfo) -> Exit`. See the head of this module for what that is.
 ///
 /// `boot!(main, stack = BYTES)` says how large the stack is that `main` gets; without, it is
-/// [`BOOT_BYTES`](crate::x86_64::stacks::BOOT_BYTES).
+/// [`BOOT_BYTES`](crate::stacks::named::BOOT_BYTES).
 #[macro_export]
 macro_rules! boot {
     ($main:path) => {
-        $crate::boot!($main, stack = $crate::x86_64::stacks::BOOT_BYTES);
+        $crate::boot!($main, stack = $crate::stacks::named::BOOT_BYTES);
     };
     ($main:path, stack = $bytes:expr) => {
         #[doc(hidden)]
-        const FREESTONE_STACK_BYTES: usize = $crate::x86_64::stacks::boot_bytes($bytes);
+        const FREESTONE_STACK_BYTES: usize = $crate::stacks::named::boot_bytes($bytes);
         // `cargo freestone check` knows it by its name.
         // The last part of the image: BIOSes write to the top of RAM after the image is loaded, and in a small
         // machine that is what they hit. A stack may begin with anything.
         #[doc(hidden)]
         #[unsafe(link_section = ".sbss.stack")]
-        static FREESTONE_BOOT_STACK: $crate::x86_64::stacks::Stack<FREESTONE_STACK_BYTES> =
-            $crate::x86_64::stacks::Stack::new();
+        static FREESTONE_BOOT_STACK: $crate::stacks::named::Stack<FREESTONE_STACK_BYTES> =
+            $crate::stacks::named::Stack::new();
 
         #[doc(hidden)]
         extern "C" fn freestone_start(
@@ -62,7 +59,7 @@ macro_rules! boot {
             // SAFETY: only the entry code below calls this, once, in the state it has set up.
             unsafe {
                 let stack = FREESTONE_BOOT_STACK.range();
-                $crate::x86_64::boot(image, start_info, entry_ticks, stack, $main)
+                $crate::boot::boot(image, start_info, entry_ticks, stack, $main)
             }
         }
 
@@ -269,10 +266,10 @@ macro_rules! boot {
             efer = const $crate::x86_64::entry::EFER,
             features = const $crate::x86_64::entry::FEATURES,
             crash = const $crate::Exit::Crash.code(),
-            debug_exit = const $crate::x86_64::power::DEBUG_EXIT,
-            mxcsr = const $crate::x86_64::entry::MXCSR_DEFAULT,
-            code_segment = const $crate::x86_64::descriptors::CODE_SEGMENT,
-            data_segment = const $crate::x86_64::descriptors::DATA_SEGMENT,
+            debug_exit = const $crate::devices::pc::power::DEBUG_EXIT,
+            mxcsr = const $crate::x86_64::cpu::MXCSR_DEFAULT,
+            code_segment = const $crate::x86_64::trap::descriptors::CODE_SEGMENT,
+            data_segment = const $crate::x86_64::trap::descriptors::DATA_SEGMENT,
             start = sym freestone_start,
         );
     };

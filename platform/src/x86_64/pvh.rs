@@ -17,9 +17,9 @@ use core::fmt;
 
 use freestone_rt::number::Hex;
 
-use super::table::HIGHEST;
-use crate::boot_info::{Loaded, MAX_MODULES};
-use crate::memory::{Kind, MemoryMap};
+use super::page_table::format::HIGHEST;
+use crate::boot_info::{Loaded, MAX_MODULES, Protocol};
+use crate::memory::map::{Kind, MemoryMap};
 
 const MAGIC: u32 = 0x336e_c578;
 const START_INFO_V0_BYTES: usize = 40;
@@ -85,6 +85,11 @@ pub struct StartInfo {
 }
 
 impl StartInfo {
+    /// By which protocol it came.
+    pub fn protocol(&self) -> Protocol {
+        Protocol::Pvh { version: self.version }
+    }
+
     /// Reads the start info at `address`; command lines are copied into `texts`.
     pub fn read(
         physical: &impl Physical,

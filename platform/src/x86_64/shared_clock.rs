@@ -8,8 +8,10 @@ use core::time::Duration;
 use freestone_xen::{CpuTime, Page, SharedInfo};
 
 use super::kvm_clock::KvmClock;
-use super::{clock, cpu};
-use crate::time::Source;
+use super::{cpu, ticks};
+use crate::hypervisor;
+use crate::memory::address::PAGE_SIZE;
+use crate::time::rate::Source;
 
 const BOOT_CPU: usize = 0;
 
@@ -107,9 +109,9 @@ fn find() -> u8 {
         None
     };
     let whose = found.and_then(|(whose, shared)| {
-        let ticks = clock::ticks_since_boot();
+        let passed = ticks::since_boot();
         let (now, time) = read(shared)?;
-        let start = now.saturating_sub(time.nanoseconds_in(ticks));
+        let start = now.saturating_sub(time.nanoseconds_in(passed));
         let _ = START.compare_exchange(UNSET, start, Ordering::Relaxed, Ordering::Relaxed);
         Some(whose)
     });
@@ -119,14 +121,14 @@ fn find() -> u8 {
 }
 
 fn has_xens() -> bool {
-    let frame = (&raw const PAGE).addr() as u64 >> crate::memory::PAGE_SIZE.trailing_zeros();
+    let frame = (&raw const PAGE).addr() as u64 >> PAGE_SIZE.trailing_zeros();
     // SAFETY: `PAGE` is a page of `.bss`, mapped readable and cached at its own address for as long as the
     // kernel runs. No other place is ever given to this call; the same again leaves the page where it is.
-    super::xen().is_some_and(|xen| unsafe { xen.shared_info(&PAGE, frame) }.is_ok())
+    hypervisor::xen().is_some_and(|xen| unsafe { xen.shared_info(&PAGE, frame) }.is_ok())
 }
 
 fn has_kvms() -> bool {
     // SAFETY: `start` writes registers that KVM says it has, and lets it write to a static for ever.
-    super::hypervisor_signature().is_some()
+    hypervisor::signature().is_some()
         && KVM.start(cpu::cpuid, |register, value| unsafe { cpu::write_msr(register, value) })
 }

@@ -7,7 +7,7 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use freestone::memory::{self, Access, Frames, KernelStack, PAGE_SIZE, PhysAddr, VirtAddr};
-use freestone::platform::x86_64::xen;
+use freestone::platform::hypervisor::xen;
 use freestone::traps::{self, Frame, Outcome};
 
 freestone_harness::harness!();

@@ -197,9 +197,9 @@ freestone_harness::tests! {
     }
 
     fn nobody_can_ask_for_the_harnesss_key() {
-        let boot = freestone::platform::x86_64::boot_info().unwrap();
+        let boot = freestone::platform::boot_info::boot_info().unwrap();
         assert!(boot.argument("tests").is_some() && !boot.command_line().contains('\u{1f}'));
-        assert!(freestone::platform::x86_64::take_secret().is_empty());
+        assert!(freestone::platform::take_secret().is_empty());
     }
 
     fn code_runs_on_a_stack_of_its_own() {

@@ -2,7 +2,7 @@
 #![no_std]
 #![no_main]
 
-use freestone::acpi::{self, Entry};
+use freestone::devices::acpi::{self, Entry};
 use freestone::{BootInfo, Exit, exit, println};
 
 freestone::entry!(main, audit: exit);

@@ -16,11 +16,13 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 
+use freestone::devices::acpi;
 use freestone::interrupts::{Frame, Outcome};
 use freestone::memory::{PhysAddr, map_mmio};
-use freestone::platform::x86_64::{self, cpu, events, stacks};
+use freestone::platform::x86_64::{cpu, xen_events as events};
+use freestone::platform::{image, stacks};
 use freestone::time::{self, Source};
-use freestone::{BootInfo, Exit, acpi, entropy, interrupts, println, timer, traps};
+use freestone::{BootInfo, Exit, entropy, interrupts, println, timer, traps};
 
 freestone::entry!(main, audit: exit);
 
@@ -176,7 +178,7 @@ impl Before {
     fn new() -> Before {
         let stack = stacks::all()[0].usable();
         let mut parts = Vec::new();
-        for segment in x86_64::image().segments().iter().filter(|segment| segment.writable) {
+        for segment in image::image().segments().iter().filter(|segment| segment.writable) {
             for (start, end) in [(segment.start, stack.start), (stack.end, segment.end)] {
                 let (start, end) = (start.max(segment.start), end.min(segment.end));
                 let mut at = start;

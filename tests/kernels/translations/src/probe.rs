@@ -3,7 +3,7 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use freestone::platform::x86_64::traps::{self, Frame, Outcome};
+use freestone::platform::x86_64::trap::traps::{self, Frame, Outcome};
 
 const PAGE_FAULT: u8 = 14;
 

@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use freestone::platform::x86_64::apic;
+use freestone::platform::devices::pc::apic;
 use freestone::traps::{self, Frame, Outcome};
 use freestone::{BootInfo, Exit, println};
 

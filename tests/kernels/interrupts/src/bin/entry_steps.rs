@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use freestone::interrupts::{self, Frame, Outcome};
-use freestone::platform::x86_64::apic;
+use freestone::platform::devices::pc::apic;
 use freestone::{BootInfo, Exit, println, timer, traps};
 
 freestone::entry!(main, audit: exit);

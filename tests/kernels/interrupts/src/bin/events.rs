@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 
-use freestone::platform::x86_64::{cpu, events};
+use freestone::platform::x86_64::{cpu, xen_events as events};
 use freestone::xen::{Domain, Port, Virq, Xen};
 use freestone::{BootInfo, Exit, interrupts, println, time, timer};
 

@@ -7,7 +7,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use freestone::interrupts::{self, Frame, Outcome};
-use freestone::platform::x86_64::{apic, cpu};
+use freestone::platform::{devices::pc::apic, x86_64::cpu};
 use freestone::{BootInfo, Exit, println};
 
 freestone::entry!(main, audit: exit);

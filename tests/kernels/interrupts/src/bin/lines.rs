@@ -5,10 +5,11 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
+use freestone::devices::acpi;
 use freestone::interrupts::{self, Frame, Line, Outcome, Trigger, Wire};
+use freestone::platform::devices::pc::io_apic;
 use freestone::platform::x86_64::cpu::{inb, outb};
-use freestone::platform::x86_64::io_apic;
-use freestone::{BootInfo, Exit, acpi, println, time};
+use freestone::{BootInfo, Exit, println, time};
 
 freestone::entry!(main, audit: exit);
 

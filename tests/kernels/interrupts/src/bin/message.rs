@@ -5,9 +5,10 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
+use freestone::devices::acpi;
 use freestone::interrupts::{self, Frame, Outcome};
 use freestone::memory::map_mmio;
-use freestone::{BootInfo, Exit, acpi, println, time};
+use freestone::{BootInfo, Exit, println, time};
 
 freestone::entry!(main, audit: exit);
 

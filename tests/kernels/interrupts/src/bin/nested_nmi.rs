@@ -5,7 +5,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use freestone::platform::x86_64::apic;
+use freestone::platform::devices::pc::apic;
 use freestone::traps::{self, Frame, Outcome};
 use freestone::{BootInfo, Exit, println};
 

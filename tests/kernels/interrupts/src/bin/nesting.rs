@@ -7,7 +7,7 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use freestone::interrupts::{self, Frame, Outcome};
-use freestone::platform::x86_64::apic;
+use freestone::platform::devices::pc::apic;
 use freestone::{BootInfo, Exit, println};
 
 freestone::entry!(main, audit: exit);

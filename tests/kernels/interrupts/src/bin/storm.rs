@@ -14,7 +14,7 @@ use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use freestone::interrupts::{self, Frame, Outcome};
-use freestone::platform::x86_64::apic::{self, Timer};
+use freestone::platform::devices::pc::{apic, apic_timer::Timer};
 use freestone::{BootInfo, Exit, println, time};
 
 freestone::entry!(main, audit: exit);

@@ -9,7 +9,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use freestone::interrupts::{self, Frame, Outcome};
-use freestone::platform::x86_64::apic::{self, Error, Timer};
+use freestone::platform::devices::pc::{
+    apic::{self, Error},
+    apic_timer::Timer,
+};
 use freestone::{BootInfo, Exit, println, time, timer};
 
 freestone::entry!(main, audit: exit);

@@ -1,0 +1,61 @@
+//! The machine that this is built for: which it is, and what every machine defines.
+//!
+//! Nothing else asks for the processor: the rest of this crate, but for the machines' own folders, says `arch::…`. A new
+//! machine is a folder beside `x86_64` that defines these names, the families of devices that go with it, and its lines
+//! here.
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `page_table::active` | the map in use: `map`, `map_device`, `map_firmware`, `map_guard`, `unmap`, `protect`, `translate`, `is_busy`, `highest_physical` |
+//! | `page_table::audit` | the proof of that map: `audit`, `audit_at_exit`, `Audit`, `Violation` |
+//! | `page_table::format` | `HIGHEST`: the end of the addresses that can be mapped |
+//! | `boot` | what only this machine does on the way to `main`: `begin`, `read`, `protect`, `end` |
+//! | `clock` | `nanoseconds_since_boot`, `wall`, `battery`, `rate`, `FASTEST_HERTZ` |
+//! | `consoles` | `detect`: those that the machine has, for the registry |
+//! | `cpu` | `ticks`, `without_interrupts`, `disable_interrupts`, `hypervisor_signature` |
+//! | `entropy` | `word`: the processor's source of random words |
+//! | `trap::interrupts` | `handle`, `allocate`, `release`, `enable`, `disable`, `are_enabled`, `without`, `wait`, `in_handler`, `unexpected`, `slots` |
+//! | `lines` | lines and messages that interrupt: `connect`, `message`, `Line`, `Message`, `Error` |
+//! | `more_handlers` | `slots`: registries of handlers beside the two of traps and interrupts |
+//! | `one_shot` | the timer that fires once: `Timer`, `TimerKind`, `Error`, `fire_in`, `stop`, `vector` |
+//! | `power` | `end`, `prepare`, `Error` |
+//! | `trap::stacks` | `all`, `set_boot`, `call_on` |
+//! | `trap::frame` | `Frame`, `Handler`, `Outcome` |
+//! | `trap::traps` | exceptions, and what a kernel may do with them: public, as each machine has others; of them `slots`, `in_handler` |
+//! | `virtio_slots` | `find`: virtio devices that no bus lists |
+//! | `RSDP_AREA` | where firmware leaves ACPI's root pointer |
+
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64/mod.rs"]
+pub mod x86_64;
+#[cfg(target_arch = "x86_64")]
+use x86_64 as machine;
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("freestone-platform knows x86_64 only so far");
+
+pub(crate) use machine::{
+    RSDP_AREA, boot, clock, consoles, cpu, entropy, more_handlers, page_table, trap,
+};
+
+pub use machine::trap::traps;
+
+// Of its devices.
+#[cfg(target_arch = "x86_64")]
+pub(crate) use pc::{apic_timer as one_shot, io_apic as lines, power, virtio_slots};
+
+#[cfg(target_arch = "x86_64")]
+#[path = "devices/pc/mod.rs"]
+pub mod pc;
+
+/// The machine under its own name, for the crate's root.
+pub mod named {
+    #[cfg(target_arch = "x86_64")]
+    pub use super::x86_64;
+}
+
+/// The families of devices that go with it, for [`devices`](crate::devices).
+pub mod families {
+    #[cfg(target_arch = "x86_64")]
+    pub use super::pc;
+}

@@ -1,0 +1,109 @@
+//! Interrupts: who handles which, when they are let in, and waiting for them.
+//!
+//! They are off until the kernel turns them on. Handlers run on a stack of their own and leave every register
+//! of the interrupted code as it was, vector registers and the red zone included. What an interrupt does not
+//! do is wait: a handler must take no lock that other code holds with interrupts on, and must not allocate.
+//!
+//! ```no_run
+//! # use freestone_platform as freestone;
+//! use freestone::interrupts::{self, Frame, Outcome};
+//!
+//! fn tick(_frame: &mut Frame) -> Outcome { Outcome::Handled }
+//!
+//! let vector = interrupts::allocate(tick).expect("a free vector");
+//! interrupts::enable();
+//! ```
+
+pub(crate) mod words;
+
+use crate::arch::lines;
+use crate::arch::trap::interrupts as arch;
+
+pub use crate::arch::lines::{Error as LineError, Line, Message};
+pub use crate::arch::trap::frame::{Frame, Handler, Outcome};
+pub use words::{Polarity, Trigger, Wire};
+
+/// Registers `handler` for one vector, in place of the one before it.
+///
+/// # Panics
+///
+/// If `vector` is not an interrupt's: on x86_64 those below 32 are exceptions'.
+pub fn handle(vector: u8, handler: Handler) {
+    arch::handle(vector, handler);
+}
+
+/// Registers `handler` for a vector that nobody has, and returns that; the most urgent one. `None` if all
+/// are taken.
+pub fn allocate(handler: Handler) -> Option<u8> {
+    arch::allocate(handler)
+}
+
+/// Gives a vector back. Interrupts that still come on it are unexpected then.
+pub fn release(vector: u8) {
+    arch::release(vector);
+}
+
+/// Has what comes on `wire` raise `vector` on this processor. The line is [masked](Line::mask) first. Who connects it
+/// again has the last word. The handler for a [level](Trigger::Level) must satisfy its device before it returns, else
+/// it is called again at once. Which wire a device has, the firmware's tables or the bus say; those
+/// of the ISA bus are told by [`io_apic::isa`](crate::devices::pc::io_apic::isa).
+///
+/// # Errors
+///
+/// No controller has the line, the one that has it does not behave like one, or there is none for the processor.
+///
+/// # Panics
+///
+/// If `vector` is not an interrupt's.
+pub fn connect(wire: Wire, vector: u8) -> Result<Line, LineError> {
+    lines::connect(wire, vector)
+}
+
+/// What a device must write where to raise `vector` on this processor (a message-signalled interrupt, MSI); on an edge.
+///
+/// # Errors
+///
+/// There is no controller for the processor, or it has a number that devices cannot name.
+///
+/// # Panics
+///
+/// If `vector` is not an interrupt's.
+pub fn message(vector: u8) -> Result<Message, LineError> {
+    lines::message(vector)
+}
+
+/// Lets interrupts in.
+pub fn enable() {
+    arch::enable();
+}
+
+/// Keeps interrupts out. NMI and exceptions are not interrupts.
+pub fn disable() {
+    arch::disable();
+}
+
+/// Whether interrupts are let in.
+pub fn are_enabled() -> bool {
+    arch::are_enabled()
+}
+
+/// Runs `f` without interrupts, and lets them in afterwards if they were before.
+pub fn without<R>(f: impl FnOnce() -> R) -> R {
+    arch::without(f)
+}
+
+/// Stops the processor until an interrupt has been handled. Called with interrupts off, and returns so: what
+/// is waited for can be looked at before and after without missing it.
+pub fn wait() {
+    arch::wait();
+}
+
+/// Whether an interrupt handler runs.
+pub fn in_handler() -> bool {
+    arch::in_handler()
+}
+
+/// How many interrupts came that nobody had registered for. The first one is reported on the console.
+pub fn unexpected() -> u64 {
+    arch::unexpected()
+}

@@ -1,0 +1,106 @@
+//! What only this machine does on the way to `main`: see [`boot`](crate::boot).
+
+use freestone_xen::{E820Entry, E820Kind, Xen};
+
+use super::pvh::{Physical, StartInfo, TEXT_BYTES};
+use super::trap::descriptors;
+use super::{cpu, page_table::initial, ticks};
+use crate::hypervisor::xen;
+use crate::memory::map::{Kind, MAX_REGIONS, MemoryMap};
+use crate::once::Once;
+
+pub(crate) use super::page_table::initial::{Error as MapError, LOW_MEMORY, protect};
+pub(crate) use super::pvh::Error;
+
+static TEXTS: Once<[u8; TEXT_BYTES]> = Once::new([0; TEXT_BYTES]);
+
+/// Faults are caught from here on, and time counts.
+///
+/// # Safety
+///
+/// - Called once: ring 0, interrupts off, no stack but the boot stack in use.
+pub(crate) unsafe fn begin(entry_ticks: u64) {
+    // SAFETY: the caller's promise.
+    unsafe { descriptors::load() };
+    ticks::start(entry_ticks);
+}
+
+/// Keeps the machine's own interrupts out.
+pub(crate) fn silence() {
+    if xen().is_none() {
+        mask_legacy_interrupts();
+    }
+}
+
+/// What the loader told.
+///
+/// # Safety
+///
+/// - Called once, on the entry code's map.
+pub(crate) unsafe fn read(start_info: u64) -> Result<StartInfo, Error> {
+    // SAFETY: called once, so this is the only reference to the texts that is ever made.
+    let texts = unsafe { &mut *TEXTS.get() };
+    let mut found = StartInfo::read(&BootMapped, start_info, texts)?;
+    if found.memory.regions().is_empty()
+        && let Some(xen) = xen()
+    {
+        ask_for_memory(xen, &mut found.memory)?;
+    }
+    Ok(found)
+}
+
+/// What keeps less privileged code out of the kernel, from here on.
+///
+/// # Safety
+///
+/// - On the map that stays, no page of which is for such code.
+pub(crate) unsafe fn end() {
+    // SAFETY: the caller's promise; a kernel is in ring 0.
+    unsafe { cpu::protect_supervisor() };
+}
+
+/// PVH version 0 brings no memory map; Xen gives it to who asks. Xen does not say whether there is more
+/// than fits, so a full answer is none.
+fn ask_for_memory(xen: Xen, memory: &mut MemoryMap) -> Result<(), Error> {
+    let mut entries = [E820Entry::EMPTY; 2 * MAX_REGIONS];
+    let count = xen.memory_map(&mut entries).map_err(|_| Error::NoMemory)?;
+    let entries = entries.get(..count).filter(|_| count < entries.len());
+    for entry in entries.ok_or(Error::TooMuch)? {
+        let kind = match entry.kind() {
+            E820Kind::Ram => Kind::Usable,
+            E820Kind::AcpiTables => Kind::AcpiTables,
+            E820Kind::AcpiStorage => Kind::AcpiStorage,
+            E820Kind::Unusable => Kind::Defective,
+            E820Kind::Reserved | E820Kind::Other(_) => Kind::Reserved,
+        };
+        if !memory.add(entry.base(), entry.len_bytes(), kind) {
+            return Err(Error::TooMuch);
+        }
+    }
+    Ok(())
+}
+
+/// Masks both 8259 interrupt controllers. Firmware leaves them delivering interrupt 0 as vector 8, which
+/// would be taken for a double fault by a kernel that enables interrupts. `interrupts` gives them other vectors.
+fn mask_legacy_interrupts() {
+    const FIRST_MASK: u16 = 0x21;
+    const SECOND_MASK: u16 = 0xa1;
+    // SAFETY: the mask registers of the PC's interrupt controllers; nobody else uses them.
+    unsafe {
+        cpu::outb(FIRST_MASK, 0xff);
+        cpu::outb(SECOND_MASK, 0xff);
+    }
+}
+
+/// What the entry code's map lets us read: the first GiB. QEMU's firmware does use page 0.
+struct BootMapped;
+
+impl Physical for BootMapped {
+    fn bytes(&self, address: u64, len: usize) -> Option<&'static [u8]> {
+        let end = address.checked_add(len as u64)?;
+        let readable = address != 0 && end <= initial::BOOT_MAPPED;
+        // SAFETY: the range is mapped and not null. What is kept of it, the modules, is reserved in
+        // the memory map, so nobody is handed it to write.
+        readable.then(|| unsafe { core::slice::from_raw_parts(address as *const u8, len) })
+    }
+}
