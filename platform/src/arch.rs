@@ -9,9 +9,9 @@
 //! | `page_table::active` | the map in use: `map`, `map_device`, `map_firmware`, `map_guard`, `unmap`, `protect`, `translate`, `is_busy`, `highest_physical` |
 //! | `page_table::audit` | the proof of that map: `audit`, `audit_at_exit`, `Audit`, `Violation` |
 //! | `page_table::format` | `HIGHEST`: the end of the addresses that can be mapped |
-//! | `boot` | what only this machine does on the way to `main`: `begin`, `read`, `protect`, `end` |
+//! | `boot` | what only this machine does on the way to `main`: `silence`, `begin`, `read`, `complete`, `protect`, `end`, `LOW_MEMORY`, `Error`, `MapError` |
 //! | `clock` | `nanoseconds_since_boot`, `wall`, `battery`, `rate`, `FASTEST_HERTZ` |
-//! | `consoles` | `detect`: those that the machine has, for the registry |
+//! | `consoles` | `detect`: registers those that the machine has |
 //! | `cpu` | `ticks`, `without_interrupts`, `disable_interrupts`, `hypervisor_signature` |
 //! | `entropy` | `word`: the processor's source of random words |
 //! | `trap::interrupts` | `handle`, `allocate`, `release`, `enable`, `disable`, `are_enabled`, `without`, `wait`, `in_handler`, `unexpected`, `slots` |
@@ -25,13 +25,17 @@
 //! | `virtio_slots` | `find`: virtio devices that no bus lists |
 //! | `RSDP_AREA` | where firmware leaves ACPI's root pointer |
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(freestone_machine = "stubs")))]
 #[path = "x86_64/mod.rs"]
 pub mod x86_64;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(freestone_machine = "stubs")))]
 use x86_64 as machine;
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(freestone_machine = "stubs")]
+#[path = "stubs.rs"]
+mod machine;
+
+#[cfg(not(any(target_arch = "x86_64", freestone_machine = "stubs")))]
 compile_error!("freestone-platform knows x86_64 only so far");
 
 pub(crate) use machine::{
@@ -39,23 +43,25 @@ pub(crate) use machine::{
 };
 
 pub use machine::trap::traps;
+#[cfg(freestone_machine = "stubs")]
+pub(crate) use machine::{lines, one_shot, power, virtio_slots};
 
 // Of its devices.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(freestone_machine = "stubs")))]
 pub(crate) use pc::{apic_timer as one_shot, io_apic as lines, power, virtio_slots};
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(freestone_machine = "stubs")))]
 #[path = "devices/pc/mod.rs"]
 pub mod pc;
 
 /// The machine under its own name, for the crate's root.
 pub mod named {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(freestone_machine = "stubs")))]
     pub use super::x86_64;
 }
 
 /// The families of devices that go with it, for [`devices`](crate::devices).
 pub mod families {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(freestone_machine = "stubs")))]
     pub use super::pc;
 }

@@ -78,6 +78,9 @@ unsafe fn prepare(
     found.command_line = line;
     // SAFETY: nobody asks before `main` runs.
     unsafe { *SECRET.get() = secret };
+    if let Err(error) = machine::complete(&mut found.memory) {
+        refuse(&error);
+    }
     if found.memory.usable_bytes() == 0 {
         refuse(&machine::Error::NoMemory);
     }

@@ -42,13 +42,9 @@ use crate::hypervisor::{xen, xen_console};
 
 /// Looks for consoles and registers what it finds.
 pub(crate) fn detect() {
-    // There is room for four and at most two are found here, so no registration can fail.
-    if xen().is_some() {
-        // The first UART is Xen's own; what a dom0 writes there is lost.
-        let _ = register(&xen_console::Hypervisor);
-        return;
-    }
-    for console in arch::consoles::detect().into_iter().flatten() {
-        let _ = register(console);
+    match xen() {
+        // The first UART is Xen's own; what a dom0 writes there is lost. There is room.
+        Some(_) => drop(register(&xen_console::Hypervisor)),
+        None => arch::consoles::detect(),
     }
 }

@@ -18,6 +18,7 @@ pub fn xen() -> Option<Xen> {
 
 /// The signature by which a hypervisor admits to being there. Under Xen's Viridian mode the first one is Hyper-V's, so
 /// Xen goes first.
+#[inline]
 pub(crate) fn signature() -> Option<[u8; 12]> {
     if xen().is_some() { Some(*b"XenVMMXenVMM") } else { arch::cpu::hypervisor_signature() }
 }

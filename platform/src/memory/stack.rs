@@ -170,7 +170,7 @@ impl KernelStack {
         /// What goes in and what comes out.
         struct Call<F, R>(Option<F>, Option<R>);
 
-        extern "sysv64" fn call<F: FnOnce() -> R, R>(call: *mut ()) {
+        extern "C" fn call<F: FnOnce() -> R, R>(call: *mut ()) {
             // SAFETY: `run`'s own, which waits.
             let call = unsafe { &mut *call.cast::<Call<F, R>>() };
             call.1 = call.0.take().map(|f| f());

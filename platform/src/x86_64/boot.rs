@@ -19,6 +19,7 @@ static TEXTS: Once<[u8; TEXT_BYTES]> = Once::new([0; TEXT_BYTES]);
 /// # Safety
 ///
 /// - Called once: ring 0, interrupts off, no stack but the boot stack in use.
+#[inline]
 pub(crate) unsafe fn begin(entry_ticks: u64) {
     // SAFETY: the caller's promise.
     unsafe { descriptors::load() };
@@ -26,6 +27,7 @@ pub(crate) unsafe fn begin(entry_ticks: u64) {
 }
 
 /// Keeps the machine's own interrupts out.
+#[inline]
 pub(crate) fn silence() {
     if xen().is_none() {
         mask_legacy_interrupts();
@@ -37,16 +39,11 @@ pub(crate) fn silence() {
 /// # Safety
 ///
 /// - Called once, on the entry code's map.
+#[inline]
 pub(crate) unsafe fn read(start_info: u64) -> Result<StartInfo, Error> {
     // SAFETY: called once, so this is the only reference to the texts that is ever made.
     let texts = unsafe { &mut *TEXTS.get() };
-    let mut found = StartInfo::read(&BootMapped, start_info, texts)?;
-    if found.memory.regions().is_empty()
-        && let Some(xen) = xen()
-    {
-        ask_for_memory(xen, &mut found.memory)?;
-    }
-    Ok(found)
+    StartInfo::read(&BootMapped, start_info, texts)
 }
 
 /// What keeps less privileged code out of the kernel, from here on.
@@ -54,13 +51,24 @@ pub(crate) unsafe fn read(start_info: u64) -> Result<StartInfo, Error> {
 /// # Safety
 ///
 /// - On the map that stays, no page of which is for such code.
+#[inline]
 pub(crate) unsafe fn end() {
     // SAFETY: the caller's promise; a kernel is in ring 0.
     unsafe { cpu::protect_supervisor() };
 }
 
+/// What the loader did not tell of the memory, if the hypervisor does.
+#[inline]
+pub(crate) fn complete(memory: &mut MemoryMap) -> Result<(), Error> {
+    match xen() {
+        Some(xen) if memory.regions().is_empty() => ask_for_memory(xen, memory),
+        _ => Ok(()),
+    }
+}
+
 /// PVH version 0 brings no memory map; Xen gives it to who asks. Xen does not say whether there is more
 /// than fits, so a full answer is none.
+#[inline]
 fn ask_for_memory(xen: Xen, memory: &mut MemoryMap) -> Result<(), Error> {
     let mut entries = [E820Entry::EMPTY; 2 * MAX_REGIONS];
     let count = xen.memory_map(&mut entries).map_err(|_| Error::NoMemory)?;

@@ -1,10 +1,16 @@
 //! The consoles of a PC: a serial line, and a port for debugging.
 
-use freestone_rt::console::Console;
+use freestone_rt::console::register;
 
 use crate::devices::pc::{debug_port, uart16550};
 
-/// Those that are there.
-pub(crate) fn detect() -> [Option<&'static dyn Console>; 2] {
-    [uart16550::detect(), debug_port::detect()]
+/// Registers those that are there. There is room for four, so no registration can fail.
+#[inline]
+pub(crate) fn detect() {
+    if let Some(uart) = uart16550::detect() {
+        let _ = register(uart);
+    }
+    if let Some(port) = debug_port::detect() {
+        let _ = register(port);
+    }
 }

@@ -146,6 +146,7 @@ pub fn table_root() -> u64 {
 /// # Safety
 ///
 /// - Ring 0, on pages that are not for ring 3.
+#[inline]
 pub unsafe fn protect_supervisor() {
     let bits = supervisor_protection();
     // SAFETY: the processor has these bits; the caller answers for the pages.
@@ -188,6 +189,7 @@ pub fn enforces_page_rights() -> bool {
 }
 
 /// The signature of the hypervisor's CPUID leaf, if a hypervisor admits to being there (CPUID 1, ECX bit 31).
+#[inline]
 pub fn hypervisor_signature() -> Option<[u8; 12]> {
     let [_, _, features, _] = cpuid(1, 0);
     (features & 1 << 31 != 0).then(|| {

@@ -20,7 +20,7 @@ use std::vec::Vec;
 
 use super::editor::{Change, OutOfTables, Surroundings, Tree};
 use super::format::{ENTRIES, EVERYTHING, Flags, Page, TOP, Table, child, is_page, span, visit};
-use crate::memory::PAGE_SIZE;
+use crate::memory::address::PAGE_SIZE;
 
 /// A page as it is remembered: address, length, physical address, flags.
 type Remembered = (u64, u64, u64, u64);

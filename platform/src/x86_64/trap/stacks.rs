@@ -77,7 +77,8 @@ static ALL: All = All(UnsafeCell::new([
     INTERRUPT.named("interrupt"),
 ]));
 
-/// Calls `function` with `argument` on the stack that ends at `top`, and comes back. The frame pointer stays the caller's,
+/// Calls `function` with `argument` on the stack that ends at `top`, and comes back. Arguments come in `rdi`, `rsi` and
+/// `rdx`, as C has them on every target that this crate is built for. The frame pointer stays the caller's,
 /// by which traces find the way.
 ///
 /// # Safety
@@ -85,11 +86,7 @@ static ALL: All = All(UnsafeCell::new([
 /// - `top` is a multiple of 16; below it is stack, mapped and not in use, until this returns.
 /// - `function` may be called with `argument`, and does not unwind.
 #[unsafe(naked)]
-pub unsafe extern "sysv64" fn call_on(
-    top: u64,
-    function: extern "sysv64" fn(*mut ()),
-    argument: *mut (),
-) {
+pub unsafe extern "C" fn call_on(top: u64, function: extern "C" fn(*mut ()), argument: *mut ()) {
     core::arch::naked_asm!(
         // A debugger takes the way back, to another stack, for an error unless it is a signal's.
         ".cfi_startproc",
