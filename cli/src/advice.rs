@@ -18,11 +18,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use self::linkers::{Missing, undefined};
+use crate::cargo;
 use crate::color::Colored as _;
 use crate::mode::Mode;
 use crate::status::{Failure, Status};
 use crate::supervise::{Filter, Outcome, Output, Stop, Watch};
-use crate::{foreign, say, toolchain, toolchains};
+use crate::{foreign, say, toolchains};
 
 /// What a message has in it, all of it, and what to do.
 const TEXTS: [(&[&str], &str); 3] = [
@@ -101,7 +102,7 @@ pub fn build(
         stderr: Output::Inherit,
     };
     let mut reader = Reader::default();
-    let outcome = toolchain::run_cargo_through(Some(&mut reader), command, &watch, verbose)?;
+    let outcome = cargo::run_cargo_through(Some(&mut reader), command, &watch, verbose)?;
     if outcome.is_success() {
         return Ok(outcome);
     }

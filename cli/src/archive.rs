@@ -26,6 +26,8 @@ use object::elf;
 use object::read::elf::{FileHeader as _, SectionHeader as _};
 use serde_json::json;
 
+use crate::args;
+use crate::cargo;
 use crate::foreign::{self, Shown as _};
 use crate::install::find_program;
 use crate::mode::Mode;
@@ -33,7 +35,7 @@ use crate::status::{Failure, Status};
 use crate::supervise::{self, Output, Stop, Watch};
 use crate::tell;
 use crate::unfinished::Unfinished;
-use crate::{advice, crates_here, flags, new, run, sysroot, toolchain, whole};
+use crate::{advice, crates_here, flags, new, whole};
 
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
@@ -73,9 +75,9 @@ pub fn command() -> Command {
             Arg::new("mode")
                 .long("mode")
                 .hide(true)
-                .value_parser(PossibleValuesParser::new(crate::mode::MODES)),
+                .value_parser(PossibleValuesParser::new(args::MODES)),
         )
-        .arg(sysroot::toolchain_arg())
+        .arg(args::toolchain())
         .arg(
             Arg::new("out")
                 .long("out")
@@ -85,8 +87,8 @@ pub fn command() -> Command {
                 .help("Where to put the two files"),
         )
         .arg(new::checkout_arg())
-        .arg(run::flag("json", "Print one line of JSON instead of text"))
-        .arg(run::verbose())
+        .arg(args::flag("json", "Print one line of JSON instead of text"))
+        .arg(args::verbose())
 }
 
 /// Runs the verb.
@@ -193,7 +195,7 @@ fn build(
 ) -> Result<PathBuf, Failure> {
     let missing = crates_here::lock(scratch, checkout)?;
     let target_directory = scratch.join("target");
-    let mut command = toolchain::cargo();
+    let mut command = cargo::cargo();
     command.current_dir(scratch).env("CARGO_TARGET_DIR", &target_directory);
     command.args(["build", "--release"]);
     if missing.is_none() {

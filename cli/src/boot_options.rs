@@ -5,20 +5,16 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use crate::boot;
 use crate::foreign;
-use crate::qemu::MACHINES;
+use crate::machines::{KVM, MACHINES, MEMORY_MIB, PLACES, XEN};
 use crate::say;
 use crate::settings::{Asked, Settings};
 use crate::status::Failure;
 
-/// Unless asked otherwise, in MiB.
-pub const MEMORY_MIB: u32 = 64;
-
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct BootOptions {
-    /// One of [`boot::PLACES`].
+    /// One of [`PLACES`].
     pub on: &'static str,
     /// One of [`MACHINES`], if any is asked for.
     pub machine: Option<Asked<String>>,
@@ -34,6 +30,27 @@ pub struct BootOptions {
     pub command_line: Asked<OsString>,
 }
 
+/// The place that `--on` names. What belongs to another place is refused, not ignored.
+pub fn on(matches: &ArgMatches) -> Result<&'static str, Failure> {
+    let given = matches.try_get_one::<String>("on").ok().flatten();
+    let name = given.map_or(PLACES[0], String::as_str);
+    let place = PLACES.into_iter().find(|place| *place == name).unwrap_or(PLACES[0]);
+    let is_given = |id: &&str| {
+        // Verbs differ in what they take.
+        let source = matches.try_contains_id(id).unwrap_or(false).then(|| matches.value_source(id));
+        source.flatten() == Some(clap::parser::ValueSource::CommandLine)
+    };
+    let others: &[&str] = match place {
+        XEN => &["machine", "cores", "icount", "gdb", "trace", "accel"],
+        KVM => &[XEN, "icount", "gdb", "trace", "accel"],
+        _ => &[XEN],
+    };
+    match others.iter().find(|id| is_given(id)) {
+        Some(id) => Err(Failure::usage(format!("--{id} has no meaning with --on {place}"))),
+        None => Ok(place),
+    }
+}
+
 impl BootOptions {
     /// What the settings ask for alone.
     pub fn of_settings(settings: &Settings) -> Self {
@@ -43,7 +60,7 @@ impl BootOptions {
             value.into_iter().map(move |arg| Asked::new(arg, by.clone()))
         };
         Self {
-            on: boot::PLACES[0],
+            on: PLACES[0],
             machine,
             memory_mib: memory_mib.unwrap_or_else(|| Asked::new(MEMORY_MIB, DEFAULT)),
             cores: cores.unwrap_or_else(|| Asked::new(1, DEFAULT)),
@@ -57,7 +74,7 @@ impl BootOptions {
     /// What the arguments of a verb ask for, and for the rest the settings. Verbs differ in what they take.
     pub fn new(matches: &ArgMatches, settings: &Settings) -> Result<Self, Failure> {
         let mut all = Self::of_settings(settings);
-        all.on = boot::on(matches)?;
+        all.on = on(matches)?;
         if let Some(machine) = one::<String>(matches, "machine") {
             all.machine = Some(Asked::new(machine, "--machine"));
         }
@@ -180,6 +197,6 @@ mod tests {
 
     #[test]
     fn a_setting_is_no_contradiction_to_a_place() {
-        assert_eq!(options(&["--on", "xen"], &settings()).on, boot::XEN);
+        assert_eq!(options(&["--on", "xen"], &settings()).on, XEN);
     }
 }

@@ -18,25 +18,25 @@ use std::thread;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
-use crate::boot::{Boot, Place};
+use crate::args::{self, flag};
 use crate::calls::{Chart, Counter, Functions, Part, Section, Stage};
 use crate::chart_svg;
 use crate::foreign::{self, Shown as _};
+use crate::hot::{grouped, hot};
+use crate::meant;
 use crate::names::{self, Booted};
+use crate::place::Place;
+use crate::preflight;
 use crate::qemu::Machine;
-use crate::run::{self, flag};
+use crate::request::Boot;
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::tell;
 use crate::whole::Destination;
-use crate::{check, image, install, say, signals};
+use crate::{image, install, say, signals};
 
 /// Half a million instructions are logged in a second, on a good day.
 const DEFAULT_SECONDS: u32 = 600;
-
-/// How many functions are named in a stage, and what share of it, in percent, one must have for that.
-pub const HOT: usize = 3;
-pub const HOT_SHARE: u64 = 5;
 
 /// Each is looked at for each instruction, and named to QEMU.
 const MOST_SEGMENTS: usize = 64;
@@ -50,7 +50,7 @@ pub fn command() -> Command {
         .override_usage(
             "cargo freestone chart [OPTIONS] [ELF | -p PACKAGE] [-- KERNEL COMMAND LINE]",
         )
-        .args(run::which())
+        .args(args::which())
         .arg(
             Arg::new("main")
                 .long("main")
@@ -64,23 +64,26 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("Write the chart as a picture, too"),
         )
-        .arg(run::machine())
-        .arg(run::memory())
-        .arg(run::cores())
-        .arg(run::timeout("600"))
-        .arg(flag(run::NO_NAMES, "Boot the file as it is, without a table of names for backtraces"))
-        .arg(run::qemu_arg())
-        .arg(run::qemu())
-        .arg(check::no_check())
+        .arg(args::machine())
+        .arg(args::memory())
+        .arg(args::cores())
+        .arg(args::timeout("600"))
+        .arg(flag(
+            args::NO_NAMES,
+            "Boot the file as it is, without a table of names for backtraces",
+        ))
+        .arg(args::qemu_arg())
+        .arg(args::qemu())
+        .arg(preflight::no_check())
         .arg(flag("yes", "Install QEMU without asking if it is missing (as root, by apt-get)"))
         .arg(flag("json", "Print JSON, with every function of every stage"))
-        .arg(run::verbose())
-        .arg(run::command_line())
+        .arg(args::verbose())
+        .arg(args::command_line())
 }
 
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
-    let (image, options) = run::built(matches)?;
+    let (image, options) = meant::built(matches)?;
     let svg = matches.get_one::<PathBuf>("svg");
     let no_svg = |error| {
         let path = svg.map(|svg| svg.shown()).unwrap_or_default();
@@ -99,9 +102,9 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let mut extra = log_arguments(&mut machine, &code, &theirs);
     extra.extend(options.qemu_args());
     let memory_mib = options.memory_mib.value;
-    let booted = Booted::new(&image, !matches.get_flag(run::NO_NAMES), memory_mib);
+    let booted = Booted::new(&image, !matches.get_flag(args::NO_NAMES), memory_mib);
+    let place = Place::Qemu(machine);
     let boot = Boot {
-        place: &Place::Qemu(machine),
         image: &image,
         booted: booted.path(),
         command_line: &options.command_line.value,
@@ -112,7 +115,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     };
     let (verdict, chart) = thread::scope(|scope| {
         let counting = scope.spawn(|| count(&code.functions, log));
-        let verdict = boot.run(Output::Pass(io::stderr().as_fd()));
+        let verdict = place.run(&boot, Output::Pass(io::stderr().as_fd()));
         // QEMU has ended, and with our copy the last end of the pipe that writes.
         drop(theirs);
         (verdict, counting.join().expect("it does not panic"))
@@ -126,7 +129,9 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     } else {
         let title = format!("{about}: {} instructions", grouped(chart.instructions));
         let text = match matches.get_flag("json") {
-            true => foreign::json(&json(&image, &boot, verdict.status, &chart, &code.functions)),
+            true => {
+                foreign::json(&json(&image, place.name(), verdict.status, &chart, &code.functions))
+            }
             false => text(&title, &chart, &code),
         };
         tell!("{text}");
@@ -211,16 +216,6 @@ fn file_name(path: &Path) -> String {
     Path::new(path.file_name().unwrap_or(path.as_os_str())).shown()
 }
 
-/// The busiest functions of a stage, as far as they have a share worth a line.
-pub fn hot(stage: &Stage) -> impl Iterator<Item = (usize, u64)> + '_ {
-    let is_hot = |&(_, count): &(usize, u64)| {
-        count.saturating_mul(100) >= stage.instructions.saturating_mul(HOT_SHARE)
-    };
-    // A stage that is one function says so by its name.
-    let is_told = stage.functions.len() > 1;
-    stage.functions.iter().copied().filter(move |all| is_told && is_hot(all)).take(HOT)
-}
-
 fn text(title: &str, chart: &Chart, code: &Code) -> String {
     const BAR: u64 = 20;
     let mut lines = vec![title.to_owned()];
@@ -266,7 +261,13 @@ fn text(title: &str, chart: &Chart, code: &Code) -> String {
     lines.join("\n")
 }
 
-fn json(image: &Path, boot: &Boot, status: Status, chart: &Chart, functions: &Functions) -> Value {
+fn json(
+    image: &Path,
+    machine: &str,
+    status: Status,
+    chart: &Chart,
+    functions: &Functions,
+) -> Value {
     let stage = |stage: &Stage| {
         let own = |(function, count): &(usize, u64)| json!({"function": functions.name(*function), "instructions": count});
         json!({
@@ -287,7 +288,7 @@ fn json(image: &Path, boot: &Boot, status: Status, chart: &Chart, functions: &Fu
     };
     json!({
         "image": image.to_string_lossy(),
-        "machine": boot.place.name(),
+        "machine": machine,
         "verdict": status.word(),
         "status": status.code(),
         "main": chart.main.map(|main| functions.name(main)),
@@ -297,27 +298,5 @@ fn json(image: &Path, boot: &Boot, status: Status, chart: &Chart, functions: &Fu
     })
 }
 
-/// A number with a comma before every three digits.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && digits.len().saturating_sub(at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_three() {
-        let numbers = [0, 7, 999, 1000, 123_456, 1_234_567];
-        let shown = numbers.map(grouped);
-        assert_eq!(shown, ["0", "7", "999", "1,000", "123,456", "1,234,567"]);
-    }
-}
+mod tests {}

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::calls::{Chart, Functions, Stage};
-use crate::chart::{grouped, hot};
+use crate::hot::{grouped, hot};
 
 const WIDTH: u64 = 960;
 const ROW: u64 = 20;

@@ -6,18 +6,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
-use freestone_inspect::File;
-use freestone_inspect::rules::{self, Finding, Options, RULES, Report, Severity, Subject};
+use freestone_inspect::rules::{self, Options, RULES, Report, Severity};
 use freestone_inspect::size::{self, Share, Sizes};
 use serde_json::{Value, json};
 
-use crate::foreign::{self, Shown as _};
-use crate::run;
-use crate::say;
+use crate::foreign::{self};
+use crate::preflight::{SHOWN, line_of, open, subject};
 use crate::status::{Failure, Status};
+use crate::{args, meant};
 
-/// How many findings of one rule the table shows, and how many rows of sizes.
-const SHOWN: usize = 10;
+/// How many rows of sizes are shown.
 const SIZES_SHOWN: usize = 20;
 
 /// What the verb takes.
@@ -25,15 +23,15 @@ pub fn command() -> Command {
     Command::new("check")
         .about("Look at a kernel image for what would keep it from booting or break it later")
         .override_usage("cargo freestone check [OPTIONS] [ELF | -p PACKAGE]")
-        .args(run::which())
-        .arg(run::flag("json", "Print one line of JSON instead of a table"))
+        .args(args::which())
+        .arg(args::flag("json", "Print one line of JSON instead of a table"))
         .arg(
-            run::flag("sarif", "Print SARIF 2.1.0, which code hosts and editors read")
+            args::flag("sarif", "Print SARIF 2.1.0, which code hosts and editors read")
                 .conflicts_with("json"),
         )
-        .arg(run::flag("all", "Show every finding, not the first ten of each rule"))
-        .arg(run::flag("size", "Also show what the bytes are spent on, by crate and by symbol"))
-        .arg(run::flag(
+        .arg(args::flag("all", "Show every finding, not the first ten of each rule"))
+        .arg(args::flag("size", "Also show what the bytes are spent on, by crate and by symbol"))
+        .arg(args::flag(
             "allow-fp",
             "The kernel saves vector state: do not mind its use (rule vector-registers)",
         ))
@@ -54,10 +52,10 @@ pub fn command() -> Command {
                 .help("Say what a rule is about"),
         )
         .arg(
-            run::flag("rules", "List the rules")
+            args::flag("rules", "List the rules")
                 .conflicts_with_all(["elf", "package", "json", "sarif", "size", "explain"]),
         )
-        .arg(run::verbose())
+        .arg(args::verbose())
 }
 
 /// Runs the verb.
@@ -82,7 +80,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     }
     let path = match matches.get_one::<PathBuf>("elf") {
         Some(path) => path,
-        None => &run::build(matches)?,
+        None => &meant::build(matches)?,
     };
     let file = open(path)?;
     let options = Options {
@@ -107,45 +105,6 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     Ok(if has_errors { Status::Failed } else { Status::Success })
 }
 
-/// `--no-check`, for every verb that boots.
-pub fn no_check() -> Arg {
-    run::flag(NO_CHECK, "Boot without looking for what `cargo freestone check` calls errors")
-}
-
-const NO_CHECK: &str = "no-check";
-
-/// What `run` and `test` look at before they boot: the quick rules, and only errors. Findings end it
-/// with the status of an image that cannot be booted.
-pub fn before_boot(path: &Path, matches: &ArgMatches) -> Result<(), Failure> {
-    if matches.get_flag(NO_CHECK) {
-        return Ok(());
-    }
-    let file = open(path)?;
-    let subject = subject(&file, Options::default())?;
-    let mut report = rules::check_for_boot(&subject);
-    report.findings.retain(|finding| finding.severity == Severity::Error);
-    if report.findings.is_empty() {
-        return Ok(());
-    }
-    for line in report.findings.iter().take(SHOWN).map(line_of) {
-        say!("{line}");
-    }
-    let path = path.shown();
-    Err(Failure::usage(format!(
-        "{path}: this image was not booted, see above; `cargo freestone check` says more, \
-         --no-check boots it all the same"
-    )))
-}
-
-fn open(path: &Path) -> Result<File, Failure> {
-    File::open(path).map_err(|error| Failure::usage(error.to_string()))
-}
-
-fn subject(file: &File, options: Options) -> Result<Subject<'_>, Failure> {
-    let image = file.image().map_err(|error| Failure::usage(error.to_string()))?;
-    Ok(Subject::new(image, options))
-}
-
 fn list_of_rules() -> String {
     let rows = RULES
         .map(|rule| format!("{:<20} {:<8} {}\n", rule.name, rule.severity.word(), rule.summary));
@@ -167,18 +126,6 @@ fn wrapped(paragraph: &str) -> String {
         }
     }
     lines.join("\n")
-}
-
-fn line_of(finding: &Finding) -> String {
-    let mut place = Vec::new();
-    place.extend(finding.address.map(|address| format!("{address:#x}")));
-    // A message that names the symbol itself need not be told twice.
-    let symbol = finding.symbol.as_ref().filter(|name| !finding.message.contains(&**name));
-    place.extend(symbol.cloned());
-    place.extend(finding.crate_name.as_ref().map(|name| format!("(crate {name})")));
-    let place = if place.is_empty() { String::new() } else { format!("{}: ", place.join(" ")) };
-    let (severity, rule) = (finding.severity.word(), finding.rule);
-    format!("{severity:<8} {rule:<20} {place}{}", finding.message)
 }
 
 fn table_of(report: &Report, limit: usize) -> String {

@@ -8,11 +8,12 @@ use std::ffi::OsString;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::cargo;
 use crate::cargo_config::Config;
 use crate::mode::{HOST, Mode};
 use crate::status::Failure;
 use crate::supervise::{Output, Stop, Watch};
-use crate::{flags, say, toolchain};
+use crate::{flags, say};
 
 const GETRANDOM: &str = "getrandom_backend";
 
@@ -27,7 +28,7 @@ pub fn needed(
     if flags::users_mention(GETRANDOM, &Config::read(&mode.cargo)) {
         return Ok(Vec::new());
     }
-    let mut command = toolchain::cargo();
+    let mut command = cargo::cargo();
     question(&mut command, package, tests, mode);
     let watch = Watch {
         limit: Some(Duration::from_secs(300)),
@@ -35,7 +36,7 @@ pub fn needed(
         stdout: Output::KeepAll,
         stderr: Output::Keep,
     };
-    let outcome = toolchain::run_cargo(&mut command, &watch, verbose)?;
+    let outcome = cargo::run_cargo(&mut command, &watch, verbose)?;
     // What cargo cannot tell, the build will complain about, in better words.
     if !outcome.is_success() || !has_getrandom(&String::from_utf8_lossy(&outcome.stdout)) {
         return Ok(Vec::new());

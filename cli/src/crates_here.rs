@@ -8,12 +8,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::cargo;
 use crate::foreign::{Shown as _, line};
 use crate::packages::cannot;
 use crate::signals::caught;
 use crate::status::Failure;
 use crate::supervise::{Output, Stop, Watch};
-use crate::toolchain;
 
 const LOCK: &str = "Cargo.lock";
 
@@ -28,12 +28,12 @@ pub fn lock(folder: &Path, checkout: Option<&Path>) -> Result<Option<String>, Fa
         fs::copy(&ours, &lock).map_err(|error| cannot(&lock, &error))?;
     }
     // Cargo takes out what is of others.
-    let mut command = toolchain::cargo();
+    let mut command = cargo::cargo();
     command.stdin(Stdio::null()).current_dir(folder);
     command.args(["metadata", "--format-version", "1", "--offline"]);
     let (stdout, stderr) = (Output::Keep, Output::Keep);
     let watch = Watch { limit: Some(LIMIT), stop: Stop::Ask, stdout, stderr };
-    match toolchain::run_cargo(&mut command, &watch, false) {
+    match cargo::run_cargo(&mut command, &watch, false) {
         Ok(outcome) if outcome.is_success() => Ok(None),
         Ok(outcome) => Ok(Some(complaint(&outcome.stderr))),
         Err(failure) if caught().is_some() => Err(failure),

@@ -14,14 +14,15 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches};
 
+use crate::args;
 use crate::foreign::Shown as _;
+use crate::meant;
 use crate::names;
-use crate::run;
+use crate::shell::words;
 use crate::signals;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Output, Stop, Watch};
 use crate::tell;
-use crate::toolchain::words;
 
 /// Names another gdb.
 const VARIABLE: &str = "FREESTONE_GDB";
@@ -40,10 +41,10 @@ pub fn command() -> clap::Command {
         .override_usage(
             "cargo freestone debug [OPTIONS] [ELF | -p PACKAGE] [-- KERNEL COMMAND LINE]",
         )
-        .args(run::which())
-        .arg(run::machine())
-        .arg(run::memory())
-        .arg(run::cores())
+        .args(args::which())
+        .arg(args::machine())
+        .arg(args::memory())
+        .arg(args::cores())
         .arg(
             Arg::new("command")
                 .long("command")
@@ -52,20 +53,20 @@ pub fn command() -> clap::Command {
                 .action(ArgAction::Append)
                 .help("A command for gdb once it has stopped; may be repeated"),
         )
-        .arg(run::flag("batch", "End gdb after these commands"))
-        .arg(run::flag("print", "Show what would be run, and run nothing"))
-        .arg(run::qemu_arg())
-        .arg(run::qemu())
-        .arg(crate::check::no_check())
-        .arg(run::flag("yes", "Install QEMU without asking if it is missing"))
-        .arg(run::verbose())
-        .arg(run::command_line())
+        .arg(args::flag("batch", "End gdb after these commands"))
+        .arg(args::flag("print", "Show what would be run, and run nothing"))
+        .arg(args::qemu_arg())
+        .arg(args::qemu())
+        .arg(crate::preflight::no_check())
+        .arg(args::flag("yes", "Install QEMU without asking if it is missing"))
+        .arg(args::verbose())
+        .arg(args::command_line())
 }
 
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let tool = |what: &str, error| Failure::tool(format!("{what}: {error}"));
-    let (image, options) = run::built(matches)?;
+    let (image, options) = meant::built(matches)?;
     let port = free_port().map_err(|error| tool("no free port", error))?;
     let own = env::current_exe().map_err(|error| tool("this program's own path", error))?;
     let mut machine = Command::new(own);

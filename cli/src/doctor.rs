@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
+use crate::args;
 use crate::cargo_args::CargoArguments;
 use crate::foreign::{self, Shown as _};
 use crate::install;
+use crate::machines;
 use crate::mode::HOST;
-use crate::run;
 use crate::signals;
 use crate::status::{Failure, Status};
 use crate::tell;
 use crate::toolchains::{self, NoSource, OLDEST, Toolchain, answer, parse_version};
 use crate::unfinished::Unfinished;
 use crate::workspace::Workspace;
-use crate::{accel, boot, debug, kvm, sysroot, xen};
+use crate::{accel, debug, kvm, sysroot, xen};
 
 const RUST_CURE: &str = "install Rust 1.95 or newer from https://rustup.rs, or: rustup update";
 
@@ -25,8 +26,8 @@ const RUST_CURE: &str = "install Rust 1.95 or newer from https://rustup.rs, or: 
 pub fn command() -> Command {
     Command::new("doctor")
         .about("Check that everything is here that `run` needs")
-        .arg(run::qemu())
-        .arg(run::flag("json", "Print one line of JSON instead of text"))
+        .arg(args::qemu())
+        .arg(args::flag("json", "Print one line of JSON instead of text"))
 }
 
 /// The answer to one question.
@@ -75,8 +76,8 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let notes = [
         ("gdb", gdb()),
         ("kvm", own_kvm()),
-        ("xen", xen::XEN.state(boot::XEN)),
-        ("nested", kvm::KVM.state(boot::KVM)),
+        ("xen", xen::XEN.state(machines::XEN)),
+        ("nested", kvm::KVM.state(machines::KVM)),
     ];
     let toolchains: Vec<_> = Toolchain::all().iter().map(Abilities::of).collect();
     let status =

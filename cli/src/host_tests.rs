@@ -14,16 +14,14 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
+use crate::cargo::{cargo, run_cargo, run_cargo_through};
 use crate::cargo_config::Config;
 use crate::mode::Mode;
+use crate::program::FULL;
 use crate::status::{Failure, Status};
 use crate::supervise::{Filter, Output, Stop, Watch};
-use crate::toolchain;
 use crate::workspace::Workspace;
 use crate::{accel, flags, install};
-
-/// The feature of tests that plain `cargo test` leaves alone.
-pub const FULL: &str = "full";
 
 /// For building the tests, and for running them; with `--long` the second is longer.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -101,7 +99,7 @@ impl<'a> Request<'a> {
         // Examples of code it builds as it runs them.
         let is_built = chosen.iter().all(|word| word != "--doc");
         let mut command = self.command(chosen, qemu, mode, target_directory, "--no-run")?;
-        if is_built && !toolchain::run_cargo(&mut command, &build, self.verbose)?.is_success() {
+        if is_built && !run_cargo(&mut command, &build, self.verbose)?.is_success() {
             return Err(Failure::new(Status::Build, "the tests do not build"));
         }
         let limit = if self.long { LONG_LIMIT } else { LIMIT };
@@ -114,8 +112,7 @@ impl<'a> Request<'a> {
         };
         let mut command = self.command(chosen, qemu, mode, target_directory, "--no-fail-fast")?;
         let mut names = Names::default();
-        let outcome =
-            toolchain::run_cargo_through(Some(&mut names), &mut command, &watch, self.verbose)?;
+        let outcome = run_cargo_through(Some(&mut names), &mut command, &watch, self.verbose)?;
         if outcome.is_success() {
             return Ok(Vec::new());
         }
@@ -136,7 +133,7 @@ impl<'a> Request<'a> {
         // Cargo runs each test in the folder of its package.
         let qemu =
             path::absolute(qemu).map_err(|error| Failure::tool(format!("QEMU's path: {error}")))?;
-        let mut command = toolchain::cargo();
+        let mut command = cargo();
         command.arg("test").args(chosen);
         mode.apply(&mut command, target_directory, &[])?;
         // In a kernel's folder the flags say so, and libtest cannot be built for it.

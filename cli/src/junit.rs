@@ -6,9 +6,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::foreign::Shown as _;
-use crate::runner::Ended;
 use crate::status::Failure;
 use crate::whole;
+
+/// How one test ended.
+pub struct Ended {
+    /// Its name.
+    pub name: String,
+    /// Whether it did what it should; `None` if it was ignored.
+    pub passed: Option<bool>,
+    /// Why it was ignored, if that is told.
+    pub reason: String,
+    /// What the kernel printed, and what there is to say about its end.
+    pub output: String,
+    /// How long it took.
+    pub wall: Duration,
+}
 
 /// Writes `FOLDER/IMAGE.xml`; the folder is made.
 pub fn write(folder: &Path, image: &Path, ended: &[Ended], wall: Duration) -> Result<(), Failure> {

@@ -19,17 +19,17 @@ use clap::ArgMatches;
 use freestone_targets::LinkInput;
 use serde_json::json;
 
+use crate::cargo;
 use crate::cargo_config::Config;
 use crate::foreign::Shown as _;
 use crate::mode::Mode;
+use crate::program::KernelTests;
 use crate::runner::{
     BOOT_PER_TEST_VARIABLE, CORES_VARIABLE, JUNIT_VARIABLE, MACHINE_VARIABLE, MEMORY_VARIABLE,
     PLACE_VARIABLE, QEMU_ARGS_VARIABLE, TIMEOUT_VARIABLE, VERB,
 };
 use crate::status::{Failure, Status};
 use crate::supervise::{Output, Stop, Watch};
-use crate::toolchain;
-use crate::workspace::KernelTests;
 use crate::{advice, crate_flags, flags, install, test, xen};
 
 /// For one package's tests, built and run.
@@ -65,7 +65,7 @@ pub fn run(
         stdout: test::stdout(matches),
         stderr: Output::Inherit,
     };
-    let outcome = toolchain::run_cargo(&mut run, &watch, verbose)?;
+    let outcome = cargo::run_cargo(&mut run, &watch, verbose)?;
     Ok(if outcome.is_success() { Status::Success } else { Status::Failed })
 }
 
@@ -90,7 +90,7 @@ fn command(
     let own = own.to_str().ok_or_else(|| Failure::tool("this program's own path is not UTF-8"))?;
     let qemu = path::absolute(qemu).map_err(|error| tool("QEMU's path", error))?;
 
-    let mut command = toolchain::cargo();
+    let mut command = cargo::cargo();
     command.arg(verb);
     if verb == "nextest" {
         command.args(["run", "--no-tests=pass"]);

@@ -24,14 +24,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use crate::accel::{self, Accelerator};
-use crate::boot::{Boot, prefixed};
 use crate::foreign::Shown as _;
 use crate::places::{Completer, Places};
 use crate::qemu::{self, Machine};
+use crate::request::{Boot, prefixed};
 use crate::say;
+use crate::shell::{quoted, words};
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch, nameless};
-use crate::toolchain::{quoted, words};
 use crate::xen::inherited;
 
 use initrd::Archive;
@@ -185,17 +185,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::boot::Place;
 
     #[test]
     fn the_inner_machine_gets_the_command_line_and_the_accelerator() {
         let accelerator = Accelerator { name: accel::KVM, ..Accelerator::tcg() };
         let machine = Machine { accelerator, ..Machine::plain("qemu".into(), "pc".into()) };
         let host = Host { machine, linux: "vmlinuz".into(), files: "linux.cpio".into() };
-        let place = Place::Kvm(host);
-        let Place::Kvm(host) = &place else { unreachable!() };
+        let host = &host;
         let boot = Boot {
-            place: &place,
             image: Path::new("k"),
             booted: Path::new("k"),
             command_line: OsStr::new("it's a=1"),

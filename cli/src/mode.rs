@@ -18,9 +18,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgMatches};
+use clap::ArgMatches;
 
+use crate::args::MODES;
 use crate::cargo_args::CargoArguments;
 use crate::cargo_config::Config;
 use crate::foreign::Shown as _;
@@ -33,25 +33,6 @@ pub const HOST: &str = "x86_64-unknown-linux-gnu";
 
 /// The target of none mode.
 const NONE: &str = "x86_64-unknown-none";
-
-/// What `--mode` takes.
-pub const MODES: [&str; 3] = ["host", "none", "json"];
-
-/// `--mode`, `--target` and `--toolchain`, for every verb that builds kernels.
-pub fn arguments() -> [Arg; 3] {
-    [
-        Arg::new("mode")
-            .long("mode")
-            .value_name("MODE")
-            .value_parser(PossibleValuesParser::new(MODES))
-            .help("How to build: with the host's core, for a target without a system, or by target file"),
-        Arg::new("target")
-            .long("target")
-            .value_name("TARGET")
-            .help("The target to build for: a name, or the path of a target file"),
-        sysroot::toolchain_arg(),
-    ]
-}
 
 /// A decision, to be applied to any number of cargo commands.
 #[derive(Clone, Debug)]

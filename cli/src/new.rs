@@ -11,8 +11,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::foreign::Shown as _;
+use crate::shell::quoted;
 use crate::status::{Failure, Status};
-use crate::toolchain::quoted;
 use crate::unfinished::Unfinished;
 use crate::{crates_here, say, tell};
 

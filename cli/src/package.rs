@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::host_tests::FULL;
+use crate::program::FULL;
+use crate::program::{Kernel, Program, list};
 use crate::status::Failure;
-use crate::workspace::{Kernel, Program, list};
 
 /// Who depends on one of these is a kernel.
 const KIT: [&str; 2] = ["freestone", "freestone-rt"];

@@ -327,7 +327,7 @@ fn begin_of(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::Everything;
+    use crate::request::Everything;
 
     #[test]
     fn a_line_shows_the_beginning_of_a_long_name() {

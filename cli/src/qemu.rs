@@ -22,20 +22,17 @@ use std::time::Duration;
 use clap::ArgMatches;
 
 use crate::accel::Accelerator;
-use crate::boot::{Boot, prefixed};
 use crate::boot_options::BootOptions;
 use crate::foreign::Shown as _;
 use crate::places::{Completer, Places};
 use crate::qmp::Monitor;
+use crate::request::{Boot, prefixed};
 use crate::say;
+use crate::shell::words;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch, describe};
-use crate::toolchain::words;
 use crate::toolchains::{answer, parse_version};
 use crate::trace;
-
-/// Machines that start a PVH kernel by `-kernel`; the first is the default, it starts quickest.
-pub const MACHINES: [&str; 3] = ["microvm", "q35", "pc"];
 
 /// For what the monitor says to a user who waits for the end: milliseconds, but on a machine with much else to do.
 const INTERRUPTED_PATIENCE: Duration = Duration::from_secs(5);
@@ -291,25 +288,15 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
 
     use super::*;
-    use crate::boot::Place;
 
     fn machine() -> Machine {
         Machine::plain("qemu".into(), "microvm".into())
     }
 
-    fn boot<'a>(place: &'a Place, command_line: &'a OsStr) -> Boot<'a> {
+    fn boot(command_line: &OsStr) -> Boot<'_> {
         let (limit, memory_mib) = (Some(Duration::from_secs(3)), 64);
         let image = Path::new("k,1");
-        Boot {
-            place,
-            image,
-            booted: image,
-            command_line,
-            memory_mib,
-            extra: &[],
-            limit,
-            verbose: false,
-        }
+        Boot { image, booted: image, command_line, memory_mib, extra: &[], limit, verbose: false }
     }
 
     fn ended(raw: i32, stdout: &str, stderr: &str) -> Outcome {
@@ -324,8 +311,7 @@ mod tests {
     #[test]
     fn the_command_line_is_one_argument() {
         let command_line = OsString::from("a=1,2 \"b c\"");
-        let place = Place::Qemu(machine());
-        let command = command(&machine(), &boot(&place, &command_line), Path::new("k,1"));
+        let command = command(&machine(), &boot(&command_line), Path::new("k,1"));
         let arguments: Vec<_> = command.get_args().collect();
         assert!(
             arguments.ends_with(&["-kernel", "k,1", "-append", "a=1,2 \"b c\""].map(OsStr::new))
@@ -334,8 +320,7 @@ mod tests {
 
     #[test]
     fn every_end_of_qemu_has_a_verdict() {
-        let place = Place::Qemu(machine());
-        let boot = boot(&place, OsStr::new(""));
+        let boot = boot(OsStr::new(""));
         for (raw, stdout, stderr, status) in [
             (33 << 8, "", "warning", Status::Success),
             (35 << 8, "", "", Status::Failed),

@@ -19,14 +19,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::boot::{self, Boot, Place, Verdict};
 use crate::boot_options::{self, BootOptions};
 use crate::cargo_args::CargoArguments;
 use crate::foreign::{self, Shown as _};
+use crate::junit::Ended;
 use crate::libtest_args::Options;
+use crate::machines;
+use crate::machines::MACHINES;
 use crate::marks::{Heard, Key, Listener};
 use crate::names::Booted;
-use crate::qemu::{self, MACHINES};
+use crate::place::Place;
+use crate::qemu;
+use crate::request::{Boot, Verdict};
 use crate::settings::{Asked, Settings};
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
@@ -63,20 +67,6 @@ const TESTS_FAILED: u8 = 101;
 
 /// How long a list of tests may be: kernels get 4096 bytes of command line.
 const LONGEST_LIST: usize = 3000;
-
-/// How one test ended.
-pub struct Ended {
-    /// Its name.
-    pub name: String,
-    /// Whether it did what it should; `None` if it was ignored.
-    pub passed: Option<bool>,
-    /// Why it was ignored, if that is told.
-    pub reason: String,
-    /// What the kernel printed, and what there is to say about its end.
-    pub output: String,
-    /// How long it took.
-    pub wall: Duration,
-}
 
 /// Becomes the program, if it is none for a kernel: where this is the runner, cargo has all it builds run by it. Returns
 /// if it is one, or if nothing can be said of it here.
@@ -174,8 +164,8 @@ impl Machine<'_> {
         let plain = qemu::Machine::plain(qemu, options.machine().to_owned());
         let machine = qemu::Machine { cores: options.cores.value, ..plain };
         let place = match options.on {
-            boot::XEN => Place::Xen(xen::Host { qemu: machine.program, xen: xen::find(None)? }),
-            boot::KVM => Place::Kvm(kvm::Host::new(machine)?),
+            machines::XEN => Place::Xen(xen::Host { qemu: machine.program, xen: xen::find(None)? }),
+            machines::KVM => Place::Kvm(kvm::Host::new(machine)?),
             _ => Place::Qemu(machine),
         };
         let memory_mib = options.memory_mib.value;
@@ -198,7 +188,6 @@ impl Machine<'_> {
         live: bool,
     ) -> Result<Verdict, Failure> {
         let boot = Boot {
-            place: &self.place,
             image: self.image,
             booted: self.booted.path(),
             command_line: OsStr::new(command_line),
@@ -209,7 +198,7 @@ impl Machine<'_> {
         };
         let stdout = io::stdout();
         let output = if live { Output::Pass(stdout.as_fd()) } else { Output::Keep };
-        let verdict = boot.run_through(listener, output)?;
+        let verdict = self.place.run_through(&boot, listener, output)?;
         // A test may fail, crash or hang; anything else is no test result.
         match verdict.status {
             Status::Success | Status::Failed | Status::Crash | Status::Timeout => Ok(verdict),
@@ -238,14 +227,14 @@ fn options(settings: &Settings) -> Result<BootOptions, Failure> {
             None => Err(Failure::usage(format!("{variable} wants {wanted}, not {text}"))),
         },
     };
-    options.on = one_of(PLACE_VARIABLE, &boot::PLACES)?.unwrap_or(options.on);
+    options.on = one_of(PLACE_VARIABLE, &machines::PLACES)?.unwrap_or(options.on);
     if let Some(name) = one_of(MACHINE_VARIABLE, &MACHINES)? {
         options.machine = Some(Asked::new(name.to_owned(), MACHINE_VARIABLE));
     }
-    if let Some(memory) = number(MEMORY_VARIABLE, "MiB", run::MEMORY)? {
+    if let Some(memory) = number(MEMORY_VARIABLE, "MiB", machines::MEMORY)? {
         options.memory_mib = memory;
     }
-    if let Some(cores) = number(CORES_VARIABLE, "a number of processors", run::CORES)? {
+    if let Some(cores) = number(CORES_VARIABLE, "a number of processors", machines::CORES)? {
         options.cores = cores;
     }
     if let Some(seconds) = number(TIMEOUT_VARIABLE, "seconds", 0..=u32::MAX)? {

@@ -18,8 +18,8 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-use crate::qemu::MACHINES;
-use crate::run::{CORES, MEMORY};
+use crate::machines::MACHINES;
+use crate::machines::{CORES, MEMORY};
 use crate::spelling::nearest;
 use crate::status::Failure;
 

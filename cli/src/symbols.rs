@@ -10,11 +10,11 @@ use freestone_inspect::contract::{self, Provider, Row};
 use freestone_inspect::symbols::Binding;
 use serde_json::json;
 
+use crate::args;
 use crate::foreign::{self, Shown as _};
-use crate::run;
 use crate::status::{Failure, Status};
 use crate::tell;
-use crate::toolchain;
+use crate::toolchains;
 use crate::toolchains::Toolchain;
 use crate::{say, sysroot};
 
@@ -41,9 +41,9 @@ pub fn command() -> Command {
                 .conflicts_with("target")
                 .help("Where core, alloc and compiler_builtins of a build of your own are"),
         )
-        .arg(run::flag("json", "Print one line of JSON instead of a table"))
-        .arg(run::flag("markdown", "Print a Markdown table").conflicts_with("json"))
-        .arg(run::verbose())
+        .arg(args::flag("json", "Print one line of JSON instead of a table"))
+        .arg(args::flag("markdown", "Print a Markdown table").conflicts_with("json"))
+        .arg(args::verbose())
 }
 
 /// Runs the verb.
@@ -132,7 +132,7 @@ impl Libraries {
 /// The library folder of the toolchain in use; where that has no such target, of the first private sysroot
 /// that has it.
 fn folder(target: Option<&str>, verbose: bool) -> Result<PathBuf, Failure> {
-    let own = toolchain::libraries(target, verbose);
+    let own = toolchains::libraries(target, verbose);
     let Some(target) = target.filter(|_| own.as_ref().map_or(true, |folder| !folder.exists()))
     else {
         return own;

@@ -24,15 +24,16 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
 
+use crate::args;
+use crate::cargo;
 use crate::foreign::{self, Shown as _};
 use crate::say;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Output, Stop, Watch};
 use crate::tell;
-use crate::toolchain;
 use crate::toolchains::{NoSource, Toolchain, has_core};
 use crate::unfinished::Unfinished;
-use crate::{advice, install, run};
+use crate::{advice, install};
 
 /// Measured: 20 s alone on two cores, 65 s beside other builds.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -55,18 +56,10 @@ pub fn command() -> Command {
                 .required(true)
                 .help("The target, for example x86_64-unknown-none"),
         )
-        .arg(toolchain_arg())
-        .arg(run::flag("force", "Build it even if it is there"))
-        .arg(run::flag("json", "Print one line of JSON instead of text"))
-        .arg(run::verbose())
-}
-
-/// `--toolchain`, for every verb that builds.
-pub fn toolchain_arg() -> Arg {
-    Arg::new("toolchain")
-        .long("toolchain")
-        .value_name("NAME")
-        .help("A toolchain as `doctor` names it [default: the one in use, else one that can]")
+        .arg(args::toolchain())
+        .arg(args::flag("force", "Build it even if it is there"))
+        .arg(args::flag("json", "Print one line of JSON instead of text"))
+        .arg(args::verbose())
 }
 
 /// Runs the verb.
@@ -244,7 +237,7 @@ fn build(
     let own_cargo = toolchain.rustc.with_file_name("cargo");
     let mut command = match own_cargo.is_file() {
         true => process::Command::new(own_cargo),
-        false => toolchain::cargo(),
+        false => cargo::cargo(),
     };
     command.stdin(process::Stdio::null()).current_dir(scratch);
     command.args(["build", "--release", "-Zbuild-std=core,alloc", "--target", target]);

@@ -12,21 +12,27 @@ use std::time::Instant;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
-use crate::boot::{self, Boot, Place};
+use crate::args;
 use crate::boot_options::{BootOptions, joined};
 use crate::cargo_args::{self, CargoArguments};
 use crate::foreign;
-use crate::host_tests::{FULL, Request};
-use crate::mode::{self, Mode};
+use crate::host_tests::Request;
+use crate::machines::MACHINES;
+use crate::meant;
+use crate::mode::Mode;
 use crate::names::Booted;
-use crate::qemu::{MACHINES, Machine};
-use crate::run;
+use crate::place::{self, Place};
+use crate::preflight;
+use crate::program::FULL;
+use crate::program::{Kernel, Program};
+use crate::qemu::Machine;
+use crate::request::Boot;
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::tell;
 use crate::toolchain;
-use crate::workspace::{Kernel, Program, Workspace};
-use crate::{check, image, kernel_test, say};
+use crate::workspace::Workspace;
+use crate::{image, kernel_test, say};
 
 /// Asks the reference kernel to do its tour once and to end.
 const COMMAND_LINE: &str = "oneshot";
@@ -36,13 +42,13 @@ pub fn command() -> Command {
     Command::new("test")
         .about("Run tests on the host, tests inside a kernel, and boot the kernel on every machine")
         .override_usage("cargo freestone test [OPTIONS] [-- CARGO TEST ARGUMENTS]")
-        .arg(run::package().help("Only this package's tests, and its kernel if it is one"))
-        .args(run::programs().map(|arg| arg.help_heading("The kernel to boot")))
-        .arg(run::flag(
+        .arg(args::package().help("Only this package's tests, and its kernel if it is one"))
+        .args(args::programs().map(|arg| arg.help_heading("The kernel to boot")))
+        .arg(args::flag(
             "boot-per-test",
             "Boot anew for each kernel test, not only where one ended a boot or left traces",
         ))
-        .arg(run::flag("nextest", "Run the kernel tests with cargo nextest"))
+        .arg(args::flag("nextest", "Run the kernel tests with cargo nextest"))
         .arg(
             Arg::new("junit")
                 .long("junit")
@@ -51,7 +57,7 @@ pub fn command() -> Command {
                 .help("Write the kernel tests' results there as JUnit XML"),
         )
         .arg(
-            run::flag(FULL, "Run the longer tests on the host, which are left out otherwise")
+            args::flag(FULL, "Run the longer tests on the host, which are left out otherwise")
                 .conflicts_with_all([
                     "on",
                     "mode",
@@ -61,24 +67,27 @@ pub fn command() -> Command {
                     "nextest",
                 ]),
         )
-        .arg(run::flag("long", "Let tests take their time: sets FREESTONE_LONG=1"))
-        .args(mode::arguments())
+        .arg(args::flag("long", "Let tests take their time: sets FREESTONE_LONG=1"))
+        .args(args::mode())
         .args(cargo_args::arguments())
         .arg(
-            boot::on_arg()
+            args::on_arg()
                 .help("Run the tests inside a kernel, and the boots, there [default: qemu]"),
         )
-        .arg(run::machine().help("Boot on this machine only [default: all of them]"))
-        .arg(run::memory())
-        .arg(run::cores())
-        .arg(run::timeout("60"))
-        .arg(run::qemu_arg())
-        .arg(run::qemu())
-        .arg(boot::xen_arg())
-        .arg(check::no_check())
-        .arg(run::flag("yes", "Install QEMU without asking if it is missing (as root, by apt-get)"))
-        .arg(run::flag("json", "End with one line of JSON on stdout; all else goes to stderr"))
-        .arg(run::verbose())
+        .arg(args::machine().help("Boot on this machine only [default: all of them]"))
+        .arg(args::memory())
+        .arg(args::cores())
+        .arg(args::timeout("60"))
+        .arg(args::qemu_arg())
+        .arg(args::qemu())
+        .arg(place::xen_arg())
+        .arg(preflight::no_check())
+        .arg(args::flag(
+            "yes",
+            "Install QEMU without asking if it is missing (as root, by apt-get)",
+        ))
+        .arg(args::flag("json", "End with one line of JSON on stdout; all else goes to stderr"))
+        .arg(args::verbose())
         .arg(
             Arg::new("arguments")
                 .value_name("CARGO TEST ARGUMENTS")
@@ -166,7 +175,7 @@ fn steps(matches: &ArgMatches, report: &mut Report) -> Result<(), Failure> {
     let program = Program::of(matches);
     let kernel = match package {
         Some(package) => workspace.kernel_of(package, program.as_ref())?,
-        None => workspace.default_kernel(program.as_ref(), &run::here(&arguments)?)?,
+        None => workspace.default_kernel(program.as_ref(), &meant::here(&arguments)?)?,
     };
     let kernel_tests = workspace.kernel_tests(package)?;
     // What the kernel that is booted asks for; kernel tests of other packages ask for themselves.
@@ -274,13 +283,12 @@ fn boots(
     let command_line = joined(words.iter().filter(|word| !word.is_empty()));
     let extra = options.qemu_args();
     image::check(image)?.must_fit(memory_mib)?;
-    check::before_boot(image, matches)?;
+    preflight::before_boot(image, matches)?;
     let booted = Booted::new(image, true, memory_mib);
     for place in places(options, place) {
         let name = place.name();
         say!("booting {} on {name}", kernel.program.name());
         let boot = Boot {
-            place: &place,
             image,
             booted: booted.path(),
             command_line: &command_line,
@@ -289,7 +297,7 @@ fn boots(
             limit: options.limit(Some(place.seconds())),
             verbose,
         };
-        rows.push(row_of(name, &boot, matches.get_flag("json"))?);
+        rows.push(row_of(&place, &boot, matches.get_flag("json"))?);
     }
     Ok(())
 }
@@ -305,10 +313,10 @@ fn places(options: &BootOptions, place: Place) -> Vec<Place> {
     }
 }
 
-fn row_of(name: &str, boot: &Boot, is_json: bool) -> Result<Row, Failure> {
+fn row_of(place: &Place, boot: &Boot, is_json: bool) -> Result<Row, Failure> {
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let output = if is_json { stderr.as_fd() } else { stdout.as_fd() };
-    let verdict = boot.run(Output::Pass(output))?;
+    let verdict = place.run(boot, Output::Pass(output))?;
     // Told to stop means stop, not "next machine".
     if matches!(
         verdict.status,
@@ -320,5 +328,5 @@ fn row_of(name: &str, boot: &Boot, is_json: bool) -> Result<Row, Failure> {
         say!("{}", verdict.message);
     }
     let result = format!("{} in {} ms", verdict.status.word(), verdict.wall.as_millis());
-    Ok(Row::new(format!("boot on {name}"), verdict.status, result))
+    Ok(Row::new(format!("boot on {}", place.name()), verdict.status, result))
 }

@@ -14,10 +14,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::cargo::{self, QUESTION_LIMIT};
 use crate::cargo_args::CargoArguments;
 use crate::cargo_config::Config;
 use crate::foreign::Shown as _;
 use crate::install::find_program;
+use crate::say;
+use crate::shell::words;
+use crate::status::Failure;
 use crate::supervise::{self, Ending, Output, Stop, Watch};
 
 /// The oldest toolchain: `rust-version` in the manifest.
@@ -257,7 +261,7 @@ pub fn too_old() -> Option<String> {
         found.is_new_enough().err().map(|why| format!("{}: {why}", found.rustc.shown()))
     });
     compiler.or_else(|| {
-        let said = answer(super::toolchain::cargo().get_program(), &["--version"]).ok()?;
+        let said = answer(cargo::cargo().get_program(), &["--version"]).ok()?;
         let version = said.split_whitespace().nth(1)?;
         let (major, minor) = OLDEST;
         let is_old = parse_version(version).is_some_and(|found| found < OLDEST);
@@ -307,6 +311,32 @@ pub fn answer(program: impl AsRef<OsStr>, arguments: &[&str]) -> Result<String, 
         Ending::Limit(_) => Err(format!("{name} does not answer within {} s", LIMIT.as_secs())),
         _ => Err(format!("{name} was stopped")),
     }
+}
+
+/// The folder that holds the toolchain's libraries for a target, or for the host.
+pub fn libraries(target: Option<&str>, verbose: bool) -> Result<PathBuf, Failure> {
+    let mut command = Command::new(rustc());
+    command.stdin(Stdio::null()).args(["--print", "target-libdir"]);
+    if let Some(target) = target {
+        command.args(["--target", target]);
+    }
+    if verbose {
+        say!("running: {}", words(&command));
+    }
+    let watch = Watch {
+        limit: Some(QUESTION_LIMIT),
+        stop: Stop::Ask,
+        stdout: Output::KeepAll,
+        stderr: Output::Keep,
+    };
+    let outcome = supervise::run(&mut command, &watch).map_err(|error| {
+        Failure::tool(format!("rustc does not start: {error}; is Rust installed?"))
+    })?;
+    if !outcome.is_success() {
+        let complaint = String::from_utf8_lossy(&outcome.stderr).trim_end().to_owned();
+        return Err(Failure::usage(format!("rustc does not know this target:\n{complaint}")));
+    }
+    Ok(PathBuf::from(String::from_utf8_lossy(&outcome.stdout).trim_end()))
 }
 
 #[cfg(test)]

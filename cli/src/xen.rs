@@ -28,13 +28,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
-use crate::boot::{Boot, prefixed, tail};
 use crate::foreign::Shown as _;
 use crate::limits::{self, Bytes};
+use crate::request::{Boot, prefixed, tail};
 use crate::say;
+use crate::shell::words;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch, describe};
-use crate::toolchain::words;
 
 use crate::places::{Completer, Places};
 use console::{Console, End, Listener, Word};
@@ -318,32 +318,21 @@ mod tests {
     use std::process::ExitStatus;
 
     use super::*;
-    use crate::boot::Place;
 
-    fn place() -> Place {
-        Place::Xen(Host { qemu: "qemu".into(), xen: Image::Path("xen".into()) })
+    fn host() -> Host {
+        Host { qemu: "qemu".into(), xen: Image::Path("xen".into()) }
     }
 
-    fn boot<'a>(place: &'a Place, command_line: &'a OsStr) -> Boot<'a> {
+    fn boot(command_line: &OsStr) -> Boot<'_> {
         let (image, limit) = (Path::new("k,1"), None);
         let booted = image;
-        Boot {
-            place,
-            image,
-            booted,
-            command_line,
-            memory_mib: 64,
-            extra: &[],
-            limit,
-            verbose: false,
-        }
+        Boot { image, booted, command_line, memory_mib: 64, extra: &[], limit, verbose: false }
     }
 
     #[test]
     fn the_guest_gets_its_memory_and_its_commas() {
-        let place = place();
-        let Place::Xen(host) = &place else { unreachable!() };
-        let boot = boot(&place, OsStr::new("a=1,2 \"b c\""));
+        let host = &host();
+        let boot = boot(OsStr::new("a=1,2 \"b c\""));
         let command = command(host, &boot, &Module::open(boot.booted).expect("nothing is opened"));
         let arguments: Vec<_> = command.get_args().collect();
         assert!(arguments.contains(&OsStr::new("k,,1 a=1,,2 \"b c\"")), "{arguments:?}");
@@ -360,8 +349,7 @@ mod tests {
         const REBOOT: &str = "(XEN) Hardware Dom0 shutdown: rebooting machine\n";
         const PANIC: &str = "(XEN) HVM: Hardware Assisted Paging (HAP) detected\n\
                              (XEN) Panic on CPU 0:\n(XEN) FATAL TRAP\n(XEN) Reboot in five seconds...\n";
-        let place = place();
-        let boot = boot(&place, OsStr::new(""));
+        let boot = boot(OsStr::new(""));
         for (lines, ending, stderr, status, text) in [
             (&[UP, GOOD, OFF][..], None, "", Status::Success, ""),
             (&[UP, BAD, CRASHED], None, "", Status::Failed, "reported failure"),

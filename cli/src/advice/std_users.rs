@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crate::cargo;
+use crate::foreign;
 use crate::mode::{HOST, Mode};
 use crate::supervise::{Output, Stop, Watch};
-use crate::{foreign, toolchain};
 
 /// Features that ask for `std`, by custom.
 const FEATURES: [&str; 2] = ["std", "use_std"];
@@ -24,7 +25,7 @@ pub struct User {
 
 /// All of them; none if cargo does not say.
 pub fn find(package: &str, seen: &[String], mode: &Mode, verbose: bool) -> Vec<User> {
-    let mut command = toolchain::cargo();
+    let mut command = cargo::cargo();
     command.args(["tree", "--prefix", "depth", "--format", "|{p}|{f}|", "--package", package]);
     command.args(["--edges", "normal,no-proc-macro", "--target"]);
     // A target file is not for this verb; what it selects is much the same.
@@ -39,7 +40,7 @@ pub fn find(package: &str, seen: &[String], mode: &Mode, verbose: bool) -> Vec<U
         stdout: Output::KeepAll,
         stderr: Output::Keep,
     };
-    match toolchain::run_cargo(&mut command, &watch, verbose) {
+    match cargo::run_cargo(&mut command, &watch, verbose) {
         Ok(outcome) if outcome.is_success() => {
             users(&String::from_utf8_lossy(&outcome.stdout), seen)
         }
