@@ -70,7 +70,7 @@ fn a_kernel_builds_with_plain_cargo_and_boots() {
     // As a program of the host it says what it is.
     let ended = run(&mut Command::new(project.path().join("target/debug/outside")));
     assert_eq!(ended.status, Some(2), "{ended}");
-    assert!(ended.stderr.contains("This is a Freestone kernel"), "{ended}");
+    assert!(ended.stderr.contains("A Freestone kernel, no program"), "{ended}");
     assert!(ended.stderr.contains("cargo freestone run"), "{ended}");
 
     // What else cargo is asked for in such a folder.
