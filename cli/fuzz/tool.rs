@@ -2,28 +2,14 @@
 #![no_main]
 #![allow(dead_code, reason = "the tool's own files, of which not everything is tried here")]
 
-#[path = "../src/calls.rs"]
-mod calls;
 #[path = "../src/clock.rs"]
 mod clock;
 #[path = "../src/color.rs"]
 mod color;
-#[path = "../src/dwarf.rs"]
-mod dwarf;
-#[path = "../src/dwarf_lines.rs"]
-mod dwarf_lines;
-#[path = "../src/dwarf_reader.rs"]
-mod dwarf_reader;
-#[path = "../src/dwarf_split.rs"]
-mod dwarf_split;
 #[path = "../src/foreign.rs"]
 mod foreign;
 #[path = "../src/guard.rs"]
 mod guard;
-#[path = "../src/image.rs"]
-mod image;
-#[path = "../src/names.rs"]
-mod names;
 #[path = "../src/signals.rs"]
 mod signals;
 #[path = "../src/status.rs"]
@@ -34,10 +20,21 @@ mod supervise;
 mod unfinished;
 #[path = "../src/whole.rs"]
 mod whole;
-#[path = "../src/words.rs"]
-mod words;
 
-use calls::{Counter, Functions};
+#[path = "../src/image"]
+mod image {
+    pub mod bootable;
+    pub mod dwarf;
+    pub mod dwarf_lines;
+    pub mod dwarf_reader;
+    pub mod dwarf_split;
+    pub mod instruction_log;
+    pub mod name_table;
+    pub mod name_words;
+}
+
+use image::instruction_log::{Counter, Functions};
+use image::{bootable, dwarf, name_table};
 use libfuzzer_sys::fuzz_target;
 
 /// As the tool's own; nothing is to be seen here.
@@ -52,14 +49,14 @@ macro_rules! tell {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = image::examine(bytes).map(|image| image.must_fit(64));
-    let segments = image::executable(bytes).unwrap_or_default();
-    let functions = names::functions(bytes).unwrap_or_default();
-    let main = names::main_of(std::path::Path::new("kernel"), &functions);
+    let _ = bootable::examine(bytes).map(|image| image.must_fit(64));
+    let segments = bootable::executable(bytes).unwrap_or_default();
+    let functions = name_table::functions(bytes).unwrap_or_default();
+    let main = name_table::main_of(std::path::Path::new("kernel"), &functions);
     let starts: Vec<u64> = functions.keys().copied().take(16).collect();
-    let named = names::with_names(bytes);
+    let named = name_table::with_names(bytes);
     // One of several rooms may be left.
-    let _ = named.map(|named| names::with_names(&named.bytes).is_err());
+    let _ = named.map(|named| name_table::with_names(&named.bytes).is_err());
     places(bytes, starts.into_iter().chain(segments.iter().map(|(range, _)| range.start)).take(32));
     // The same bytes as QEMU's log, for the functions that they have as an image, and for some that they have not.
     let moved = segments.into_iter().take(64).map(|(range, at)| (range, at)).collect();

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, value_parser};
 
-use crate::cargo_args;
-use crate::machines::{CORES, MACHINES, MEMORY, MEMORY_MIB, PLACES};
+use crate::boot::machines::{CORES, MACHINES, MEMORY, MEMORY_MIB, PLACES};
+use crate::build::cargo_args;
 
 /// Its name, for every verb that has it.
 pub const NO_NAMES: &str = "no-names";

@@ -1,105 +1,42 @@
 //! `cargo freestone`: runs and tests Rust kernels.
 //!
 //! Each verb is a file with two functions: `command` says what it takes, `main` does it. A new verb
-//! is such a file and a line in [`VERBS`]. What verbs share:
+//! is such a file and a line in [`VERBS`]. Four wings:
 //!
+//! - [`verbs`]: what the tool does
+//! - [`build`]: cargo and compilers, which kernel is meant, building it
+//! - [`boot`]: what a boot is asked to be, where it happens, what came of it
+//! - [`image`]: what stands in an image
+//!
+//! and what all of them stand on:
+//!
+//! - [`args`]: arguments that verbs share; [`spelling`]: what a misspelt word may mean
 //! - [`status`]: how the tool ends, all exit statuses in one place
 //! - [`examples`]: what the help of each verb shows of it; [`color`]: verdicts in colours, and when
-//! - [`workspace`]: which kernel is meant, which tests there are, from what cargo tells of each [`package`]
-//! - [`toolchain`]: running cargo, building by it
-//! - [`cargo_args`], [`cargo_config`]: what the user says to cargo, on the command line and in its configuration
-//! - [`toolchains`]: every compiler of this machine; [`mode`]: which of them builds, and for what
-//! - [`crates_here`]: crates of the registry for packages that the tool makes
-//! - [`image`]: can this file be booted
-//! - [`boot_options`]: what a boot is asked to be; [`settings`]: what manifests say of that
-//! - [`boot`]: a boot, wherever it happens; [`qemu`]: a machine of QEMU's, and what its end means;
-//!   [`qmp`]: asking it while it runs;
-//!   [`xen`]: the same for Xen
-//! - [`names`]: the functions' names, for the kernel's own backtraces; [`words`]: what shortens them
-//! - [`places`]: file and line for the lines of a trace, from [`dwarf`]
-//! - [`calls`]: instructions counted by who called whom; [`chart_svg`]: a picture of that
-//! - [`install`]: getting QEMU
-//! - [`kernel_test`], [`test_table`], [`runner`], [`marks`], [`junit`]: tests inside a kernel: building them,
-//!   finding them in an image, running them, believing what they say, reporting
-//! - [`limits`]: how much is taken of what others send
-//! - [`libtest_args`]: what the runner takes as libtest does; [`spelling`]: what a misspelt word may mean
-//! - [`foreign`]: what the tool prints, with text of others in it
+//! - [`foreign`]: what the tool prints, with text of others in it; [`shell`]: words as they can be typed
+//! - [`marks`]: lines by which a harness in a kernel tells what came of its tests
 //! - [`whole`]: files that the tool writes, and [`unfinished`]: what nobody is to find if it ends before they are whole
 //! - [`supervise`]: child processes, and [`guard`]: none of them outlives the tool, nor do theirs;
 //!   [`signals`]: how the tool is told to stop; [`clock`]: their limits of time
 
-mod accel;
-mod advice;
-mod archive;
 mod args;
-mod boot_options;
-mod calls;
-mod cargo;
-mod cargo_args;
-mod cargo_config;
-mod chart;
-mod chart_svg;
-mod check;
+mod boot;
+mod build;
 mod clock;
 mod color;
-mod crate_flags;
-mod crates_here;
-mod debug;
-mod doctor;
-mod dwarf;
-mod dwarf_lines;
-mod dwarf_reader;
-mod dwarf_split;
 mod examples;
-mod flags;
 mod foreign;
 mod guard;
-mod host_tests;
-mod hot;
 mod image;
-mod install;
-mod junit;
-mod kernel_test;
-mod kvm;
-mod libtest_args;
-mod limits;
-mod machines;
 mod marks;
-mod meant;
-mod mode;
-mod names;
-mod new;
-mod package;
-mod packages;
-mod place;
-mod places;
-mod preflight;
-mod program;
-mod qemu;
-mod qmp;
-mod request;
-mod run;
-mod runner;
-mod settings;
 mod shell;
 mod signals;
 mod spelling;
 mod status;
 mod supervise;
-mod symbols;
-mod sysroot;
-mod target_file;
-mod test;
-mod test_table;
-mod toolchain;
-mod toolchains;
-mod trace;
 mod unfinished;
-mod untold;
+mod verbs;
 mod whole;
-mod words;
-mod workspace;
-mod xen;
 
 use std::env;
 use std::ffi::OsString;
@@ -108,7 +45,10 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, Command};
 
+use build::sysroot;
+use image::name_table;
 use status::{Failure, Status};
+use verbs::{archive, chart, check, debug, doctor, new, run, runner, symbols, test};
 
 /// Says something to the user on stderr; that stderr may be closed is no reason to panic.
 #[macro_export]
@@ -134,7 +74,7 @@ const VERBS: [Verb; 12] = [
     Verb { name: "check", command: check::command, main: check::main },
     Verb { name: "debug", command: debug::command, main: debug::main },
     Verb { name: "chart", command: chart::command, main: chart::main },
-    Verb { name: "names", command: names::command, main: names::main },
+    Verb { name: "names", command: name_table::command, main: name_table::main },
     Verb { name: "symbols", command: symbols::command, main: symbols::main },
     Verb { name: "new", command: new::command, main: new::main },
     Verb { name: "archive", command: archive::command, main: archive::main },

@@ -17,9 +17,9 @@ use std::hash::{Hasher, SipHasher};
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
+use crate::image::test_table::KernelTest;
 use crate::status::Status;
 use crate::supervise::Filter;
-use crate::test_table::KernelTest;
 
 /// Begins each line of the harness's: ASCII "record separator".
 pub const BEGIN: u8 = b'\x1e';

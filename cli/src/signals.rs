@@ -16,7 +16,8 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, Ordering};
 
-use crate::{guard, unfinished};
+use crate::guard;
+use crate::unfinished;
 
 /// The signals that tell the tool to stop.
 pub const STOPPING: [c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];

@@ -1,0 +1,17 @@
+//! Booting: what is asked for, where, on what, and what came of it.
+
+pub mod accel;
+pub mod boot_options;
+pub mod install;
+pub mod kvm;
+pub mod limits;
+pub mod machines;
+pub mod packages;
+pub mod place;
+pub mod preflight;
+pub mod qemu;
+pub mod qmp;
+pub mod request;
+pub mod settings;
+pub mod trace;
+pub mod xen;

@@ -1,0 +1,107 @@
+//! Where a boot happens, and booting there.
+//!
+//! What one place needs and another has not is in that place's file: [`qemu`], [`xen`], [`kvm`].
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgMatches};
+
+use crate::boot::boot_options::BootOptions;
+use crate::boot::install;
+use crate::boot::kvm;
+use crate::boot::machines::{KVM, XEN};
+use crate::boot::qemu::{self, Machine};
+use crate::boot::request::{Boot, Everything, Verdict};
+use crate::boot::xen::{self, Host};
+use crate::say;
+use crate::status::Failure;
+use crate::supervise::{Filter, Output};
+
+/// Where a boot happens.
+pub enum Place {
+    /// On a machine of QEMU's.
+    Qemu(Machine),
+    /// On Xen.
+    Xen(Host),
+    /// On a machine of QEMU's, by Linux's KVM.
+    Kvm(kvm::Host),
+}
+
+impl Place {
+    /// What `--on` and the arguments that belong to it ask for; what is missing is fetched.
+    pub fn of(matches: &ArgMatches, options: &BootOptions) -> Result<Place, Failure> {
+        let path = |id| matches.get_one::<PathBuf>(id).map(PathBuf::as_path);
+        let qemu = install::qemu(path("qemu"), matches.get_flag("yes"))?;
+        Ok(match options.on {
+            XEN => Place::Xen(Host { qemu, xen: xen::find(path(XEN))? }),
+            KVM => Place::Kvm(kvm::Host::new(Machine::new(qemu, matches, options)?)?),
+            _ => Place::Qemu(Machine::new(qemu, matches, options)?),
+        })
+    }
+
+    /// What a summary calls it.
+    pub fn name(&self) -> &str {
+        match self {
+            Place::Qemu(machine) => &machine.name,
+            Place::Kvm(host) => &host.machine.name,
+            Place::Xen(_) => "Xen",
+        }
+    }
+
+    /// How many seconds a boot may take there unless the user says otherwise.
+    pub fn seconds(&self) -> u32 {
+        match self {
+            Place::Qemu(_) | Place::Xen(_) => 60,
+            // A Linux boots first, and each exit of the kernel's is emulated.
+            Place::Kvm(_) => 300,
+        }
+    }
+
+    /// The QEMU that is used.
+    pub fn qemu(&self) -> &Path {
+        match self {
+            Place::Qemu(machine) => &machine.program,
+            Place::Xen(host) => &host.qemu,
+            Place::Kvm(host) => &host.machine.program,
+        }
+    }
+}
+
+/// `--xen`, for every verb that boots.
+pub fn xen_arg() -> Arg {
+    Arg::new(XEN).long("xen").value_name("PATH").value_parser(clap::value_parser!(PathBuf)).help(
+        format!("The Xen for --on xen [default: {}, else Debian's, fetched once]", xen::VARIABLE),
+    )
+}
+
+impl Place {
+    /// Boots, does with the guest's output what `stdout` says, and returns the verdict.
+    pub fn run(&self, boot: &Boot, stdout: Output) -> Result<Verdict, Failure> {
+        self.run_through(boot, &mut Everything, stdout)
+    }
+
+    /// The same, with what the guest says going through `filter`.
+    pub fn run_through(
+        &self,
+        boot: &Boot,
+        filter: &mut dyn Filter,
+        stdout: Output,
+    ) -> Result<Verdict, Failure> {
+        let (outcome, (status, message)) = match self {
+            Place::Qemu(machine) => qemu::run(machine, boot, filter, stdout)?,
+            Place::Xen(host) => xen::run(host, boot, filter, stdout)?,
+            Place::Kvm(host) => kvm::run(host, boot, filter, stdout)?,
+        };
+        // A guest that stopped in the middle of a line would run into what is said about it.
+        let is_mid_line = outcome.stdout.last().is_some_and(|byte| *byte != b'\n');
+        if matches!(stdout, Output::Pass(_))
+            && is_mid_line
+            && !message.is_empty()
+            && io::stderr().is_terminal()
+        {
+            say!("");
+        }
+        Ok(Verdict { status, message, output: outcome.stdout, wall: outcome.wall })
+    }
+}

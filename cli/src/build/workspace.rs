@@ -1,0 +1,476 @@
+//! What `cargo metadata` says about the workspace around the current directory: which kernel is meant, and which tests
+//! there are.
+//!
+//! Without a name on the command line the kernel is, in this order: the binary of the package the
+//! user stands in, if that is a kernel's; what the workspace says under
+//! `[workspace.metadata.freestone] run = "NAME"`; the only package with a binary that is a kernel's; the
+//! binary of the package the user stands in; the only package with a binary. A kernel's package depends on
+//! freestone, or has a table `[package.metadata.freestone]`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::boot::settings::{RUN, Settings, Table};
+use crate::build::cargo::{QUESTION_LIMIT, cargo, run_cargo};
+use crate::build::cargo_args::CargoArguments;
+use crate::build::package::{Package, table};
+use crate::build::program::{Kernel, KernelTests, Program, list};
+use crate::build::toolchains;
+use crate::status::{Failure, Status};
+use crate::supervise::{Output, Stop, Watch};
+
+/// What `cargo metadata` says about the workspace around the current directory.
+pub struct Workspace {
+    packages: Vec<Package>,
+    /// `[workspace.metadata.freestone]`.
+    settings: Map<String, Value>,
+    /// Where cargo puts what it builds.
+    pub target_directory: PathBuf,
+}
+
+impl Workspace {
+    /// Asks cargo about the workspace around the current directory.
+    pub fn read(arguments: &CargoArguments, verbose: bool) -> Result<Self, Failure> {
+        let mut command = cargo();
+        command.args(["metadata", "--no-deps", "--format-version", "1"]);
+        arguments.ask(&mut command);
+        let watch = Watch {
+            limit: Some(QUESTION_LIMIT),
+            stop: Stop::Ask,
+            stdout: Output::KeepAll,
+            stderr: Output::Keep,
+        };
+        let outcome = run_cargo(&mut command, &watch, verbose)?;
+        if !outcome.is_success() {
+            let is_named = arguments.manifest_folder().is_some();
+            return Err(no_metadata(is_named, &String::from_utf8_lossy(&outcome.stderr)));
+        }
+        let mut workspace = serde_json::from_slice(&outcome.stdout)
+            .ok()
+            .and_then(|metadata| Self::from_json(&metadata))
+            .ok_or_else(|| Failure::tool("cargo metadata answered in an unknown form"))?;
+        if let Some(folder) = arguments.target_directory() {
+            workspace.target_directory = folder;
+        }
+        Ok(workspace)
+    }
+
+    fn from_json(metadata: &Value) -> Option<Self> {
+        let packages = metadata["packages"].as_array()?.iter().map(Package::from_json);
+        Some(Self {
+            packages: packages.collect::<Option<_>>()?,
+            settings: table(&metadata["metadata"]),
+            target_directory: metadata["target_directory"].as_str()?.into(),
+        })
+    }
+
+    /// The kernel that is meant by these options of `run`, seen from the folder `here`.
+    pub fn kernel(
+        &self,
+        package: Option<&str>,
+        program: Option<&Program>,
+        here: &Path,
+    ) -> Result<Kernel, Failure> {
+        if let Some(name) = package {
+            return self.named(name)?.kernel(program);
+        }
+        if let Some(kernel) = self.default_kernel(program, here)? {
+            return Ok(kernel);
+        }
+        // Boot code of one's own needs no dependency of ours.
+        if let Some(package) = self.around(here).filter(|package| package.has(program)) {
+            return package.kernel(program);
+        }
+        let candidates: Vec<_> = self.packages.iter().filter(|p| p.has(program)).collect();
+        match candidates[..] {
+            [one] => one.kernel(program),
+            [] if program.is_some() => Err(Failure::usage(format!(
+                "no package here has {} {}",
+                match program {
+                    Some(Program::Example(_)) => "an example",
+                    _ => "a binary",
+                },
+                program.map_or("", Program::name)
+            ))),
+            [] => Err(Failure::usage(
+                "no package here has a binary; name an ELF file, or a package with -p",
+            )),
+            _ => Err(Failure::usage(format!(
+                "no package here depends on freestone, and several have a binary: {}; choose one with -p",
+                list(candidates.iter().map(|package| &package.name))
+            ))),
+        }
+    }
+
+    /// The kernel that is meant if none is named; `None` if no package here is a kernel's.
+    pub fn default_kernel(
+        &self,
+        program: Option<&Program>,
+        here: &Path,
+    ) -> Result<Option<Kernel>, Failure> {
+        let may_be = |package: &Package| match program {
+            Some(Program::Example(_)) => package.has(program),
+            _ => package.is_kernel(None),
+        };
+        if let Some(package) = self.around(here).filter(|package| may_be(package)) {
+            return package.kernel(program).map(Some);
+        }
+        if let Some(name) = self.settings.get(RUN).and_then(Value::as_str) {
+            return self.named(name)?.kernel(program).map(Some);
+        }
+        let candidates: Vec<_> =
+            self.packages.iter().filter(|package| package.is_kernel(program)).collect();
+        match candidates[..] {
+            [] => Ok(None),
+            [one] => one.kernel(program).map(Some),
+            _ => Err(Failure::usage(format!(
+                "several kernels here: {}; choose one with -p, \
+                 or set run = \"NAME\" under [workspace.metadata.freestone]",
+                list(candidates.iter().map(|package| &package.name))
+            ))),
+        }
+    }
+
+    /// What the user says to cargo, as far as it is for this package: see [`CargoArguments::with_features`].
+    pub fn arguments_for(&self, package: &str, all: &CargoArguments) -> CargoArguments {
+        let Ok(package) = self.named(package) else { return all.clone() };
+        all.with_features(|feature| match feature.split_once('/') {
+            Some((other, _)) => {
+                let other = other.trim_end_matches('?');
+                other == package.name || package.dependencies.iter().any(|name| name == other)
+            }
+            None => package.features.iter().any(|name| name == feature),
+        })
+    }
+
+    /// The kernel of this package, `None` if it has none.
+    pub fn kernel_of(
+        &self,
+        package: &str,
+        program: Option<&Program>,
+    ) -> Result<Option<Kernel>, Failure> {
+        let package = self.named(package)?;
+        let is_meant = package.is_kernel(None) || program.is_some();
+        is_meant.then(|| package.kernel(program)).transpose()
+    }
+
+    /// What the manifests set for the kernels of a package.
+    pub fn settings(&self, package: &str) -> Result<Settings, Failure> {
+        self.settings_of(self.named(package)?)
+    }
+
+    /// The same for the package whose folder holds `here`.
+    pub fn settings_around(&self, here: &Path) -> Result<Settings, Failure> {
+        self.around(here).map_or(Ok(Settings::default()), |package| self.settings_of(package))
+    }
+
+    fn settings_of(&self, package: &Package) -> Result<Settings, Failure> {
+        let name = format!("[package.metadata.freestone] of {}", package.name);
+        Settings::of(&[
+            Table { name, values: &package.settings },
+            Table { name: "[workspace.metadata.freestone]".into(), values: &self.settings },
+        ])
+    }
+
+    /// Tests that run inside a kernel, of one package or of all.
+    pub fn kernel_tests(&self, package: Option<&str>) -> Result<Vec<KernelTests>, Failure> {
+        package.map(|name| self.named(name)).transpose()?;
+        let chosen = self.packages.iter().filter(|p| package.is_none_or(|name| p.name == name));
+        let tests = chosen.filter(|package| !package.kernel_tests.is_empty());
+        Ok(tests
+            .map(|p| KernelTests {
+                package: p.name.clone(),
+                targets: p.kernel_tests.clone(),
+                are_cargos: p.on_host.is_some(),
+            })
+            .collect())
+    }
+
+    /// What `cargo test` is told, once for each list, to run all tests on the host, of one package or of all.
+    pub fn host_tests(&self, package: Option<&str>) -> Vec<Vec<String>> {
+        let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
+        let is_mixed = |package: &&Package| package.on_host.is_some();
+        let mut all = Vec::new();
+        let mixed: Vec<&Package> = match package {
+            Some(name) => {
+                let package = self.packages.iter().find(|one| one.name == name);
+                let mixed = package.filter(is_mixed);
+                if mixed.is_none() {
+                    all.push(words(&["-p", name]));
+                }
+                mixed.into_iter().collect()
+            }
+            None => {
+                let mixed: Vec<_> = self.packages.iter().filter(is_mixed).collect();
+                if mixed.len() < self.packages.len() {
+                    let mut rest = words(&["--workspace"]);
+                    rest.extend(mixed.iter().flat_map(|one| words(&["--exclude", &one.name])));
+                    all.push(rest);
+                }
+                mixed
+            }
+        };
+        for package in mixed {
+            for targets in package.on_host.iter().flatten() {
+                all.push([words(&["-p", &package.name]), targets.clone()].concat());
+            }
+        }
+        all
+    }
+
+    /// The longer tests on the host, of one package or of all: packages with their test targets.
+    pub fn full_tests(&self, package: Option<&str>) -> Vec<(&str, &[String])> {
+        let chosen = self.packages.iter().filter(|p| package.is_none_or(|name| p.name == name));
+        let full = chosen.filter(|package| !package.full_tests.is_empty());
+        full.map(|package| (package.name.as_str(), package.full_tests.as_slice())).collect()
+    }
+
+    /// The package of this name; cargo takes `NAME@VERSION`, too.
+    fn named(&self, name: &str) -> Result<&Package, Failure> {
+        let plain = name.split_once('@').map_or(name, |(name, _version)| name);
+        self.packages.iter().find(|package| package.name == plain).ok_or_else(|| {
+            let kernels = self.packages.iter().filter(|p| p.is_kernel(None)).map(|p| &p.name);
+            Failure::usage(format!(
+                "no package {name} in this workspace; kernels here: {}",
+                list(kernels)
+            ))
+        })
+    }
+
+    /// The package whose folder holds `here`; the innermost, for packages do nest.
+    fn around(&self, here: &Path) -> Option<&Package> {
+        let real = |folder: &Path| folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let here = real(here);
+        let holders =
+            self.packages.iter().filter(|package| here.starts_with(real(&package.folder)));
+        holders.max_by_key(|package| package.folder.components().count())
+    }
+}
+
+/// A folder without a package is a question of where the user stands, a broken one cargo's affair.
+fn no_metadata(is_named: bool, stderr: &str) -> Failure {
+    let here = env::current_dir().unwrap_or_default();
+    if is_named || here.ancestors().any(|folder| folder.join("Cargo.toml").exists()) {
+        return Failure::new(
+            Status::Build,
+            match toolchains::too_old() {
+                Some(why) => format!("cargo cannot read this workspace: {why}"),
+                None => format!("cargo cannot read this workspace:\n{}", stderr.trim_end()),
+            },
+        );
+    }
+    Failure::usage("no Cargo.toml here or above; name an ELF file, or go to a kernel's folder")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn package(name: &str, folder: &str, dependency: &str, bins: &[&str]) -> Value {
+        let targets: Vec<_> =
+            bins.iter().map(|bin| json!({ "name": bin, "kind": ["bin"] })).collect();
+        json!({
+            "name": name, "manifest_path": format!("{folder}/Cargo.toml"), "default_run": null,
+            "targets": targets, "dependencies": [{ "name": dependency, "kind": null }],
+        })
+    }
+
+    fn workspace(packages: &[Value], run: Value) -> Workspace {
+        let metadata = json!({
+            "packages": packages, "metadata": { "freestone": { "run": run } }, "target_directory": "/t",
+        });
+        Workspace::from_json(&metadata).expect("well-formed")
+    }
+
+    fn two() -> [Value; 3] {
+        [
+            package("first", "/w/first", "freestone", &["first"]),
+            package("second", "/w/second", "freestone-rt", &["a", "b"]),
+            package("tool", "/w", "clap", &["tool"]),
+        ]
+    }
+
+    fn bin(name: &str) -> Program {
+        Program::Bin(name.into())
+    }
+
+    fn chosen(result: Result<Kernel, Failure>) -> String {
+        match result {
+            Ok(kernel) => format!("{}/{}", kernel.package, kernel.program.name()),
+            Err(failure) => format!("{}: {failure}", failure.status.code()),
+        }
+    }
+
+    #[test]
+    fn the_package_one_stands_in_comes_first() {
+        let w = workspace(&two(), json!("second"));
+        assert_eq!(chosen(w.kernel(None, None, Path::new("/w/first/src"))), "first/first");
+    }
+
+    #[test]
+    fn then_what_the_workspace_says() {
+        let w = workspace(&two(), json!("first"));
+        assert_eq!(chosen(w.kernel(None, None, Path::new("/w"))), "first/first");
+        let w = workspace(&two(), json!("gone"));
+        let answer = chosen(w.kernel(None, None, Path::new("/w")));
+        assert_eq!(answer, "2: no package gone in this workspace; kernels here: first, second");
+    }
+
+    #[test]
+    fn then_the_only_one_there_is() {
+        let w = workspace(&two()[..1], json!(null));
+        assert_eq!(chosen(w.kernel(None, None, Path::new("/w"))), "first/first");
+        let w = workspace(&two(), json!(null));
+        let answer = chosen(w.kernel(None, None, Path::new("/w")));
+        assert!(answer.starts_with("2: several kernels here: first, second; choose"), "{answer}");
+        assert_eq!(chosen(w.kernel(None, Some(&bin("b")), Path::new("/w"))), "second/b");
+    }
+
+    #[test]
+    fn a_package_of_no_kernel_is_only_taken_where_it_is_the_only_choice() {
+        let here = Path::new("/w");
+        let w = workspace(&two()[2..], json!(null));
+        assert_eq!(w.default_kernel(None, here).unwrap(), None);
+        assert_eq!(chosen(w.kernel(None, None, here)), "tool/tool");
+        assert_eq!(chosen(w.kernel(None, None, Path::new("/"))), "tool/tool");
+        let other = package("other", "/w/other", "clap", &["other"]);
+        let w = workspace(&[two()[2].clone(), other.clone()], json!(null));
+        assert_eq!(chosen(w.kernel(None, None, Path::new("/w/other"))), "other/other");
+        let answer = chosen(w.kernel(None, None, Path::new("/")));
+        assert!(
+            answer.ends_with("several have a binary: tool, other; choose one with -p"),
+            "{answer}"
+        );
+        // A table of ours makes it one.
+        let mut kernel = other;
+        kernel["metadata"] = json!({ "freestone": {} });
+        let w = workspace(&[two()[2].clone(), kernel], json!(null));
+        assert_eq!(chosen(w.kernel(None, None, here)), "other/other");
+        let w = workspace(&[package("library", "/w", "freestone", &[])], json!(null));
+        assert!(chosen(w.kernel(None, None, here)).starts_with("2: no package here has a binary"));
+    }
+
+    #[test]
+    fn examples_are_programs_too() {
+        let mut library = package("library", "/w/library", "freestone", &[]);
+        library["targets"] = json!([
+            { "name": "demo", "kind": ["example"], "crate_types": ["bin"] },
+            { "name": "part", "kind": ["example"], "crate_types": ["rlib"] },
+        ]);
+        library["dependencies"][0]["kind"] = json!("dev");
+        let w = workspace(&[two()[2].clone(), library], json!(null));
+        let here = Path::new("/w");
+        let find = |name: &str| chosen(w.kernel(None, Some(&Program::Example(name.into())), here));
+        assert_eq!(find("demo"), "library/demo");
+        assert_eq!(find("part"), "2: no package here has an example part");
+    }
+
+    #[test]
+    fn a_package_gets_the_features_it_knows() {
+        let mut first = two()[0].clone();
+        first["features"] = json!({ "a": [], "b": [] });
+        let w = workspace(&[first], json!(null));
+        let command = clap::Command::new("x")
+            .no_binary_name(true)
+            .args(crate::build::cargo_args::arguments());
+        let words = ["-F", "a c first/b freestone/x freestone?/y other/z"];
+        let all = CargoArguments::of(&command.try_get_matches_from(words).unwrap());
+        let mut command = std::process::Command::new("cargo");
+        w.arguments_for("first", &all).build(&mut command, false);
+        let taken: Vec<_> = command.get_args().filter(|word| *word != "--features").collect();
+        assert_eq!(taken, ["a", "first/b", "freestone/x", "freestone?/y"]);
+    }
+
+    #[test]
+    fn binaries_are_chosen_by_name_by_default_run_or_alone() {
+        let w = workspace(&two(), json!(null));
+        let here = Path::new("/w");
+        assert_eq!(chosen(w.kernel(Some("second"), Some(&bin("b")), here)), "second/b");
+        let several = "2: package second has several binaries; choose one with --bin: a, b";
+        assert_eq!(chosen(w.kernel(Some("second"), None, here)), several);
+        let unknown = "2: package second has no binary c; it has: a, b";
+        assert_eq!(chosen(w.kernel(Some("second"), Some(&bin("c")), here)), unknown);
+        // A package that was named need not be known as a kernel: its image is checked later.
+        assert_eq!(chosen(w.kernel(Some("tool"), None, here)), "tool/tool");
+        let mut packages = two();
+        packages[1]["default_run"] = json!("b");
+        assert_eq!(
+            chosen(workspace(&packages, json!(null)).kernel(Some("second"), None, here)),
+            "second/b"
+        );
+    }
+
+    #[test]
+    fn dependencies_of_tests_and_build_scripts_make_no_kernel() {
+        let mut package = package("host", "/w", "freestone", &["host"]);
+        package["dependencies"][0]["kind"] = json!("dev");
+        assert!(!Package::from_json(&package).unwrap().is_kernel(None));
+    }
+
+    #[test]
+    fn kernel_tests_are_those_that_cargo_leaves_alone() {
+        let mut host = package("host", "/w", "freestone-harness", &["host"]);
+        host["targets"] = json!([
+            { "name": "inside", "kind": ["test"], "test": false },
+            { "name": "outside", "kind": ["test"], "test": true },
+        ]);
+        let mut without = host.clone();
+        without["name"] = json!("without");
+        without["dependencies"] = json!([]);
+        let w = workspace(&[host, without], json!(null));
+        let found = w.kernel_tests(None).unwrap();
+        let inside = KernelTests {
+            package: "host".into(),
+            targets: vec!["inside".into()],
+            are_cargos: false,
+        };
+        assert_eq!(found, [inside]);
+        assert_eq!(w.kernel_tests(Some("without")).unwrap(), []);
+        assert_eq!(w.kernel_tests(Some("gone")).unwrap_err().status, Status::Usage);
+    }
+
+    #[test]
+    fn where_cargo_would_test_what_runs_inside_the_rest_is_named() {
+        let folder = std::env::temp_dir().join(format!("freestone-mixed-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let manifest = folder.join("Cargo.toml");
+        let targets = "[[test]]\nname = \"inside\"\nharness = false\n[[test]]\nname = \"host\"\n";
+        std::fs::write(&manifest, targets).expect("a file");
+        let mut mixed = package("mixed", "/w/mixed", "freestone-harness", &[]);
+        mixed["manifest_path"] = json!(manifest);
+        mixed["targets"] = json!([
+            { "name": "mixed", "kind": ["lib"], "test": true, "doctest": true },
+            { "name": "k", "kind": ["bin"], "test": false },
+            { "name": "inside", "kind": ["test"], "test": true },
+            { "name": "host", "kind": ["test"], "test": true },
+            { "name": "build-script-build", "kind": ["custom-build"], "test": false },
+        ]);
+        let other = package("other", "/w/other", "clap", &["o"]);
+        let w = workspace(&[mixed.clone(), other], json!(null));
+        let words = |package| -> Vec<String> {
+            w.host_tests(package).iter().map(|words| words.join(" ")).collect()
+        };
+        let alone = ["-p mixed --lib --test host", "-p mixed --doc"];
+        assert_eq!(words(None), [&["--workspace --exclude mixed"], &alone[..]].concat());
+        assert_eq!(words(Some("mixed")), alone);
+        assert_eq!(words(Some("other")), ["-p other"]);
+        let [inside] = &w.kernel_tests(None).unwrap()[..] else { panic!("one package has some") };
+        assert!(inside.are_cargos && inside.targets == ["inside"]);
+        // A kernel as `new` makes it: there is nothing else.
+        mixed["targets"] = json!([{ "name": "inside", "kind": ["test"], "test": true }]);
+        assert!(workspace(&[mixed], json!(null)).host_tests(None).is_empty());
+        std::fs::remove_dir_all(folder).expect("it is there");
+    }
+
+    #[test]
+    fn malformed_metadata_is_no_panic() {
+        for metadata in
+            [json!(null), json!({}), json!({ "packages": [{}] }), json!({ "packages": 1 })]
+        {
+            assert!(Workspace::from_json(&metadata).is_none(), "{metadata}");
+        }
+    }
+}

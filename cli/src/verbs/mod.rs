@@ -1,0 +1,16 @@
+//! What the tool does, a file for each verb, and what only one of them needs.
+
+pub mod archive;
+pub mod chart;
+pub mod chart_svg;
+pub mod check;
+pub mod debug;
+pub mod doctor;
+pub mod hot;
+pub mod junit;
+pub mod libtest_args;
+pub mod new;
+pub mod run;
+pub mod runner;
+pub mod symbols;
+pub mod test;
