@@ -5,7 +5,8 @@ use std::process::Command;
 
 use freestone_inspect::File;
 use freestone_inspect::disassembly::{self, Links};
-use freestone_inspect::symbols::{Binding, Table};
+use freestone_inspect::symbol::Binding;
+use freestone_inspect::symbols::Table;
 use freestone_tests::sysroot::sysroot;
 use freestone_tests::{Ended, Scratch, boot, root, run, status, tool};
 use serde_json::Value;

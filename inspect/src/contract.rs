@@ -10,7 +10,8 @@ use std::fmt;
 use crate::error::Error;
 use crate::file::File;
 use crate::names;
-use crate::symbols::{Binding, Table};
+use crate::symbol::Binding;
+use crate::symbols::Table;
 
 /// Who provides a symbol to a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use crate::elf::Object;
-use crate::symbols::{Binding, Place, Symbol, SymbolKind};
+use crate::symbol::{Binding, Place, Symbol, SymbolKind};
 
 /// A function and its code.
 #[derive(Clone, Debug)]
@@ -156,6 +156,13 @@ fn is_candidate(object: &Object<'_>, symbol: &Symbol<'_>) -> bool {
 fn slice(data: &[u8], start: u64, len: u64) -> Option<&[u8]> {
     let rest = data.get(usize::try_from(start).ok()?..)?;
     Some(&rest[..rest.len().min(usize::try_from(len).unwrap_or(usize::MAX))])
+}
+
+impl<'data> Object<'data> {
+    /// The functions, in the order of sections and addresses, each with its code.
+    pub fn functions(&self) -> impl ExactSizeIterator<Item = Function<'data>> + use<'data> {
+        of(self).into_iter()
+    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ pub mod program;
 pub mod rules;
 pub mod size;
 pub mod stack;
+pub mod symbol;
 pub mod symbols;
 
 pub use archive::{Archive, Member, Objects};
@@ -59,7 +60,7 @@ pub use file::{File, Kind};
 pub use functions::Function;
 pub use image::Image;
 pub use program::Program;
-pub use symbols::Symbol;
+pub use symbol::Symbol;
 
 /// The README's example is compiled with the tests.
 #[cfg(doctest)]

@@ -14,7 +14,7 @@ use crate::elf::{Machine, Section};
 use crate::functions::Function;
 use crate::image::Image;
 use crate::names;
-use crate::symbols::Binding;
+use crate::symbol::Binding;
 
 /// How the functions of an image were found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

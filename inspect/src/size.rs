@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::image::Image;
 use crate::names;
-use crate::symbols::{Place, SymbolKind};
+use crate::symbol::{Place, SymbolKind};
 
 /// Sizes in bytes of what is loaded.
 #[derive(Clone, Debug, Default)]

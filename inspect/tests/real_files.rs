@@ -6,7 +6,8 @@ use std::process::Command;
 
 use freestone_inspect::disassembly::{self, Links};
 use freestone_inspect::rules::{self, Options, Subject};
-use freestone_inspect::symbols::{Binding, Place, Table};
+use freestone_inspect::symbol::{Binding, Place};
+use freestone_inspect::symbols::Table;
 use freestone_inspect::{File, Kind, Problem, size};
 
 /// The toolchain's library of this name for the host.

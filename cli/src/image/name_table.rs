@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use freestone_inspect::elf::{Object, Section};
 use freestone_inspect::names::demangled;
-use freestone_inspect::symbols::{Binding, SymbolKind};
+use freestone_inspect::symbol::{Binding, SymbolKind};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{LittleEndian, elf};
 

@@ -19,7 +19,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use freestone_inspect::disassembly::{self, Links};
 use freestone_inspect::elf::{Machine, Object};
-use freestone_inspect::symbols::{Binding, Symbol, Visibility};
+use freestone_inspect::symbol::{Binding, Symbol, Visibility};
 use freestone_inspect::{File, names};
 use object::LittleEndian;
 use object::elf;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use freestone_inspect::File;
 use freestone_inspect::contract::{self, Provider, Row};
-use freestone_inspect::symbols::Binding;
+use freestone_inspect::symbol::Binding;
 use serde_json::json;
 
 use crate::args;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::*;
-use crate::symbols::Binding;
+use crate::symbol::Binding;
 
 fn read(code: &[u8]) -> Facts {
     let function = Function {

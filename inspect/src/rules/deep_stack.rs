@@ -4,7 +4,7 @@ use super::{Report, Rule, Severity, Subject};
 use crate::names;
 use crate::program::Source;
 use crate::stack;
-use crate::symbols::Symbol;
+use crate::symbol::Symbol;
 
 pub(super) const RULE: Rule = Rule {
     name: "deep-stack",

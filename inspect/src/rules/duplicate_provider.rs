@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Report, Rule, Severity, Subject};
 use crate::libcalls;
-use crate::symbols::{Binding, Place};
+use crate::symbol::{Binding, Place};
 
 pub(super) const RULE: Rule = Rule {
     name: "duplicate-provider",

@@ -5,7 +5,7 @@ use object::elf;
 use super::{Report, Rule, Severity, Subject};
 use crate::elf::{Machine, Relocation};
 use crate::image::Image;
-use crate::symbols::Binding;
+use crate::symbol::Binding;
 
 pub(super) const RULE: Rule = Rule {
     name: "dynamic-relocations",

@@ -6,7 +6,7 @@ use super::{Report, Rule, Severity, Subject};
 use crate::disassembly::Target;
 use crate::names;
 use crate::program::{Label, Source};
-use crate::symbols::Binding;
+use crate::symbol::Binding;
 
 pub(super) const RULE: Rule = Rule {
     name: "undefined-symbol",
