@@ -258,7 +258,7 @@ freestone_harness::tests! {
     fn n_leave_half_a_trace() { print!("  from 0x0000000000100000") }
     fn o_ask_to_be_asked() { exit::before_exit(|_| { println!("asked"); Exit::Failure }) }
     fn p_untouched() { is_untouched() }
-    fn q_leave_a_handler() { traps::handle(traps::BREAKPOINT, |_| traps::Outcome::Handled) }
+    fn q_leave_a_handler() { traps::handle(traps::BREAKPOINT, |_, _| traps::Outcome::Handled, 0) }
     fn r_faults_again() { traps::breakpoint() }
     #[should_panic]
     fn s_panic_in_the_message() {

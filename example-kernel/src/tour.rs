@@ -280,12 +280,12 @@ fn breakpoint(_boot: &'static BootInfo) -> Result<(), Finding> {
     /// Where the breakpoint was. A handler must not wait for a lock, so it prints nothing.
     static CAUGHT_AT: AtomicU64 = AtomicU64::new(0);
 
-    fn handler(frame: &mut Frame) -> Outcome {
+    fn handler(frame: &mut Frame, _word: usize) -> Outcome {
         CAUGHT_AT.store(frame.rip, Ordering::Relaxed);
         Outcome::Handled
     }
 
-    traps::handle(traps::BREAKPOINT, handler);
+    traps::handle(traps::BREAKPOINT, handler, 0);
     traps::breakpoint();
     let address = CAUGHT_AT.load(Ordering::Relaxed);
     println!("a breakpoint at {address:#x} was caught, and here we are");

@@ -48,6 +48,7 @@ pub mod interrupts;
 pub mod memory;
 pub(crate) mod once;
 mod registered;
+pub(crate) mod slot;
 pub mod stacks;
 pub mod time;
 pub mod timer;

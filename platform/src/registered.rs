@@ -1,6 +1,6 @@
 //! What has been registered with this crate, as one number.
 
-use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::Ordering;
 
 use crate::{arch, exit, timer};
 use freestone_rt::console;
@@ -11,14 +11,16 @@ use freestone_rt::console;
 pub fn registered() -> u64 {
     let handlers = arch::trap::traps::slots().iter().chain(arch::trap::interrupts::slots());
     let handlers = handlers.chain(arch::more_handlers::slots());
-    let slots = handlers.chain([exit::last_look()]).map(|slot| {
-        let pointer = AtomicPtr::load(slot, core::sync::atomic::Ordering::Relaxed);
-        if timer::is_own(pointer) { 0 } else { pointer.addr() as u64 }
-    });
+    let slots = handlers.map(|slot| if timer::is_own(slot) { 0 } else { slot.number() });
     let owner = if timer::is_started() { 0 } else { arch::one_shot::vector() };
-    let counts = [timer::running() as u64, console::consoles().count() as u64, owner.into()];
+    let others = [
+        exit::last_look().load(Ordering::Relaxed).addr() as u64,
+        timer::running() as u64,
+        console::consoles().count() as u64,
+        owner.into(),
+    ];
     // FNV-1a, by words.
     slots
-        .chain(counts)
+        .chain(others)
         .fold(0xcbf2_9ce4_8422_2325, |hash, word| (hash ^ word).wrapping_mul(0x0100_0000_01b3))
 }

@@ -171,9 +171,9 @@ pub(crate) mod lines {
 }
 
 pub(crate) mod more_handlers {
-    use core::sync::atomic::AtomicPtr;
+    use crate::slot::Slot;
 
-    pub fn slots() -> &'static [AtomicPtr<()>] {
+    pub fn slots() -> &'static [Slot] {
         &[]
     }
 }
@@ -313,19 +313,19 @@ pub(crate) mod trap {
             Unhandled,
         }
 
-        pub type Handler = fn(&mut Frame) -> Outcome;
+        pub type Handler = fn(&mut Frame, usize) -> Outcome;
     }
 
     pub(crate) mod interrupts {
-        use core::sync::atomic::AtomicPtr;
+        use crate::slot::Slot;
 
         use super::frame::Handler;
 
         pub use crate::arch::cpu::without_interrupts as without;
 
-        pub fn handle(_vector: u8, _handler: Handler) {}
+        pub fn handle(_vector: u8, _handler: Handler, _word: usize) {}
 
-        pub fn allocate(_handler: Handler) -> Option<u8> {
+        pub fn allocate(_handler: Handler, _word: usize) -> Option<u8> {
             None
         }
 
@@ -349,7 +349,7 @@ pub(crate) mod trap {
             0
         }
 
-        pub(crate) fn slots() -> &'static [AtomicPtr<()>] {
+        pub(crate) fn slots() -> &'static [Slot] {
             &[]
         }
     }
@@ -371,9 +371,9 @@ pub(crate) mod trap {
     }
 
     pub mod traps {
-        use core::sync::atomic::AtomicPtr;
+        use crate::slot::Slot;
 
-        pub(crate) fn slots() -> &'static [AtomicPtr<()>] {
+        pub(crate) fn slots() -> &'static [Slot] {
             &[]
         }
 

@@ -27,6 +27,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use core::time::Duration;
 
 use crate::interrupts::{self, Frame, Outcome};
+use crate::slot::Slot;
 use crate::time::{self, Moment};
 
 use crate::arch::one_shot as hardware;
@@ -134,8 +135,8 @@ pub(crate) fn running() -> usize {
 }
 
 /// Whether this is the handler of this file.
-pub(crate) fn is_own(handler: *mut ()) -> bool {
-    core::ptr::eq(handler, interrupt as interrupts::Handler as *mut ())
+pub(crate) fn is_own(slot: &Slot) -> bool {
+    slot.get().is_some_and(|(handler, _)| handler == interrupt as interrupts::Handler as *mut ())
 }
 
 const UNTRIED: u8 = 0;
@@ -158,7 +159,7 @@ pub fn start() -> Result<(), Error> {
 }
 
 fn find() -> Result<(), Error> {
-    let vector = interrupts::allocate(interrupt).ok_or(Error::NoVector)?;
+    let vector = interrupts::allocate(interrupt, 0).ok_or(Error::NoVector)?;
     match hardware::Timer::start(vector) {
         Ok(timer) => {
             core::mem::forget(timer);
@@ -257,7 +258,7 @@ fn arm() {
     }
 }
 
-fn interrupt(_frame: &mut Frame) -> Outcome {
+fn interrupt(_frame: &mut Frame, _word: usize) -> Outcome {
     // No more than the table holds: a callback that sets itself for now must not hold the processor.
     for _ in 0..MOST {
         let now = nanoseconds();

@@ -8,9 +8,9 @@
 //! # use freestone_platform as freestone;
 //! use freestone::interrupts::{self, Frame, Outcome};
 //!
-//! fn tick(_frame: &mut Frame) -> Outcome { Outcome::Handled }
+//! fn tick(_frame: &mut Frame, _word: usize) -> Outcome { Outcome::Handled }
 //!
-//! let vector = interrupts::allocate(tick).expect("a free vector");
+//! let vector = interrupts::allocate(tick, 0).expect("a free vector");
 //! interrupts::enable();
 //! ```
 
@@ -23,19 +23,19 @@ pub use crate::arch::lines::{Error as LineError, Line, Message};
 pub use crate::arch::trap::frame::{Frame, Handler, Outcome};
 pub use words::{Polarity, Trigger, Wire};
 
-/// Registers `handler` for one vector, in place of the one before it.
+/// Registers `handler` for one vector, in place of the one before it; it is called with `word`.
 ///
 /// # Panics
 ///
 /// If `vector` is not an interrupt's: on x86_64 those below 32 are exceptions'.
-pub fn handle(vector: u8, handler: Handler) {
-    arch::handle(vector, handler);
+pub fn handle(vector: u8, handler: Handler, word: usize) {
+    arch::handle(vector, handler, word);
 }
 
-/// Registers `handler` for a vector that nobody has, and returns that; the most urgent one. `None` if all
+/// Registers `handler`, with `word`, for a vector that nobody has, and returns that; the most urgent one. `None` if all
 /// are taken.
-pub fn allocate(handler: Handler) -> Option<u8> {
-    arch::allocate(handler)
+pub fn allocate(handler: Handler, word: usize) -> Option<u8> {
+    arch::allocate(handler, word)
 }
 
 /// Gives a vector back. Interrupts that still come on it are unexpected then.

@@ -62,7 +62,7 @@ impl fmt::Display for Error {
                 write!(f, "not started by PVH (magic {magic}): use QEMU's -kernel or Xen")
             }
             Error::NoMemory => f.write_str("the loader reported no usable memory"),
-            Error::TooMuch => f.write_str("more memory regions or modules than can be remembered"),
+            Error::TooMuch => f.write_str("too many memory regions or modules"),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! One processor so far.
 
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use freestone_xen::{Port, SharedInfo, Xen};
 
@@ -16,20 +16,22 @@ use super::trap::frame::{Frame, Outcome};
 use super::trap::interrupts;
 use crate::devices::pc::apic;
 use crate::hypervisor;
+use crate::slot::Slot;
 
-/// What is called with the port whose event came: in the upcall's handler, with interrupts off.
-pub type Handler = fn(Port);
+/// What is called with the port whose event came and the word it was registered with: in the upcall's handler, with
+/// interrupts off.
+pub type Handler = fn(Port, usize);
 
 /// Ports that can have a handler. Xen gives the lowest that is free, so this is how many may be open at once.
 pub const MOST: usize = 256;
 
 const BOOT_CPU: u32 = 0;
 
-static HANDLERS: [AtomicPtr<()>; MOST] = [const { AtomicPtr::new(core::ptr::null_mut()) }; MOST];
+static HANDLERS: [Slot; MOST] = [Slot::EMPTY; MOST];
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
 /// Who has registered.
-pub(crate) fn slots() -> &'static [AtomicPtr<()>] {
+pub(crate) fn slots() -> &'static [Slot] {
     &HANDLERS
 }
 
@@ -81,7 +83,7 @@ pub fn start() -> Result<Xen, Error> {
 
 fn turn_on(xen: Xen, shared: SharedInfo) -> Result<(), Error> {
     shared.mask_all();
-    let vector = interrupts::allocate(upcall).ok_or(Error::Apic(apic::Error::NoVector))?;
+    let vector = interrupts::allocate(upcall, 0).ok_or(Error::Apic(apic::Error::NoVector))?;
     if let Err(error) = xen.set_upcall_vector(BOOT_CPU, vector) {
         interrupts::release(vector);
         return Err(error.into());
@@ -95,11 +97,11 @@ pub fn shared() -> Option<SharedInfo> {
     shared_clock::xen_page()
 }
 
-/// Has `handler` called when the port's event comes, and lets it in.
-pub fn handle(port: Port, handler: Handler) -> Result<(), Error> {
+/// Has `handler` called with `word` when the port's event comes, and lets it in.
+pub fn handle(port: Port, handler: Handler, word: usize) -> Result<(), Error> {
     let xen = start()?;
     let slot = HANDLERS.get(port.number() as usize).ok_or(Error::TooMany)?;
-    slot.store(handler as *mut (), Ordering::Release);
+    interrupts::without(|| slot.set(handler as *mut (), word));
     Ok(xen.unmask(port)?)
 }
 
@@ -120,7 +122,7 @@ pub fn close(port: Port) -> Result<(), Error> {
     let (xen, shared) = both()?;
     shared.mask(port);
     if let Some(slot) = HANDLERS.get(port.number() as usize) {
-        slot.store(core::ptr::null_mut(), Ordering::Release);
+        slot.clear();
     }
     Ok(xen.close(port)?)
 }
@@ -130,15 +132,16 @@ fn both() -> Result<(Xen, SharedInfo), Error> {
 }
 
 /// Whose event it is that nobody handles: masked, so that it comes no more.
-fn upcall(_frame: &mut Frame) -> Outcome {
+fn upcall(_frame: &mut Frame, _word: usize) -> Outcome {
     let Some(shared) = shared() else { return Outcome::Unhandled };
     let mut outcome = Outcome::Handled;
     shared.take_events(BOOT_CPU as usize, |port| {
         let slot = HANDLERS.get(port.number() as usize);
-        let handler = slot.map(|slot| slot.load(Ordering::Acquire)).filter(|p| !p.is_null());
-        match handler {
-            // SAFETY: `handle` stores `Handler`s only.
-            Some(handler) => unsafe { core::mem::transmute::<*mut (), Handler>(handler)(port) },
+        match slot.and_then(Slot::get) {
+            // SAFETY: `handle` registers `Handler`s only.
+            Some((handler, word)) => unsafe {
+                core::mem::transmute::<*mut (), Handler>(handler)(port, word);
+            },
             None => {
                 shared.mask(port);
                 outcome = Outcome::Unhandled;

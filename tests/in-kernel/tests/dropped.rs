@@ -22,7 +22,7 @@ static STEPS: AtomicUsize = AtomicUsize::new(0);
 
 type Droppable = ([KernelStack; 2], Option<Frames>);
 
-fn on_step(frame: &mut Frame) -> Outcome {
+fn on_step(frame: &mut Frame, _word: usize) -> Outcome {
     STEPS.fetch_add(1, Ordering::Relaxed);
     if LEFT.fetch_sub(1, Ordering::Relaxed) == 1 {
         // SAFETY: without the trap flag the interrupted code goes on as it would have.
@@ -36,7 +36,7 @@ fn on_step(frame: &mut Frame) -> Outcome {
 
 /// Does `work` in single steps, in the middle of which the handler drops `others`.
 fn interrupted(moment: usize, others: Droppable, work: impl FnOnce()) {
-    traps::handle(DEBUG, on_step);
+    traps::handle(DEBUG, on_step, 0);
     *OTHERS.lock() = Some(others);
     LEFT.store(moment, Ordering::Relaxed);
     // SAFETY: sets the trap flag (bit 8), which the handler survives; the stack is used through push and pop.

@@ -77,7 +77,7 @@ fn held() -> impl Iterator<Item = *mut u8> {
 
 const HELD_LAYOUT: Layout = Layout::new::<[u64; 12]>();
 
-fn on_step(_frame: &mut Frame) -> Outcome {
+fn on_step(_frame: &mut Frame, _word: usize) -> Outcome {
     let step = STEPS.fetch_add(1, Ordering::Relaxed);
     if !MASKED.load(Ordering::Relaxed) {
         INSIDE.fetch_add(1, Ordering::Relaxed);
@@ -117,7 +117,7 @@ fn emptied(block: *mut u8) {
 
 /// Runs `work` with a trap after each of its instructions.
 fn step_through(work: impl FnOnce()) {
-    traps::handle(DEBUG, on_step);
+    traps::handle(DEBUG, on_step, 0);
     // SAFETY: sets the trap flag (bit 8), which the handler survives; the stack is used through push and pop alone.
     unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
     work();
@@ -323,13 +323,13 @@ freestone_harness::tests! {
     }
 
     fn a_breakpoint_handler_may_allocate_from_the_global_heap() {
-        fn on_breakpoint(_frame: &mut Frame) -> Outcome {
+        fn on_breakpoint(_frame: &mut Frame, _word: usize) -> Outcome {
             // The code that hit the breakpoint is not inside the allocator, so no lock is held.
             let numbers: Vec<u64> = (0..100).collect();
             assert_eq!(numbers.iter().sum::<u64>(), 4950);
             Outcome::Handled
         }
-        traps::handle(traps::BREAKPOINT, on_breakpoint);
+        traps::handle(traps::BREAKPOINT, on_breakpoint, 0);
         for size in 1..200 {
             let kept = alloc::vec![size as u8; size];
             traps::breakpoint();

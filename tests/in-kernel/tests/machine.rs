@@ -15,7 +15,7 @@ freestone_harness::harness!();
 /// Counts the breakpoints it lets pass.
 static PASSED: AtomicU64 = AtomicU64::new(0);
 
-fn pass(frame: &mut Frame) -> Outcome {
+fn pass(frame: &mut Frame, _word: usize) -> Outcome {
     assert_eq!(frame.vector(), traps::BREAKPOINT);
     PASSED.fetch_add(1, Ordering::Relaxed);
     Outcome::Handled
@@ -23,7 +23,7 @@ fn pass(frame: &mut Frame) -> Outcome {
 
 freestone_harness::tests! {
     fn a_breakpoint_is_caught_and_survived() {
-        traps::handle(traps::BREAKPOINT, pass);
+        traps::handle(traps::BREAKPOINT, pass, 0);
         for _ in 0..100 {
             traps::breakpoint();
         }
@@ -31,7 +31,7 @@ freestone_harness::tests! {
     }
 
     fn a_handler_changes_no_register() {
-        traps::handle(traps::BREAKPOINT, clobber);
+        traps::handle(traps::BREAKPOINT, clobber, 0);
         let (general, vector): (u64, u64);
         // SAFETY: every register written is declared, the stack is used through push and pop alone;
         // the breakpoint is handled.
@@ -58,7 +58,7 @@ freestone_harness::tests! {
     }
 
     fn the_red_zone_survives_a_breakpoint() {
-        traps::handle(traps::BREAKPOINT, clobber);
+        traps::handle(traps::BREAKPOINT, clobber, 0);
         let kept: u64;
         // SAFETY: writes below the stack pointer, inside the 128 bytes that the ABI gives to leaf
         // code; `nostack` is absent, so the compiler keeps its own data out of there.
@@ -135,7 +135,7 @@ freestone_harness::tests! {
 }
 
 /// Fills the registers that a call may change with something else.
-fn clobber(_frame: &mut Frame) -> Outcome {
+fn clobber(_frame: &mut Frame, _word: usize) -> Outcome {
     // SAFETY: every register written is declared.
     unsafe {
         asm!(

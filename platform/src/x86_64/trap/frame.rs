@@ -76,10 +76,10 @@ pub enum Outcome {
     Unhandled,
 }
 
-/// Handles one vector. Runs with interrupts off, on a stack of 16 KiB above a guard page, over code that
+/// Handles one vector; the word is the one that it was registered with. Runs with interrupts off, on a stack of 16 KiB above a guard page, over code that
 /// may hold any lock: it must not wait for one, and must not allocate. The handler of an interrupt may
 /// enable interrupts; they nest until the stack is used up.
-pub type Handler = fn(&mut Frame) -> Outcome;
+pub type Handler = fn(&mut Frame, usize) -> Outcome;
 
 /// What debuggers know a complete frame by (DWARF 5, 6.4): the stack that was interrupted, and its registers in
 /// the frame at `rbx`, which calls leave alone. In the order of [`Registers`], counted from its end.

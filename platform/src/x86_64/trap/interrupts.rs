@@ -30,6 +30,7 @@ use super::super::cpu;
 use super::frame::{FIRST_INTERRUPT, Frame, Handler, Outcome, VECTORS, frame_in_rbx};
 use super::{descriptors, stacks, traps};
 use crate::hypervisor;
+use crate::slot::Slot;
 
 pub use cpu::{
     disable_interrupts as disable, interrupts_are_enabled as are_enabled,
@@ -42,43 +43,36 @@ const ALLOCATABLE: core::ops::Range<u8> = 0x30..0xe0;
 
 const INTERRUPTS: usize = VECTORS - FIRST_INTERRUPT as usize;
 
-static HANDLERS: [AtomicPtr<()>; INTERRUPTS] =
-    [const { AtomicPtr::new(core::ptr::null_mut()) }; INTERRUPTS];
+static HANDLERS: [Slot; INTERRUPTS] = [Slot::EMPTY; INTERRUPTS];
 
 /// The handlers of all interrupts.
-pub(crate) fn slots() -> &'static [AtomicPtr<()>] {
+pub(crate) fn slots() -> &'static [Slot] {
     &HANDLERS
 }
 
 /// The slot of a vector, and the certainty that its gate exists.
-fn slot(vector: u8) -> Option<&'static AtomicPtr<()>> {
+fn slot(vector: u8) -> Option<&'static Slot> {
     make_gates();
     HANDLERS.get(usize::from(vector.checked_sub(FIRST_INTERRUPT)?))
 }
 
 /// See [`crate::interrupts::handle`].
-pub fn handle(vector: u8, handler: Handler) {
+pub fn handle(vector: u8, handler: Handler, word: usize) {
     let slot = slot(vector).expect("an interrupt's vector is 32 or more");
-    slot.store(handler as *mut (), Ordering::Release);
+    // What comes meanwhile waits.
+    cpu::without_interrupts(|| slot.set(handler as *mut (), word));
 }
 
 /// See [`crate::interrupts::allocate`].
-pub fn allocate(handler: Handler) -> Option<u8> {
-    let free = |vector: &u8| {
-        let slot = slot(*vector);
-        slot.is_some_and(|slot| {
-            let null = core::ptr::null_mut();
-            slot.compare_exchange(null, handler as *mut (), Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-        })
-    };
+pub fn allocate(handler: Handler, word: usize) -> Option<u8> {
+    let free = |vector: &u8| slot(*vector).is_some_and(|slot| slot.claim(handler as *mut (), word));
     ALLOCATABLE.rev().find(free)
 }
 
 /// See [`crate::interrupts::release`].
 pub fn release(vector: u8) {
     if let Some(slot) = slot(vector) {
-        slot.store(core::ptr::null_mut(), Ordering::Release);
+        slot.clear();
     }
 }
 
@@ -155,9 +149,7 @@ extern "C" fn dispatch(frame: &mut Frame) {
     let index = (frame.0.stub_end - first_stub()) / traps::STUB_BYTES - 1;
     let vector = index as u8 + FIRST_INTERRUPT;
     frame.0.stub_end = traps::first_stub() + (u64::from(vector) + 1) * traps::STUB_BYTES;
-    let handler = HANDLERS.get(index as usize).and_then(traps::handler);
-    let outcome = handler.map_or(Outcome::Unhandled, |handler| handler(frame));
-    if outcome != Outcome::Handled {
+    if traps::call(HANDLERS.get(index as usize), frame) != Outcome::Handled {
         report_once(vector);
     }
     let end = END_OF_INTERRUPT.load(Ordering::Acquire);

@@ -125,7 +125,7 @@ fn full(out: &mut console::Writer, frame: &Frame) -> fmt::Result {
         PAGE_FAULT => page_fault(out, frame.error)?,
         DOUBLE_FAULT => double_fault(out)?,
         GENERAL_PROTECTION if frame.error == 0 => out.write_str(
-            "  a privileged, reserved or non-canonical operand (error code 0: no segment involved)\n",
+            "  a privileged, reserved or non-canonical operand (error code 0: no segment)\n",
         )?,
         _ if frame.error != 0 => value(out, "  error code ", frame.error, "\n")?,
         _ => {}

@@ -17,24 +17,24 @@
 //!
 //! static LAST: AtomicU64 = AtomicU64::new(0);
 //!
-//! fn remember(frame: &mut Frame) -> Outcome {
+//! fn remember(frame: &mut Frame, _word: usize) -> Outcome {
 //!     LAST.store(frame.rip, Relaxed);
 //!     Outcome::Handled // go on behind it; `Unhandled` would end in a report
 //! }
 //!
-//! traps::handle(traps::BREAKPOINT, remember);
+//! traps::handle(traps::BREAKPOINT, remember, 0);
 //! traps::breakpoint();
 //! assert_ne!(LAST.load(Relaxed), 0);
 //! ```
 
 use core::arch::naked_asm;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::super::cpu;
 use super::frame::frame_in_rbx;
 use super::nesting::Level;
 use super::{nesting, report};
+use crate::slot::Slot;
 
 pub use super::frame::{FIRST_INTERRUPT, Frame, Handler, Outcome, Registers, VECTORS};
 
@@ -58,17 +58,17 @@ impl Frame {
     }
 }
 
-static HANDLERS: [AtomicPtr<()>; FIRST_INTERRUPT as usize] =
-    [const { AtomicPtr::new(core::ptr::null_mut()) }; FIRST_INTERRUPT as usize];
+static HANDLERS: [Slot; FIRST_INTERRUPT as usize] = [Slot::EMPTY; FIRST_INTERRUPT as usize];
 
-/// Registers `handler` for the exception `vector`, in place of the one before it.
+/// Registers `handler` for the exception `vector`, in place of the one before it; it is called with `word`. One that was
+/// registered with another word is away for a moment before: an NMI that comes then is nobody's.
 ///
 /// # Panics
 ///
 /// If `vector` is an interrupt's, from 32 on: those are registered with `interrupts::handle`.
-pub fn handle(vector: u8, handler: Handler) {
+pub fn handle(vector: u8, handler: Handler, word: usize) {
     let slot = HANDLERS.get(usize::from(vector));
-    slot.expect("an exception's vector is below 32").store(handler as *mut (), Ordering::Release);
+    slot.expect("an exception's vector is below 32").set(handler as *mut (), word);
 }
 
 /// Whether the handler of an exception or an NMI runs, or what has interrupted one.
@@ -77,24 +77,23 @@ pub(crate) fn in_handler() -> bool {
 }
 
 /// The handlers of all exceptions.
-pub(crate) fn slots() -> &'static [AtomicPtr<()>] {
+pub(crate) fn slots() -> &'static [Slot] {
     &HANDLERS
 }
 
-/// The handler in a slot.
-pub(super) fn handler(slot: &AtomicPtr<()>) -> Option<Handler> {
-    let pointer = slot.load(Ordering::Acquire);
-    // SAFETY: the only non-null pointers stored are `Handler`s, in `handle` here and in `interrupts`; function
+/// Calls the handler in a slot, if there is one.
+#[inline]
+pub(super) fn call(slot: Option<&Slot>, frame: &mut Frame) -> Outcome {
+    let Some((handler, word)) = slot.and_then(Slot::get) else { return Outcome::Unhandled };
+    // SAFETY: the only functions registered are `Handler`s, in `handle` here and in `interrupts`; function
     // and data pointers have the same size and representation here.
-    (!pointer.is_null()).then(|| unsafe { core::mem::transmute::<*mut (), Handler>(pointer) })
+    unsafe { core::mem::transmute::<*mut (), Handler>(handler)(frame, word) }
 }
 
 extern "C" fn dispatch(frame: &mut Frame) {
     let vector = frame.vector();
     let _level = Level::enter(frame);
-    let handler = HANDLERS.get(usize::from(vector)).and_then(handler);
-    let outcome = handler.map_or(Outcome::Unhandled, |handler| handler(frame));
-    if outcome != Outcome::Handled {
+    if call(HANDLERS.get(usize::from(vector)), frame) != Outcome::Handled {
         report::exception(frame);
     }
     // The handler may have let them in, and the level ends before the frame is left.

@@ -124,7 +124,7 @@ fn ask() {
 
 const TRAP_FLAG: u64 = 1 << 8;
 
-fn step(frame: &mut Frame) -> Outcome {
+fn step(frame: &mut Frame, _word: usize) -> Outcome {
     if STEPS.fetch_sub(1, Ordering::Relaxed) == 1 {
         // SAFETY: the interrupted code goes on as it was, no longer step by step.
         unsafe { frame.registers_mut().rflags &= !TRAP_FLAG };
@@ -133,7 +133,7 @@ fn step(frame: &mut Frame) -> Outcome {
     Outcome::Handled
 }
 
-fn call(_frame: &mut Frame) -> Outcome {
+fn call(_frame: &mut Frame, _word: usize) -> Outcome {
     ask();
     Outcome::Handled
 }
@@ -294,9 +294,9 @@ fn main(boot: &'static BootInfo) -> Exit {
         Some("interrupt") => By::Interrupt,
         _ => By::Step,
     };
-    traps::handle(DEBUG, step);
-    traps::handle(NMI, call);
-    interrupts::handle(VECTOR, call);
+    traps::handle(DEBUG, step, 0);
+    traps::handle(NMI, call, 0);
+    interrupts::handle(VECTOR, call, 0);
     if wanted == "timer" {
         // It is not the clock's turn.
         clock();

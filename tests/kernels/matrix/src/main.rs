@@ -71,7 +71,7 @@ fn next(vector: u8, is_real: bool) -> u64 {
     code as *const () as u64
 }
 
-fn nmi(frame: &mut Frame) -> Outcome {
+fn nmi(frame: &mut Frame, _word: usize) -> Outcome {
     match NEXT.load(Ordering::Relaxed) {
         0 => Outcome::Unhandled,
         next => {
@@ -98,7 +98,7 @@ fn main(boot: &'static BootInfo) -> Exit {
         let vector = number("vector").and_then(|vector| u8::try_from(vector).ok());
         let vector = vector.filter(|&vector| vector < 32).expect("an exception's vector");
         NEXT.store(next(vector, boot.has_argument("real")), Ordering::Relaxed);
-        traps::handle(NMI, nmi);
+        traps::handle(NMI, nmi, 0);
         set_alarm(at);
     }
     let start = ticks();

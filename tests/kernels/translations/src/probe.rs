@@ -15,10 +15,10 @@ static RESUME: AtomicU64 = AtomicU64::new(0);
 
 /// From now on the functions here are told of faults.
 pub fn start() {
-    traps::handle(PAGE_FAULT, resume);
+    traps::handle(PAGE_FAULT, resume, 0);
 }
 
-fn resume(frame: &mut Frame) -> Outcome {
+fn resume(frame: &mut Frame, _word: usize) -> Outcome {
     let to = RESUME.swap(0, Ordering::Relaxed);
     if to == 0 {
         return Outcome::Unhandled;

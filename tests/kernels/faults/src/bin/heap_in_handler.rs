@@ -17,13 +17,13 @@ freestone::entry!(main, audit: exit);
 const DEBUG: u8 = 1;
 const TRAP_FLAG: u64 = 1 << 8;
 
-fn handler(_frame: &mut Frame) -> Outcome {
+fn handler(_frame: &mut Frame, _word: usize) -> Outcome {
     black_box(Box::new(7));
     Outcome::Handled
 }
 
 fn main(_boot: &'static BootInfo) -> Exit {
-    traps::handle(DEBUG, handler);
+    traps::handle(DEBUG, handler, 0);
     println!("one instruction after the other");
     // SAFETY: the flag changes nothing but what is handled above.
     unsafe {

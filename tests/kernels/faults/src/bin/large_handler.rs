@@ -17,7 +17,7 @@ fn large() {
     core::hint::black_box(&mut room);
 }
 
-fn handler(_frame: &mut Frame) -> Outcome {
+fn handler(_frame: &mut Frame, _word: usize) -> Outcome {
     if DEPTH.fetch_add(1, Ordering::Relaxed) == 0 {
         traps::breakpoint();
     } else {
@@ -27,7 +27,7 @@ fn handler(_frame: &mut Frame) -> Outcome {
 }
 
 fn main(_boot: &'static BootInfo) -> Exit {
-    traps::handle(traps::BREAKPOINT, handler);
+    traps::handle(traps::BREAKPOINT, handler, 0);
     traps::breakpoint();
     Exit::Success
 }

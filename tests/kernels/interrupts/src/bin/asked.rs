@@ -11,7 +11,7 @@ freestone::entry!(main, audit: exit);
 
 const NMI: u8 = 2;
 
-fn nmi(frame: &mut Frame) -> Outcome {
+fn nmi(frame: &mut Frame, _word: usize) -> Outcome {
     println!("I am at {:#x}, and go on", frame.rip);
     Outcome::Handled
 }
@@ -29,7 +29,7 @@ fn main(boot: &'static BootInfo) -> Exit {
         apic::start().expect("a local APIC");
     }
     if boot.has_argument("handled") {
-        traps::handle(NMI, nmi);
+        traps::handle(NMI, nmi, 0);
     }
     wait_for_ever()
 }

@@ -18,11 +18,11 @@ impl fmt::Display for Breaks {
     }
 }
 
-fn handler(_frame: &mut Frame) -> Outcome {
+fn handler(_frame: &mut Frame, _word: usize) -> Outcome {
     Outcome::Handled
 }
 
 fn main(_boot: &'static BootInfo) -> Exit {
-    traps::handle(traps::BREAKPOINT, handler);
+    traps::handle(traps::BREAKPOINT, handler, 0);
     panic!("broke {}", Breaks);
 }

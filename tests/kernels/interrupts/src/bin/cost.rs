@@ -12,12 +12,12 @@ freestone::entry!(main, audit: exit);
 
 const VECTOR: u8 = 0x40;
 
-fn nothing(_frame: &mut Frame) -> Outcome {
+fn nothing(_frame: &mut Frame, _word: usize) -> Outcome {
     Outcome::Handled
 }
 
 fn main(_boot: &'static BootInfo) -> Exit {
-    interrupts::handle(VECTOR, nothing);
+    interrupts::handle(VECTOR, nothing, 0);
     let start = ticks();
     // SAFETY: the vector has a handler, which changes nothing.
     unsafe { asm!("int 0x40") };

@@ -37,7 +37,7 @@ fn stop_at(address: u64) {
     }
 }
 
-fn debug(_frame: &mut Frame) -> Outcome {
+fn debug(_frame: &mut Frame, _word: usize) -> Outcome {
     stop_at(0);
     let before = INNERS.load(Ordering::Relaxed);
     HITS.fetch_add(1, Ordering::Relaxed);
@@ -51,21 +51,21 @@ fn debug(_frame: &mut Frame) -> Outcome {
     Outcome::Handled
 }
 
-fn sleep(_frame: &mut Frame) -> Outcome {
+fn sleep(_frame: &mut Frame, _word: usize) -> Outcome {
     stop_at(0);
     HITS.fetch_add(1, Ordering::Relaxed);
     timer::sleep(Duration::from_micros(10));
     Outcome::Handled
 }
 
-fn outer(frame: &mut Frame) -> Outcome {
+fn outer(frame: &mut Frame, _word: usize) -> Outcome {
     OUTERS.fetch_add(1, Ordering::Relaxed);
     FROM.store(frame.rip, Ordering::Relaxed);
     assert!([OUTER, MORE_URGENT].contains(&frame.vector()));
     Outcome::Handled
 }
 
-fn inner(frame: &mut Frame) -> Outcome {
+fn inner(frame: &mut Frame, _word: usize) -> Outcome {
     INNERS.fetch_add(1, Ordering::Relaxed);
     assert_eq!(frame.vector(), INNER);
     Outcome::Handled
@@ -116,9 +116,9 @@ fn main(_boot: &'static BootInfo) -> Exit {
     /// Its end is behind that, and no more is its own.
     const BYTES: u64 = 96;
     apic::start().expect("a local APIC");
-    traps::handle(DEBUG, debug);
-    interrupts::handle(OUTER, outer);
-    interrupts::handle(INNER, inner);
+    traps::handle(DEBUG, debug, 0);
+    interrupts::handle(OUTER, outer, 0);
+    interrupts::handle(INNER, inner, 0);
     let entry = entry();
     for at in entry..entry + BYTES {
         let before = OUTERS.load(Ordering::Relaxed);
@@ -137,8 +137,8 @@ fn main(_boot: &'static BootInfo) -> Exit {
 }
 
 fn sleep_at_each(bytes: core::ops::Range<u64>) {
-    traps::handle(DEBUG, sleep);
-    interrupts::handle(MORE_URGENT, outer);
+    traps::handle(DEBUG, sleep, 0);
+    interrupts::handle(MORE_URGENT, outer, 0);
     timer::start().expect("a timer");
     let before = HITS.load(Ordering::Relaxed);
     for at in bytes {

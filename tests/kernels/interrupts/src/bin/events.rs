@@ -16,7 +16,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 static LAST: AtomicU32 = AtomicU32::new(0);
 static TICKS: AtomicU64 = AtomicU64::new(0);
 
-fn note(port: Port) {
+fn note(port: Port, _word: usize) {
     assert!(interrupts::in_handler() && !interrupts::are_enabled());
     COUNT.fetch_add(1, Ordering::Relaxed);
     LAST.store(port.number(), Ordering::Relaxed);
@@ -41,7 +41,7 @@ fn to_itself(xen: Xen) -> Result<(), events::Error> {
     let send = || xen.notify(port).expect("an open port");
     assert_eq!(during(send).0, 0, "masked until it has a handler");
     interrupts::enable();
-    events::handle(port, note)?;
+    events::handle(port, note, 0)?;
     interrupts::disable();
     assert_eq!(COUNT.load(Ordering::Relaxed), 1, "and pending meanwhile");
     assert_eq!(during(|| (0..1000).for_each(|_| send())), (1000, port.number()));
@@ -61,9 +61,9 @@ fn by_both_ends(xen: Xen) -> Result<(), events::Error> {
     let offered = xen.offer_channel(Domain::SELF)?;
     let taken = xen.take_channel(Domain::SELF, offered.number())?;
     assert!(xen.take_channel(Domain::SELF, offered.number()).is_err(), "there are two ends");
-    events::handle(offered, note)?;
+    events::handle(offered, note, 0)?;
     // An end that was just taken has an event pending.
-    let (count, port) = during(|| events::handle(taken, note).expect("an open port"));
+    let (count, port) = during(|| events::handle(taken, note, 0).expect("an open port"));
     assert!(count >= 1 && port == taken.number());
     assert_eq!(during(|| xen.notify(taken).expect("open")), (1, offered.number()));
     assert_eq!(during(|| xen.notify(offered).expect("open")), (1, taken.number()));
@@ -93,7 +93,7 @@ const AHEAD: u64 = 1_000_000;
 fn timers(xen: Xen) -> Result<(), events::Error> {
     let port = xen.bind_virq(Virq::Timer, 0)?;
     assert!(xen.bind_virq(Virq::Timer, 0).is_err(), "one per virtual CPU");
-    events::handle(port, note)?;
+    events::handle(port, note, 0)?;
     let ticks_ahead = (u128::from(AHEAD) * u128::from(time::rate().hertz) / 1_000_000_000) as u64;
     timer::start().expect("a timer");
     TICKS.store(0, Ordering::Relaxed);

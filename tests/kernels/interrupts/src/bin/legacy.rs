@@ -14,7 +14,7 @@ freestone::entry!(main, audit: exit);
 
 static CAME: AtomicU64 = AtomicU64::new(0);
 
-fn count(_frame: &mut Frame) -> Outcome {
+fn count(_frame: &mut Frame, _word: usize) -> Outcome {
     CAME.fetch_add(1, Ordering::Relaxed);
     Outcome::Handled
 }
@@ -47,7 +47,7 @@ fn main(_boot: &'static BootInfo) -> Exit {
     // Each comes once the one before it has been ended.
     apic::start().expect("a local APIC");
     for vector in [0x20, 0x27, 0x2f, 0x20] {
-        interrupts::handle(vector, count);
+        interrupts::handle(vector, count, 0);
         for _ in 0..10 {
             let before = CAME.load(Ordering::Relaxed);
             apic::send_to_self(vector);

@@ -39,7 +39,7 @@ fn rtc(register: u8) -> u8 {
     read(0x71)
 }
 
-fn serial(_: &mut Frame) -> Outcome {
+fn serial(_: &mut Frame, _word: usize) -> Outcome {
     SERIAL.fetch_add(1, Ordering::Relaxed);
     if LAZY.load(Ordering::Relaxed) > 0 {
         LAZY.fetch_sub(1, Ordering::Relaxed);
@@ -51,7 +51,7 @@ fn serial(_: &mut Frame) -> Outcome {
     Outcome::Handled
 }
 
-fn clock(_: &mut Frame) -> Outcome {
+fn clock(_: &mut Frame, _word: usize) -> Outcome {
     const PERIODIC: u8 = 1 << 6;
     if rtc(0x0c) & PERIODIC != 0 {
         CLOCK.fetch_add(1, Ordering::Relaxed);
@@ -59,13 +59,13 @@ fn clock(_: &mut Frame) -> Outcome {
     Outcome::Handled
 }
 
-fn timer(_: &mut Frame) -> Outcome {
+fn timer(_: &mut Frame, _word: usize) -> Outcome {
     TIMER.fetch_add(1, Ordering::Relaxed);
     Outcome::Handled
 }
 
 fn connect(wire: Wire, handler: interrupts::Handler) -> Line {
-    let vector = interrupts::allocate(handler).expect("a vector");
+    let vector = interrupts::allocate(handler, 0).expect("a vector");
     let line = interrupts::connect(wire, vector).unwrap_or_else(|error| panic!("{error}"));
     assert!(line.is_masked());
     line

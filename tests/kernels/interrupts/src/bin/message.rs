@@ -14,7 +14,7 @@ freestone::entry!(main, audit: exit);
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-fn tick(_: &mut Frame) -> Outcome {
+fn tick(_: &mut Frame, _word: usize) -> Outcome {
     COUNT.fetch_add(1, Ordering::Relaxed);
     Outcome::Handled
 }
@@ -45,7 +45,7 @@ fn main(_boot: &'static BootInfo) -> Exit {
         println!("this HPET sends no messages");
         return Exit::Failure;
     }
-    let vector = interrupts::allocate(tick).expect("a vector");
+    let vector = interrupts::allocate(tick, 0).expect("a vector");
     let message = interrupts::message(vector).unwrap_or_else(|error| panic!("{error}"));
     println!("vector {vector}: {:#x} to {:#x}", message.data, message.address);
     interrupts::enable();

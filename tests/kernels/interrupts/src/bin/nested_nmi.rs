@@ -18,7 +18,7 @@ static DEEPEST: AtomicU64 = AtomicU64::new(0);
 static NMIS: AtomicU64 = AtomicU64::new(0);
 static BREAKPOINTS: AtomicU64 = AtomicU64::new(0);
 
-fn nmi(frame: &mut Frame) -> Outcome {
+fn nmi(frame: &mut Frame, _word: usize) -> Outcome {
     let before = (frame.rip, frame.rsp, frame.rflags, frame.rax, frame.r15);
     let depth = DEPTH.fetch_add(1, Ordering::Relaxed) + 1;
     DEEPEST.fetch_max(depth, Ordering::Relaxed);
@@ -50,7 +50,7 @@ fn wait_for(count: u64) {
     }
 }
 
-fn breakpoint(frame: &mut Frame) -> Outcome {
+fn breakpoint(frame: &mut Frame, _word: usize) -> Outcome {
     assert_eq!(frame.vector(), traps::BREAKPOINT);
     BREAKPOINTS.fetch_add(1, Ordering::Relaxed);
     Outcome::Handled
@@ -58,8 +58,8 @@ fn breakpoint(frame: &mut Frame) -> Outcome {
 
 fn main(_boot: &'static BootInfo) -> Exit {
     apic::start().expect("a local APIC");
-    traps::handle(NMI, nmi);
-    traps::handle(traps::BREAKPOINT, breakpoint);
+    traps::handle(NMI, nmi, 0);
+    traps::handle(traps::BREAKPOINT, breakpoint, 0);
     for round in 1..=ROUNDS {
         apic::send_nmi_to_self();
         wait_for(3 * round);

@@ -17,7 +17,7 @@ static DEEPEST: AtomicU64 = AtomicU64::new(0);
 /// Class 4 is interrupted by class 5, and that by 6: the APIC holds back what is not more urgent.
 const VECTORS: [u8; 3] = [0x40, 0x50, 0x60];
 
-fn handler(frame: &mut Frame) -> Outcome {
+fn handler(frame: &mut Frame, _word: usize) -> Outcome {
     assert!(interrupts::in_handler());
     let level = VECTORS.iter().position(|&vector| vector == frame.vector()).expect("one of ours");
     let (rip, rsp) = (frame.rip, frame.rsp);
@@ -38,7 +38,7 @@ fn handler(frame: &mut Frame) -> Outcome {
 fn main(_boot: &'static BootInfo) -> Exit {
     apic::start().expect("a local APIC");
     for vector in VECTORS {
-        interrupts::handle(vector, handler);
+        interrupts::handle(vector, handler, 0);
     }
     let kept: u64;
     interrupts::enable();

@@ -14,14 +14,14 @@ const NMI: u8 = 2;
 static NMIS: AtomicU64 = AtomicU64::new(0);
 static BREAKPOINTS: AtomicU64 = AtomicU64::new(0);
 
-fn nmi(frame: &mut Frame) -> Outcome {
+fn nmi(frame: &mut Frame, _word: usize) -> Outcome {
     assert_eq!(frame.vector(), NMI);
     NMIS.fetch_add(1, Ordering::Relaxed);
     traps::breakpoint();
     Outcome::Handled
 }
 
-fn breakpoint(frame: &mut Frame) -> Outcome {
+fn breakpoint(frame: &mut Frame, _word: usize) -> Outcome {
     let (rip, rsp) = (frame.rip, frame.rsp);
     if BREAKPOINTS.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
         apic::send_nmi_to_self();
@@ -38,8 +38,8 @@ fn breakpoint(frame: &mut Frame) -> Outcome {
 
 fn main(_boot: &'static BootInfo) -> Exit {
     apic::start().expect("a local APIC");
-    traps::handle(NMI, nmi);
-    traps::handle(traps::BREAKPOINT, breakpoint);
+    traps::handle(NMI, nmi, 0);
+    traps::handle(traps::BREAKPOINT, breakpoint, 0);
     for _ in 0..100 {
         traps::breakpoint();
     }

@@ -32,7 +32,7 @@ fn write(at: usize, value: u32) {
     unsafe { REGISTERS.load(Ordering::Relaxed).byte_add(at).write_volatile(value) }
 }
 
-fn raised(_: &mut Frame) -> Outcome {
+fn raised(_: &mut Frame, _word: usize) -> Outcome {
     let status = read(STATUS);
     write(ACKNOWLEDGE, status);
     SUM.fetch_add(status, Ordering::Relaxed);
@@ -95,7 +95,7 @@ fn main(_boot: &'static BootInfo) -> Exit {
     REGISTERS.store(registers.as_ptr().cast(), Ordering::Relaxed);
     let at = edu.message_capability().expect("edu has MSI");
 
-    let vector = interrupts::allocate(raised).expect("a vector");
+    let vector = interrupts::allocate(raised, 0).expect("a vector");
     let message = interrupts::message(vector).unwrap_or_else(|error| panic!("{error}"));
     // 64-bit addresses: the data is in the fourth word. Bit 16 of the first enables it.
     let control = edu.read(at);

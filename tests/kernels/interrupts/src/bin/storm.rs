@@ -37,7 +37,7 @@ fn timer() -> &'static Timer {
 }
 
 /// Sets the timer again, a little later or earlier each time, so that every place is hit.
-fn tick(_frame: &mut Frame) -> Outcome {
+fn tick(_frame: &mut Frame, _word: usize) -> Outcome {
     let came = CAME.fetch_add(1, Ordering::Relaxed);
     // SAFETY: every register written is declared.
     unsafe {
@@ -155,7 +155,7 @@ fn main(boot: &'static BootInfo) -> Exit {
     let leaf = red_zone_by_compiler(black_box(7));
     let sum = arithmetic(black_box(1.5)).to_bits();
 
-    let vector = interrupts::allocate(tick).expect("a free vector");
+    let vector = interrupts::allocate(tick, 0).expect("a free vector");
     // SAFETY: interrupts are out so far.
     unsafe { *TIMER.0.get() = Some(Timer::start(vector).expect("a local APIC with a timer")) };
     println!("timer: {:?}, x2APIC: {}", timer().kind(), apic::is_x2apic());

@@ -19,7 +19,7 @@ freestone::entry!(main, audit: exit);
 
 static CAME: AtomicU64 = AtomicU64::new(0);
 
-fn tick(_frame: &mut Frame) -> Outcome {
+fn tick(_frame: &mut Frame, _word: usize) -> Outcome {
     CAME.fetch_add(1, Ordering::Relaxed);
     Outcome::Handled
 }
@@ -36,7 +36,7 @@ fn main(boot: &'static BootInfo) -> Exit {
             _ => {}
         }
     }
-    interrupts::handle(VECTOR, tick);
+    interrupts::handle(VECTOR, tick, 0);
     let own = Timer::start(VECTOR).expect("a timer");
     assert_eq!(Timer::start(VECTOR).unwrap_err(), Error::Taken);
     assert_eq!(timer::start(), Err(Error::Taken));
