@@ -48,6 +48,7 @@ pub mod interrupts;
 pub mod memory;
 pub(crate) mod once;
 mod registered;
+pub mod signal;
 pub(crate) mod slot;
 pub mod stacks;
 pub mod time;
@@ -57,6 +58,7 @@ pub use arch::named::*;
 pub use arch::traps;
 pub use boot_info::BootInfo;
 pub use exit::{Exit, exit};
+pub use signal::Signal;
 
 #[doc(hidden)]
 pub use boot_info::take_secret;

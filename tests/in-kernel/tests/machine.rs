@@ -6,9 +6,12 @@ extern crate alloc;
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::task::{Context, Waker};
+use core::time::Duration;
 
+use freestone::platform::devices::pc::apic;
 use freestone::traps::{self, Frame, Outcome};
-use freestone::{memory, time};
+use freestone::{Signal, interrupts, memory, time};
 
 freestone_harness::harness!();
 
@@ -28,6 +31,25 @@ freestone_harness::tests! {
             traps::breakpoint();
         }
         assert_eq!(PASSED.load(Ordering::Relaxed), 100);
+    }
+
+    fn a_signal_is_raised_by_an_interrupt_and_by_a_timer() {
+        static SIGNAL: Signal = Signal::new();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut wait = || {
+            while SIGNAL.poll(&mut context).is_pending() {
+                interrupts::wait();
+            }
+        };
+        apic::start().expect("an APIC");
+        let vector = SIGNAL.vector().expect("a vector");
+        apic::send_to_self(vector);
+        assert!(!SIGNAL.take(), "interrupts are off");
+        wait();
+        interrupts::release(vector);
+        SIGNAL.at(time::now() + Duration::from_millis(1)).expect("a timer");
+        wait();
+        assert!(!SIGNAL.take(), "once each");
     }
 
     fn a_handler_changes_no_register() {
