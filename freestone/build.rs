@@ -10,7 +10,7 @@ use freestone_targets::{LinkInput, SUPPORTED};
 /// Set by `cargo freestone test`, which gives the arguments to everything it has linked, tests inside a
 /// kernel above all. Cargo builds a package's kernel along with its tests, and a linker that gets the
 /// script twice lays out everything twice.
-const LINKED_BY_TOOL: &str = "FREESTONE_LINKED_BY_TOOL";
+const LINKED_BY_TOOL: &str = freestone_protocol::link::BY_TOOL;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

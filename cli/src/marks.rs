@@ -22,7 +22,7 @@ use crate::status::Status;
 use crate::supervise::Filter;
 
 /// Begins each line of the harness's: ASCII "record separator".
-pub const BEGIN: u8 = b'\x1e';
+pub const BEGIN: u8 = freestone_protocol::kernel_tests::MARK;
 
 /// Longer than any line.
 const LONGEST: usize = 64;

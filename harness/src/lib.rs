@@ -98,6 +98,15 @@ pub struct Test {
     ignored: bool,
 }
 
+/// As the tool reads it.
+const _: () = {
+    use freestone_protocol::kernel_tests;
+    assert!(size_of::<Test>() == kernel_tests::RECORD_BYTES);
+    assert!(core::mem::offset_of!(Test, name) == kernel_tests::NAME);
+    assert!(core::mem::offset_of!(Test, reason) == kernel_tests::REASON);
+    assert!(core::mem::offset_of!(Test, ignored) == kernel_tests::IGNORED);
+};
+
 // SAFETY: a `Test` is never changed, and its pointers are to string literals.
 unsafe impl Sync for Test {}
 

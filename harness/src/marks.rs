@@ -20,6 +20,7 @@ use core::hash::{Hasher, SipHasher};
 
 use freestone::interrupts;
 use freestone::rt::console;
+use freestone_protocol::kernel_tests::MARK;
 
 /// The key, and the number of the next line.
 struct State {
@@ -62,7 +63,7 @@ pub fn say(what: &str, argument: &str) {
         word
     });
     let Some(word) = word else { return };
-    let parts = [b"\x1e", &word[..], b" ", what.as_bytes(), argument.as_bytes(), b"\n"];
+    let parts = [&[MARK], &word[..], b" ", what.as_bytes(), argument.as_bytes(), b"\n"];
     let mut len = 0;
     for (place, byte) in line.iter_mut().zip(parts.into_iter().flatten()) {
         *place = *byte;

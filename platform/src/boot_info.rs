@@ -5,6 +5,8 @@ use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use freestone_protocol::kernel_tests::KEY_MARK;
+
 use crate::memory::map::MemoryMap;
 use crate::once::Once;
 
@@ -213,13 +215,10 @@ pub fn boot_info() -> Option<&'static BootInfo> {
 pub(crate) static SECRET: Once<&[u8]> = Once::new(&[]);
 static IS_SECRET_TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// In front of what is no part of the command line: ASCII "unit separator".
-const SECRET_MARK: u8 = 0x1f;
-
 /// A command line, and what a runner tells this kernel's first code and nobody else.
 pub(crate) fn apart(line: &'static [u8]) -> (&'static [u8], &'static [u8]) {
     let mut end = 0;
-    while line.get(end).is_some_and(|&byte| byte != SECRET_MARK) {
+    while line.get(end).is_some_and(|&byte| byte != KEY_MARK) {
         end += 1;
     }
     (line.get(..end).unwrap_or_default(), line.get(end + 1..).unwrap_or_default())

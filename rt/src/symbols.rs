@@ -20,14 +20,7 @@
 
 use core::fmt;
 
-/// How a table begins.
-pub const MAGIC: [u8; 8] = *b"FSNAMES\x01";
-/// Where the words' places begin.
-pub const WORDS_AT: usize = 28;
-/// How many words there are.
-pub const WORDS: usize = 128;
-/// Where the text of words begins.
-pub const TEXT_AT: usize = WORDS_AT + 2 * (WORDS + 1);
+pub use freestone_protocol::names::{MAGIC, TEXT_AT, WORDS, WORDS_AT};
 
 /// A table that has been looked at.
 #[derive(Clone, Copy, Debug)]

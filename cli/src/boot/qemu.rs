@@ -10,8 +10,6 @@
 //! | 0x12 | 37 | crash; the guest has printed its report |
 //! | nothing | 0 | power off or reset (`-no-reboot`: also a triple fault) without a verdict |
 //! | anything else | | not part of the protocol |
-//!
-//! These numbers must stay in step with the exit code in the platform crate.
 
 use std::ffi::OsString;
 use std::net::TcpListener;
@@ -20,6 +18,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use clap::ArgMatches;
+use freestone_protocol::exit;
 
 use crate::boot::accel::Accelerator;
 use crate::boot::boot_options::BootOptions;
@@ -39,6 +38,11 @@ const INTERRUPTED_PATIENCE: Duration = Duration::from_secs(5);
 
 /// For what the kernel says to an NMI. A report takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// QEMU's statuses for the three verdicts.
+const SUCCESS: i32 = exit::qemu_status(exit::SUCCESS);
+const FAILURE: i32 = exit::qemu_status(exit::FAILURE);
+const CRASH: i32 = exit::qemu_status(exit::CRASH);
 
 const DEBUG_EXIT: &str = "isa-debug-exit,iobase=0xf4,iosize=0x04";
 
@@ -253,9 +257,9 @@ pub fn judge_status(status: ExitStatus, said: bool, complaint: &str) -> (Status,
         return (Status::Tool, format!("QEMU was stopped from outside{complaint}"));
     }
     match status.code() {
-        Some(33) => (Status::Success, String::new()),
-        Some(35) => (Status::Failed, "the kernel reported failure".into()),
-        Some(37) => (Status::Crash, "the kernel crashed; its report is above".into()),
+        Some(SUCCESS) => (Status::Success, String::new()),
+        Some(FAILURE) => (Status::Failed, "the kernel reported failure".into()),
+        Some(CRASH) => (Status::Crash, "the kernel crashed; its report is above".into()),
         Some(0) => {
             let message =
                 "the machine went off without a verdict: a triple fault, a reset or a power-off";

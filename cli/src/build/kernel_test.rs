@@ -16,6 +16,7 @@ use std::process::{self, Command};
 use std::time::Duration;
 
 use clap::ArgMatches;
+use freestone_protocol::link;
 use freestone_targets::LinkInput;
 use serde_json::json;
 
@@ -115,7 +116,7 @@ fn command(
     command.env(install::QEMU_VARIABLE, qemu);
     if !tests.are_cargos {
         // The façade's build script then adds nothing to these arguments.
-        command.env("FREESTONE_LINKED_BY_TOOL", "1");
+        command.env(link::BY_TOOL, "1");
     }
     let mut set = |name, value: Option<OsString>| {
         if let Some(value) = value {

@@ -16,6 +16,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
+use freestone_protocol::entry::{NOTE_ALIGNMENT, PHYS32_ENTRY};
 use object::LittleEndian;
 use object::elf;
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
@@ -25,12 +26,6 @@ use crate::status::Failure;
 
 type Header = elf::FileHeader64<LittleEndian>;
 type Segment = elf::ProgramHeader64<LittleEndian>;
-
-/// XEN_ELFNOTE_PHYS32_ENTRY.
-const PHYS32_ENTRY: u32 = 18;
-
-/// What the parts of a note are aligned to. QEMU takes the segment's alignment instead, if that is more.
-const NOTE_ALIGNMENT: u64 = 4;
 
 /// More than any image that fits below 4 GiB: with a larger file something is wrong, and reading it
 /// to find out what would take long.

@@ -17,6 +17,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use freestone_inspect::elf::{Object, Section};
 use freestone_inspect::names::demangled;
 use freestone_inspect::symbol::{Binding, SymbolKind};
+use freestone_protocol::names::{MAGIC, ROOM};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{LittleEndian, elf};
 
@@ -25,13 +26,7 @@ use crate::image::name_words::Words;
 use crate::status::{Failure, Status};
 use crate::whole::Destination;
 
-/// The type of the program header that the linker script leaves room by.
-const ROOM: u32 = 0x6673_6e6d;
-
 const PAGE: u64 = 4096;
-
-/// How the table begins; freestone-rt has the same bytes.
-const MAGIC: &[u8; 8] = b"FSNAMES\x01";
 
 /// The furthest that one function can begin behind the one before.
 const WIDEST: u64 = (1 << 24) - 1;
@@ -116,7 +111,7 @@ pub fn with_names(image: &[u8]) -> Result<Named, NoNames> {
     let segments = header.program_headers(LittleEndian, image).map_err(|_| NoNames::NotElf)?;
     let room = segments.iter().position(|s| s.p_type.get(LittleEndian).0 == ROOM);
     let is_table = |segment: &elf::ProgramHeader64<LittleEndian>| {
-        segment.data(LittleEndian, image).is_ok_and(|data| data.starts_with(MAGIC))
+        segment.data(LittleEndian, image).is_ok_and(|data| data.starts_with(&MAGIC))
     };
     if room.is_none() && segments.iter().any(is_table) {
         return Err(NoNames::There);

@@ -7,8 +7,8 @@
 
 use std::cmp::Reverse;
 
-/// How many there are; freestone-rt has the same number.
-const WORDS: usize = 128;
+use freestone_protocol::names::WORDS;
+
 /// The most codes that a name can have.
 pub const LONGEST: usize = 255;
 /// The most characters that are made codes of, and the most that a word can have: more than a table can hold, and

@@ -14,15 +14,13 @@ use std::fs;
 use std::path::Path;
 
 use freestone_inspect::names::is_hidden;
+use freestone_protocol::kernel_tests;
 use object::{Object, ObjectSegment, ObjectSymbol};
 
 use crate::foreign::Shown as _;
 use crate::status::Failure;
 
-const RECORD_BYTES: u64 = 64;
-const NAME: usize = 0;
-const REASON: usize = 32;
-const IGNORED: usize = 57;
+const RECORD_BYTES: u64 = kernel_tests::RECORD_BYTES as u64;
 
 /// Stands in the names of all that the harness brings.
 const HARNESS: &str = "freestone_harness";
@@ -49,11 +47,11 @@ pub fn read(image: &Path) -> Result<Option<Vec<KernelTest>>, Failure> {
     let usage = |message: String| Failure::usage(format!("{}: {message}", image.shown()));
     let bytes = fs::read(image).map_err(|error| usage(error.to_string()))?;
     let file = object::File::parse(&*bytes).map_err(|error| usage(error.to_string()))?;
-    let mut tests = table(&file).map_err(|what| usage(what.into()))?;
-    if let Some(tests) = &mut tests {
+    let mut found = table(&file).map_err(|what| usage(what.into()))?;
+    if let Some(tests) = &mut found {
         tests.sort_by(|a, b| a.name.cmp(&b.name));
     }
-    Ok(tests)
+    Ok(found)
 }
 
 fn table(file: &object::File) -> Result<Option<Vec<KernelTest>>, &'static str> {
@@ -61,8 +59,7 @@ fn table(file: &object::File) -> Result<Option<Vec<KernelTest>>, &'static str> {
         let found = file.symbols().find(|symbol| symbol.name() == Ok(name));
         found.map(|symbol| symbol.address())
     };
-    let (Some(start), Some(end)) = (symbol("freestone_tests_start"), symbol("freestone_tests_end"))
-    else {
+    let (Some(start), Some(end)) = (symbol(kernel_tests::START), symbol(kernel_tests::END)) else {
         return Ok(None);
     };
     const BROKEN: &str = "the table of tests is broken";
@@ -85,10 +82,10 @@ fn table(file: &object::File) -> Result<Option<Vec<KernelTest>>, &'static str> {
             let bytes = if len == 0 { &[] } else { memory.at(long(at)?, len)? };
             String::from_utf8(bytes.to_vec()).ok()
         };
-        let (name, reason) = (text(NAME)?, text(REASON)?);
+        let (name, reason) = (text(kernel_tests::NAME)?, text(kernel_tests::REASON)?);
         // A path of Rust's has no such characters, and this one is shown in many places.
         let is_plain = !name.contains(is_hidden);
-        let is_ignored = *record.get(IGNORED)? != 0;
+        let is_ignored = *record.get(kernel_tests::IGNORED)? != 0;
         is_plain.then_some(KernelTest { name, is_ignored, reason, number: number as u64 })
     };
     let records = records.chunks_exact(RECORD_BYTES as usize).enumerate();

@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use freestone_protocol::kernel_tests;
+
 use crate::boot::boot_options::{self, BootOptions};
 use crate::boot::install;
 use crate::boot::kvm;
@@ -298,7 +300,8 @@ fn in_one_boot(
 ) -> Result<usize, Failure> {
     let (list, len) = list_of(tests, if is_one_by_one(options) { 1 } else { usize::MAX });
     let key = Key::new().map_err(|error| Failure::tool(format!("no random numbers: {error}")))?;
-    let command_line = format!("tests={list}\u{1f}{}", key.digits());
+    let command_line =
+        format!("tests={list}{}{}", char::from(kernel_tests::KEY_MARK), key.digits());
     let live = options.pass_output;
     let mut tell = |test: &KernelTest, heard: Heard| {
         let Heard { passed, output, wall } = heard;

@@ -18,9 +18,8 @@ use crate::supervise::Filter;
 /// In front of each line of Xen's.
 const PREFIX: &[u8] = b"(XEN) ";
 
-/// In front of the word of a verdict. Stays in step with freestone-platform, `Exit::last_line`. The mark
-/// is also in front of what test kernels report, so it alone does not do.
-const VERDICT: &[u8] = b"\x1efreestone verdict: ";
+/// In front of the word of a verdict.
+const VERDICT: &[u8] = freestone_protocol::exit::LINE;
 
 /// Xen writes two characters for a line's end.
 const LINE_END: &[u8] = b"\r\n";

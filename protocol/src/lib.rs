@@ -1,0 +1,90 @@
+//! What a kernel and the tool outside of it must agree on: numbers, lines and layouts, each said once.
+//!
+//! No code but what follows from a number, no dependency, nothing to link.
+//!
+//! ```
+//! use freestone_protocol::exit;
+//!
+//! // What QEMU ends with when a kernel writes its verdict to the debug-exit device.
+//! assert_eq!(exit::qemu_status(exit::SUCCESS), 33);
+//! ```
+
+#![no_std]
+
+/// The verdict on a run.
+pub mod exit {
+    /// All is well: the byte for QEMU's `isa-debug-exit` device.
+    pub const SUCCESS: u8 = 0x10;
+    /// The kernel did its work and the answer is no.
+    pub const FAILURE: u8 = 0x11;
+    /// The kernel could not go on.
+    pub const CRASH: u8 = 0x12;
+
+    /// QEMU's own status after a byte was written to that device (QEMU, `hw/misc/debugexit.c`).
+    pub const fn qemu_status(byte: u8) -> i32 {
+        (byte as i32) << 1 | 1
+    }
+
+    /// In front of the word of a verdict, on the last line of a console where no device takes it. The mark keeps it apart
+    /// from what kernels print.
+    pub const LINE: &[u8] = b"\x1efreestone verdict: ";
+
+    /// The whole lines: success, failure, crash. Padded to one length, which saves a table.
+    pub const LINES: [[u8; 29]; 3] = [
+        *b"\x1efreestone verdict: success \n",
+        *b"\x1efreestone verdict: failure \n",
+        *b"\x1efreestone verdict: crash   \n",
+    ];
+}
+
+/// The entry of an image: an ELF note (Xen, `public/elfnote.h`).
+pub mod entry {
+    /// Whose note it is.
+    pub const NAME: &[u8] = b"Xen";
+    /// Its type, `XEN_ELFNOTE_PHYS32_ENTRY`: the physical address where a loader enters in 32-bit mode.
+    pub const PHYS32_ENTRY: u32 = 18;
+    /// The alignment of notes, and of the segment with them: QEMU takes the segment's for theirs.
+    pub const NOTE_ALIGNMENT: u64 = 4;
+}
+
+/// The table of functions' names; its format stands in `freestone_rt::symbols`.
+pub mod names {
+    /// How a table begins.
+    pub const MAGIC: [u8; 8] = *b"FSNAMES\x01";
+    /// Where the words' places begin.
+    pub const WORDS_AT: usize = 28;
+    /// How many words there are.
+    pub const WORDS: usize = 128;
+    /// Where the text of words begins.
+    pub const TEXT_AT: usize = WORDS_AT + 2 * (WORDS + 1);
+    /// The type of the program header that the linker script leaves room by.
+    pub const ROOM: u32 = 0x6673_6e6d;
+}
+
+/// Tests inside a kernel.
+pub mod kernel_tests {
+    /// The symbols around the table of tests.
+    pub const START: &str = "freestone_tests_start";
+    /// One past its end.
+    pub const END: &str = "freestone_tests_end";
+
+    /// A record of the table, in bytes: addresses and lengths of 8 bytes each, then two flags.
+    pub const RECORD_BYTES: usize = 64;
+    /// Where the address of the name is; its length is 8 bytes behind.
+    pub const NAME: usize = 0;
+    /// The same of the reason to ignore it.
+    pub const REASON: usize = 32;
+    /// Where the flag is that it is ignored.
+    pub const IGNORED: usize = 57;
+
+    /// What a line of the harness's begins with, which no test can say: ASCII "record separator".
+    pub const MARK: u8 = 0x1e;
+    /// In front of the key of a boot, behind the command line: ASCII "unit separator".
+    pub const KEY_MARK: u8 = 0x1f;
+}
+
+/// Link arguments.
+pub mod link {
+    /// The variable that tells the façade's build script that the tool gives them.
+    pub const BY_TOOL: &str = "FREESTONE_LINKED_BY_TOOL";
+}
