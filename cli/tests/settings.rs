@@ -103,6 +103,13 @@ fn a_setting_that_means_nothing_is_refused_by_every_verb_that_would_heed_it() {
             "[package.metadata.freestone] of one: no setting is called `memroy`; is memory meant?",
         );
     }
+    for (wrong, complaint) in [
+        ("[package.metadata]\nfreestone = \"x\"\n", "of one: it is \"x\", and no table"),
+        ("[package.metadata.freestone]\nrun = \"one\"\n", "no setting is called `run`"),
+    ] {
+        add(&w, wrong);
+        w.see("one", &["run"]).expect(2).says(complaint);
+    }
     add(&w, "[package.metadata.freestone]\nmachine = \"vax\"\n");
     w.see("one", &["run"]).expect(2).says("machine is \"vax\"; it may be one of microvm, q35, pc");
     cargo(&w, &["run"]).expect(2).says("machine is \"vax\"");
@@ -128,6 +135,26 @@ fn host() {}
     w.package("tool", "", &[("src/main.rs", main)]);
     let seen = cargo(&w, &["run", "-p", "tool", "--", "--list", "a b"]).expect(7);
     assert_eq!(seen.stdout, "[\"--list\", \"a b\"]\n");
+    // Static ones name no loader that would tell.
+    let mut program = Command::new(env!("CARGO"));
+    program.current_dir(w.0.join("tool")).env("CARGO_TARGET_DIR", w.0.join("static"));
+    program.env("RUSTFLAGS", "-Ctarget-feature=+crt-static").args(["build", "--quiet"]);
+    see(&mut program).expect(0);
+    let mut runner = Command::new(env!("CARGO_BIN_EXE_cargo-freestone"));
+    let seen = see(runner.arg("runner").arg(w.0.join("static/debug/tool")).arg("x")).expect(7);
+    assert_eq!(seen.stdout, "[\"x\"]\n");
     let seen = cargo(&w, &["test", "-p", "tool"]).expect(0);
     assert!(seen.stdout.contains("test host ... ok"), "{}", seen.stdout);
+}
+
+#[test]
+fn what_is_no_file_is_no_program_and_no_image() {
+    let folder = common::folder("runner-odd");
+    let fifo = folder.join("fifo");
+    let made = Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    for odd in [&*fifo, "/dev/zero".as_ref(), &*folder, "/nonexistent".as_ref()] {
+        let mut runner = Command::new(env!("CARGO_BIN_EXE_cargo-freestone"));
+        see(runner.arg("runner").arg(odd)).expect(2);
+    }
 }

@@ -117,7 +117,8 @@ impl BootOptions {
         let line = |name: &str, value: &dyn std::fmt::Display, by: &str| {
             say!("{name} {value}, by {}", foreign::line(by.as_bytes()));
         };
-        let Self { machine, memory_mib, cores, timeout, qemu_args, command_line, .. } = self;
+        let Self { machine, memory_mib, cores, timeout, test_timeout, .. } = self;
+        let Self { qemu_args, command_line, .. } = self;
         match machine {
             Some(machine) => line("machine:", &machine.value, &machine.by),
             None => line("machine:", &MACHINES[0], DEFAULT),
@@ -128,6 +129,13 @@ impl BootOptions {
             Some(Asked { value: 0, by }) => line("timeout:", &"none", by),
             Some(Asked { value, by }) => line("timeout:", &format_args!("{value} s"), by),
             None => line("timeout:", &"the place's own", DEFAULT),
+        }
+        match test_timeout {
+            Some(Asked { value: 0, by }) => line("for each kernel test:", &"any time", by),
+            Some(Asked { value, by }) => {
+                line("for each kernel test:", &format_args!("{value} s"), by);
+            }
+            None => {}
         }
         let shown = |text: &OsStr| foreign::line(text.as_encoded_bytes());
         for arg in qemu_args {

@@ -16,7 +16,7 @@
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::boot::machines::MACHINES;
 use crate::boot::machines::{CORES, MEMORY};
@@ -29,6 +29,9 @@ const KEYS: [&str; 7] =
 
 /// What only a workspace may: which kernel is meant.
 pub const RUN: &str = "run";
+
+/// What messages call its table.
+pub const WORKSPACE: &str = "[workspace.metadata.freestone]";
 
 /// A value, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +63,8 @@ pub struct Settings {
 pub struct Table<'a> {
     /// With whose it is: what a message calls it.
     pub name: String,
-    pub values: &'a Map<String, Value>,
+    /// Null if there is none.
+    pub values: &'a Value,
 }
 
 impl Settings {
@@ -69,7 +73,9 @@ impl Settings {
         for table in tables {
             table.has_known_keys()?;
         }
-        let text = |value: &Value| value.as_str().map(str::to_owned);
+        // A program gets its arguments with a zero behind each.
+        let text =
+            |value: &Value| value.as_str().filter(|text| !text.contains('\0')).map(str::to_owned);
         let machine = |value: &Value| text(value).filter(|name| MACHINES.contains(&name.as_str()));
         let in_range = |range: RangeInclusive<u32>| {
             move |value: &Value| {
@@ -78,7 +84,7 @@ impl Settings {
             }
         };
         let texts = |value: &Value| -> Option<Vec<OsString>> {
-            value.as_array()?.iter().map(|one| Some(one.as_str()?.into())).collect()
+            value.as_array()?.iter().map(|one| Some(text(one)?.into())).collect()
         };
         let (cores, memory) = (ranged("a number", CORES), ranged("MiB", MEMORY));
         let seconds = "a number of seconds, or 0 for no limit";
@@ -101,8 +107,16 @@ fn ranged(what: &str, range: RangeInclusive<u32>) -> String {
 
 impl Table<'_> {
     fn has_known_keys(&self) -> Result<(), Failure> {
-        let is_known = |key: &&String| KEYS.contains(&key.as_str()) || *key == RUN;
-        let Some(key) = self.values.keys().find(|key| !is_known(key)) else { return Ok(()) };
+        let keys = match self.values {
+            Value::Null => return Ok(()),
+            Value::Object(table) => table.keys(),
+            other => {
+                return Err(Failure::usage(format!("{}: it is {other}, and no table", self.name)));
+            }
+        };
+        let is_known =
+            |key: &&String| KEYS.contains(&key.as_str()) || *key == RUN && self.name == WORKSPACE;
+        let Some(key) = keys.into_iter().find(|key| !is_known(key)) else { return Ok(()) };
         let cure = match nearest(key, &KEYS) {
             Some(near) => format!("is {near} meant?"),
             None => format!("there are {}", KEYS.join(", ")),
@@ -139,13 +153,8 @@ mod tests {
     fn settings(tables: &[(&str, Value)]) -> Result<Settings, Failure> {
         let table = |(name, values): &(&str, Value)| (name.to_string(), values.clone());
         let all: Vec<_> = tables.iter().map(table).collect();
-        let tables: Vec<_> = all
-            .iter()
-            .map(|(name, values)| Table {
-                name: name.clone(),
-                values: values.as_object().expect("a table"),
-            })
-            .collect();
+        let tables: Vec<_> =
+            all.iter().map(|(name, values)| Table { name: name.clone(), values }).collect();
         Settings::of(&tables)
     }
 
@@ -153,9 +162,12 @@ mod tests {
     fn the_nearest_table_wins_key_by_key() {
         let near = json!({ "memory": 8, "qemu-args": ["-snapshot"], "command-line": "a  b" });
         let far = json!({ "memory": 16, "machine": "pc", "run": "k" });
-        let all = settings(&[("near", near), ("far", far)]).expect("good settings");
+        let all = settings(&[("near", near), (WORKSPACE, far)]).expect("good settings");
         assert_eq!(all.memory_mib, Some(Asked::new(8, "memory in near")));
-        assert_eq!(all.machine, Some(Asked::new("pc".into(), "machine in far")));
+        assert_eq!(
+            all.machine,
+            Some(Asked::new("pc".into(), "machine in [workspace.metadata.freestone]"))
+        );
         assert_eq!(all.qemu_args.map(|args| args.value), Some(vec!["-snapshot".into()]));
         assert_eq!(all.command_line.map(|line| line.value), Some("a  b".into()));
         assert_eq!((all.cores, all.timeout, all.test_timeout), (None, None, None));
@@ -165,6 +177,10 @@ mod tests {
     fn what_means_nothing_is_refused() {
         for (table, cure) in [
             (json!({ "memroy": 8 }), "near: no setting is called `memroy`; is memory meant?"),
+            (json!([{ "memory": 8 }]), "no table"),
+            (json!("memory"), "no table"),
+            (json!({ "run": "k" }), "no setting is called `run`"),
+            (json!({ "command-line": "a\0b" }), "a text"),
             (json!({ "colour": 8 }), "there are machine, memory"),
             (json!({ "memory": 1 }), "near: memory is 1; it may be MiB from 2 to"),
             (json!({ "memory": "8" }), "memory is \"8\""),

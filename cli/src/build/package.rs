@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::build::program::FULL;
 use crate::build::program::{Kernel, Program, list};
@@ -24,7 +24,7 @@ pub struct Package {
     /// Whether what is built from it is likely to be a kernel.
     pub is_kernels: bool,
     /// `[package.metadata.freestone]`.
-    pub settings: Map<String, Value>,
+    pub settings: Value,
     /// Its own features, and whose it can turn on.
     pub features: Vec<String>,
     pub dependencies: Vec<String>,
@@ -79,7 +79,7 @@ impl Package {
             examples,
             default_run: package["default_run"].as_str().map(str::to_owned),
             is_kernels: dependencies.iter().any(uses)
-                || package["metadata"]["freestone"].is_object(),
+                || !package["metadata"]["freestone"].is_null(),
             settings: table(&package["metadata"]),
             features: package["features"]
                 .as_object()
@@ -138,9 +138,9 @@ impl Package {
     }
 }
 
-/// Our table in what a manifest holds for others than cargo.
-pub fn table(metadata: &Value) -> Map<String, Value> {
-    metadata["freestone"].as_object().cloned().unwrap_or_default()
+/// What a manifest holds for us, a table if all is well.
+pub fn table(metadata: &Value) -> Value {
+    metadata["freestone"].clone()
 }
 
 pub fn has_kind(target: &Value, kind: &str) -> bool {

@@ -10,9 +10,9 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::boot::settings::{RUN, Settings, Table};
+use crate::boot::settings::{RUN, Settings, Table, WORKSPACE};
 use crate::build::cargo::{QUESTION_LIMIT, cargo, run_cargo};
 use crate::build::cargo_args::CargoArguments;
 use crate::build::package::{Package, table};
@@ -25,7 +25,7 @@ use crate::supervise::{Output, Stop, Watch};
 pub struct Workspace {
     packages: Vec<Package>,
     /// `[workspace.metadata.freestone]`.
-    settings: Map<String, Value>,
+    settings: Value,
     /// Where cargo puts what it builds.
     pub target_directory: PathBuf,
 }
@@ -117,8 +117,14 @@ impl Workspace {
         if let Some(package) = self.around(here).filter(|package| may_be(package)) {
             return package.kernel(program).map(Some);
         }
-        if let Some(name) = self.settings.get(RUN).and_then(Value::as_str) {
-            return self.named(name)?.kernel(program).map(Some);
+        match &self.settings[RUN] {
+            Value::Null => {}
+            Value::String(name) => return self.named(name)?.kernel(program).map(Some),
+            other => {
+                return Err(Failure::usage(format!(
+                    "{WORKSPACE}: {RUN} is {other}; it may be the name of a package"
+                )));
+            }
         }
         let candidates: Vec<_> =
             self.packages.iter().filter(|package| package.is_kernel(program)).collect();
@@ -170,7 +176,7 @@ impl Workspace {
         let name = format!("[package.metadata.freestone] of {}", package.name);
         Settings::of(&[
             Table { name, values: &package.settings },
-            Table { name: "[workspace.metadata.freestone]".into(), values: &self.settings },
+            Table { name: WORKSPACE.into(), values: &self.settings },
         ])
     }
 

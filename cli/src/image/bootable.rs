@@ -33,8 +33,7 @@ const LARGEST: u64 = 1 << 30;
 
 /// Whether this file is a program for this system.
 pub fn is_host_program(path: &Path) -> bool {
-    let bytes = fs::read(path).unwrap_or_default();
-    examine(&bytes) == Err(Problem::HostProgram)
+    read(path).is_ok_and(|bytes| examine(&bytes) == Err(Problem::HostProgram))
 }
 
 /// Why an image cannot be booted; the text of each says what to do.
@@ -154,6 +153,12 @@ impl Bootable {
 
 /// Refuses what cannot be booted, with a message that says what to do.
 pub fn check(path: &Path) -> Result<Bootable, Failure> {
+    let refuse = |problem| Failure::usage(format!("{}: {problem}", path.shown()));
+    examine(&read(path)?).map_err(refuse)
+}
+
+/// The bytes of what may be an image.
+pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let refuse = |why: &dyn fmt::Display| Failure::usage(format!("{}: {why}", path.shown()));
     // Looked at before it is opened: opening a FIFO would wait for its writer.
     let about = fs::metadata(path).map_err(|error| refuse(&error))?;
@@ -171,7 +176,7 @@ pub fn check(path: &Path) -> Result<Bootable, Failure> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
     read.map_err(|error| refuse(&error))?;
-    examine(&bytes).map_err(|problem| refuse(&problem))
+    Ok(bytes)
 }
 
 /// Whether these bytes are an image that can be booted.
@@ -190,7 +195,8 @@ pub fn examine(bytes: &[u8]) -> Result<Bootable, Problem> {
         _ => return Err(Problem::Broken),
     }
     let segments = header.program_headers(LittleEndian, bytes).map_err(|_| Problem::Truncated)?;
-    if segments.iter().any(|s| s.p_type.get(LittleEndian) == elf::PT_INTERP) {
+    let is_dynamic = segments.iter().any(|s| s.p_type.get(LittleEndian) == elf::PT_INTERP);
+    if is_dynamic || is_for_linux(segments, bytes) {
         return Err(Problem::HostProgram);
     }
     if kind == elf::ET_DYN {
@@ -232,6 +238,26 @@ fn identify(bytes: &[u8]) -> Result<(), Problem> {
         [0x7f, b'E', b'L', b'F', ..] => Ok(()),
         _ => Err(Problem::NotElf),
     }
+}
+
+/// Whether a note says so, as static programs have it too: `NT_GNU_ABI_TAG`, whose first word is 0 for Linux (Linux
+/// Standard Base, "ELF notes").
+fn is_for_linux(segments: &[Segment], bytes: &[u8]) -> bool {
+    const ABI_TAG: u32 = 1;
+    let mut left = bytes.len().saturating_mul(4);
+    segments.iter().filter(|s| s.p_type.get(LittleEndian) == elf::PT_NOTE).any(|segment| {
+        let data = segment.data(LittleEndian, bytes).unwrap_or_default();
+        left = left.saturating_sub(data.len());
+        let notes = NoteIterator::<Header>::new(LittleEndian, NOTE_ALIGNMENT, data).ok();
+        let Some(mut notes) = notes.filter(|_| left > 0) else { return false };
+        while let Ok(Some(note)) = notes.next() {
+            let is_tag = note.name() == b"GNU" && note.n_type(LittleEndian).0 == ABI_TAG;
+            if is_tag && note.desc().first_chunk() == Some(&[0; 4]) {
+                return true;
+            }
+        }
+        false
+    })
 }
 
 fn pvh_entry(segments: &[Segment], bytes: &[u8]) -> Result<u64, Problem> {

@@ -10,7 +10,6 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use std::fs;
 use std::path::Path;
 
 use freestone_inspect::names::is_hidden;
@@ -18,6 +17,7 @@ use freestone_protocol::kernel_tests;
 use object::{Object, ObjectSegment, ObjectSymbol};
 
 use crate::foreign::Shown as _;
+use crate::image::bootable;
 use crate::status::Failure;
 
 const RECORD_BYTES: u64 = kernel_tests::RECORD_BYTES as u64;
@@ -45,7 +45,7 @@ pub struct KernelTest {
 /// The tests in the image, by name; `None` if it is no program of tests.
 pub fn read(image: &Path) -> Result<Option<Vec<KernelTest>>, Failure> {
     let usage = |message: String| Failure::usage(format!("{}: {message}", image.shown()));
-    let bytes = fs::read(image).map_err(|error| usage(error.to_string()))?;
+    let bytes = bootable::read(image)?;
     let file = object::File::parse(&*bytes).map_err(|error| usage(error.to_string()))?;
     let mut found = table(&file).map_err(|what| usage(what.into()))?;
     if let Some(tests) = &mut found {

@@ -85,7 +85,8 @@ pub fn step_aside(words: &[OsString]) -> Option<Failure> {
     if verb != VERB || !bootable::is_host_program(Path::new(program)) {
         return None;
     }
-    let error = Command::new(program).args(arguments).exec();
+    // A name alone would be looked for in PATH.
+    let error = Command::new(Path::new(".").join(program)).args(arguments).exec();
     Some(Failure::tool(format!("{} does not start: {error}", Path::new(program).shown())))
 }
 
@@ -117,8 +118,9 @@ fn run(image: &Path, arguments: Vec<OsString>) -> Result<u8, Failure> {
         list(&wanted, options.is_terse);
         return Ok(Status::Success.code());
     }
-    bootable::check(image)?;
+    let bootable = bootable::check(image)?;
     let machine = Machine::new(image, &settings)?;
+    bootable.must_fit(machine.memory_mib)?;
     let begin = Instant::now();
     let plural = if wanted.len() == 1 { "" } else { "s" };
     print(format_args!("\nrunning {} test{plural}\n", wanted.len()));
