@@ -82,6 +82,12 @@ pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructo
 
 /// Makes a program a kernel: `entry!(main)` with `fn main(&'static BootInfo) -> Exit`.
 ///
+/// ```text
+/// entry!(MAIN [, OPTION: VALUE]…)
+///
+/// stack: BYTES      allocator: none | plain | checked | cached      panic: none      shims: none      audit: exit
+/// ```
+///
 /// Stamped into the kernel, because they belong to the final program:
 ///
 /// | what | refuse it with |
@@ -109,23 +115,28 @@ pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructo
 #[macro_export]
 macro_rules! entry {
     ($main:path $(,)?) => {
-        $crate::entry!(@options $main, [$crate::platform::stacks::named::BOOT_BYTES] []);
+        $crate::__entry!(@options $main, [$crate::platform::stacks::named::BOOT_BYTES] []);
     };
     ($main:path, $($options:tt)+) => {
-        $crate::entry!(
+        $crate::__entry!(
             @options $main, [$crate::platform::stacks::named::BOOT_BYTES] [] $($options)+
         );
     };
+}
 
+/// What [`entry!`] is made of.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __entry {
     // Takes `stack` out, the one whose value is more than a word.
     (@options $main:path, [$stack:expr] [$($done:ident)*] stack : $bytes:expr $(, $($rest:tt)*)?) => {
-        $crate::entry!(@options $main, [$bytes] [$($done)*] $($($rest)*)?);
+        $crate::__entry!(@options $main, [$bytes] [$($done)*] $($($rest)*)?);
     };
     (@options $main:path, [$stack:expr] [$($done:ident)*] $option:ident : $value:ident $(, $($rest:tt)*)?) => {
-        $crate::entry!(@options $main, [$stack] [$($done)* $option $value] $($($rest)*)?);
+        $crate::__entry!(@options $main, [$stack] [$($done)* $option $value] $($($rest)*)?);
     };
     (@options $main:path, [$stack:expr] [$($done:ident)*]) => {
-        $crate::entry!(@all $main, $stack, $($done)*);
+        $crate::__entry!(@all $main, $stack, $($done)*);
     };
     (@options $main:path, [$stack:expr] [$($done:ident)*] $($wrong:tt)*) => {
         ::core::compile_error!(::core::concat!(
@@ -143,27 +154,27 @@ macro_rules! entry {
              in the Cargo.toml at the workspace root, and `test = false, bench = false` to the \
              kernel's [[bin]]"
         );
-        $crate::entry!(@check $($option $value)*);
+        $crate::__entry!(@check $($option $value)*);
         #[cfg(any(panic = "abort", doc))]
-        $crate::entry!(@panic $($option)*);
+        $crate::__entry!(@panic $($option)*);
         #[cfg(any(panic = "abort", doc))]
-        $crate::entry!(@shims $($option)*);
+        $crate::__entry!(@shims $($option)*);
         #[cfg(any(panic = "abort", doc))]
-        $crate::entry!(@allocator $($option $value)*);
+        $crate::__entry!(@allocator $($option $value)*);
         #[cfg(any(panic = "abort", doc))]
-        $crate::entry!(@main $main, $stack, $($option $value)*);
+        $crate::__entry!(@main $main, $stack, $($option $value)*);
     };
 
     (@check) => {};
-    (@check panic none $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
-    (@check shims none $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
-    (@check allocator none $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
-    (@check allocator plain $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
-    (@check allocator checked $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
-    (@check allocator cached $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
-    (@check audit exit $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
+    (@check panic none $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
+    (@check shims none $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
+    (@check allocator none $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
+    (@check allocator plain $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
+    (@check allocator checked $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
+    (@check allocator cached $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
+    (@check audit exit $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
     // For the harness: called before any other code of the kernel's, constructors too.
-    (@check first $function:ident $($rest:tt)*) => { $crate::entry!(@check $($rest)*); };
+    (@check first $function:ident $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
     (@check $option:ident $value:ident $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
             "entry! has no option `", ::core::stringify!($option), ": ", ::core::stringify!($value),
@@ -173,24 +184,24 @@ macro_rules! entry {
     };
 
     (@panic panic $($rest:ident)*) => {};
-    (@panic $option:ident $($rest:ident)*) => { $crate::entry!(@panic $($rest)*); };
+    (@panic $option:ident $($rest:ident)*) => { $crate::__entry!(@panic $($rest)*); };
     (@panic) => { $crate::rt::panic_handler!(exit = $crate::platform::exit::crash); };
 
     (@shims shims $($rest:ident)*) => {};
-    (@shims $option:ident $($rest:ident)*) => { $crate::entry!(@shims $($rest)*); };
+    (@shims $option:ident $($rest:ident)*) => { $crate::__entry!(@shims $($rest)*); };
     (@shims) => { $crate::rt::shims!(); };
 
     (@allocator allocator none $($rest:tt)*) => {};
-    (@allocator allocator checked $($rest:tt)*) => { $crate::entry!(@heap $crate::heap::Checked); };
-    (@allocator allocator cached $($rest:tt)*) => { $crate::entry!(@heap $crate::heap::Cached); };
+    (@allocator allocator checked $($rest:tt)*) => { $crate::__entry!(@heap $crate::heap::Checked); };
+    (@allocator allocator cached $($rest:tt)*) => { $crate::__entry!(@heap $crate::heap::Cached); };
     // `plain`, or what `@check` complains about.
-    (@allocator allocator $plain:ident $($rest:tt)*) => { $crate::entry!(@heap $crate::heap::Heap); };
-    (@allocator $option:ident $value:ident $($rest:tt)*) => { $crate::entry!(@allocator $($rest)*); };
+    (@allocator allocator $plain:ident $($rest:tt)*) => { $crate::__entry!(@heap $crate::heap::Heap); };
+    (@allocator $option:ident $value:ident $($rest:tt)*) => { $crate::__entry!(@allocator $($rest)*); };
     (@allocator) => {
         #[cfg(debug_assertions)]
-        $crate::entry!(@heap $crate::heap::Checked);
+        $crate::__entry!(@heap $crate::heap::Checked);
         #[cfg(not(debug_assertions))]
-        $crate::entry!(@heap $crate::heap::Heap);
+        $crate::__entry!(@heap $crate::heap::Heap);
     };
 
     (@heap $heap:ty) => {
@@ -200,23 +211,23 @@ macro_rules! entry {
 
     // What comes before `main`, in `freestone_main`.
     (@memory allocator none $($rest:tt)*) => {};
-    (@memory $option:ident $value:ident $($rest:tt)*) => { $crate::entry!(@memory $($rest)*); };
+    (@memory $option:ident $value:ident $($rest:tt)*) => { $crate::__entry!(@memory $($rest)*); };
     (@memory) => { $crate::give_free_memory(&FREESTONE_HEAP); };
 
     (@first first $function:ident $($rest:tt)*) => { $function(); };
-    (@first $option:ident $value:ident $($rest:tt)*) => { $crate::entry!(@first $($rest)*); };
+    (@first $option:ident $value:ident $($rest:tt)*) => { $crate::__entry!(@first $($rest)*); };
     (@first) => {};
 
     (@audit audit exit $($rest:tt)*) => { $crate::memory::audit_at_exit(); };
-    (@audit $option:ident $value:ident $($rest:tt)*) => { $crate::entry!(@audit $($rest)*); };
+    (@audit $option:ident $value:ident $($rest:tt)*) => { $crate::__entry!(@audit $($rest)*); };
     (@audit) => {};
 
     (@main $main:path, $stack:expr, $($options:tt)*) => {
         #[doc(hidden)]
         fn freestone_main(boot: &'static $crate::BootInfo) -> $crate::Exit {
-            $crate::entry!(@first $($options)*);
-            $crate::entry!(@audit $($options)*);
-            $crate::entry!(@memory $($options)*);
+            $crate::__entry!(@first $($options)*);
+            $crate::__entry!(@audit $($options)*);
+            $crate::__entry!(@memory $($options)*);
             unsafe extern "C" {
                 #[link_name = "freestone_constructors_start"]
                 static START: $crate::Constructor;

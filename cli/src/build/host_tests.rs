@@ -67,7 +67,7 @@ impl<'a> Request<'a> {
     ) -> Result<Option<Vec<String>>, Failure> {
         let folder = &workspace.target_directory;
         let chosen = match self.full {
-            false => workspace.host_tests(self.package),
+            false => workspace.host_tests(self.package)?,
             true => {
                 let full = workspace.full_tests(self.package);
                 full.iter().map(|(package, targets)| longer(package, targets)).collect()

@@ -195,7 +195,12 @@ impl Workspace {
     }
 
     /// What `cargo test` is told, once for each list, to run all tests on the host, of one package or of all.
-    pub fn host_tests(&self, package: Option<&str>) -> Vec<Vec<String>> {
+    ///
+    /// # Errors
+    ///
+    /// Test programs for the host beside a kernel whose own tests cargo builds: with them cargo builds the kernel, and
+    /// for a program that unwinds no kernel can be built.
+    pub fn host_tests(&self, package: Option<&str>) -> Result<Vec<Vec<String>>, Failure> {
         let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
         let is_mixed = |package: &&Package| package.on_host.is_some();
         let mut all = Vec::new();
@@ -220,10 +225,18 @@ impl Workspace {
         };
         for package in mixed {
             for targets in package.on_host.iter().flatten() {
+                let test = targets.iter().skip_while(|word| *word != "--test").nth(1);
+                if let Some(test) = test.filter(|_| !package.bins.is_empty()) {
+                    return Err(Failure::usage(format!(
+                        "package {}: the test {test} would run on the host, which cannot be beside a kernel whose tests plain \
+                         cargo builds: for one inside the kernel write harness = false, else move it to a package of its own",
+                        package.name
+                    )));
+                }
                 all.push([words(&["-p", &package.name]), targets.clone()].concat());
             }
         }
-        all
+        Ok(all)
     }
 
     /// The longer tests on the host, of one package or of all: packages with their test targets.
@@ -449,7 +462,7 @@ mod tests {
         mixed["manifest_path"] = json!(manifest);
         mixed["targets"] = json!([
             { "name": "mixed", "kind": ["lib"], "test": true, "doctest": true },
-            { "name": "k", "kind": ["bin"], "test": false },
+            { "name": "k", "kind": ["example"], "test": false },
             { "name": "inside", "kind": ["test"], "test": true },
             { "name": "host", "kind": ["test"], "test": true },
             { "name": "build-script-build", "kind": ["custom-build"], "test": false },
@@ -457,7 +470,7 @@ mod tests {
         let other = package("other", "/w/other", "clap", &["o"]);
         let w = workspace(&[mixed.clone(), other], json!(null));
         let words = |package| -> Vec<String> {
-            w.host_tests(package).iter().map(|words| words.join(" ")).collect()
+            w.host_tests(package).expect("good").iter().map(|words| words.join(" ")).collect()
         };
         let alone = ["-p mixed --lib --test host", "-p mixed --doc"];
         assert_eq!(words(None), [&["--workspace --exclude mixed"], &alone[..]].concat());
@@ -465,9 +478,15 @@ mod tests {
         assert_eq!(words(Some("other")), ["-p other"]);
         let [inside] = &w.kernel_tests(None).unwrap()[..] else { panic!("one package has some") };
         assert!(inside.are_cargos && inside.targets == ["inside"]);
+        let mut kernel = mixed.clone();
+        kernel["targets"][1]["kind"] = json!(["bin"]);
+        let why = workspace(&[kernel], json!(null)).host_tests(None).expect_err("both");
+        assert!(why.message.contains("the test host would run on the host"), "{}", why.message);
         // A kernel as `new` makes it: there is nothing else.
         mixed["targets"] = json!([{ "name": "inside", "kind": ["test"], "test": true }]);
-        assert!(workspace(&[mixed], json!(null)).host_tests(None).is_empty());
+        assert!(
+            workspace(&[mixed.clone()], json!(null)).host_tests(None).expect("good").is_empty()
+        );
         std::fs::remove_dir_all(folder).expect("it is there");
     }
 

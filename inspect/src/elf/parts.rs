@@ -139,7 +139,7 @@ pub struct Relocation {
     pub offset: u64,
     /// The machine's number for how it is filled in.
     pub kind: u32,
-    /// The symbol's index in [`Object::symbols`]' numbering; 0: none.
+    /// The symbol's index in [`Object::symbols`](super::Object::symbols)' numbering; 0: none.
     pub symbol: usize,
     /// What is added to the symbol's address; 0 if that stands at the place itself.
     pub addend: i64,

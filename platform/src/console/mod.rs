@@ -35,6 +35,7 @@
 //! }
 //! ```
 
+#[doc(inline)]
 pub use freestone_rt::console::{Console, MAX_CONSOLES, RegistryFull, consoles, register};
 
 use crate::arch;

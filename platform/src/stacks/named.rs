@@ -57,7 +57,7 @@ pub const BOOT_BYTES: usize = 256 * 1024;
 /// Booting an unoptimised kernel takes 40 KiB.
 const LEAST_BOOT_BYTES: usize = 64 * 1024;
 
-/// `bytes` of boot stack in whole pages, for [`boot!`](crate::boot). Refuses what cannot be booted on.
+/// `bytes` of boot stack in whole pages, for [`boot!`](crate::boot!). Refuses what cannot be booted on.
 pub const fn boot_bytes(bytes: usize) -> usize {
     assert!(bytes >= LEAST_BOOT_BYTES, "a boot stack of less than 64 KiB is not enough");
     assert!(bytes <= 256 << 20, "more than 256 MiB of boot stack: make a KernelStack for that");

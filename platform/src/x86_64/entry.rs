@@ -1,6 +1,6 @@
 //! The first instructions: from the PVH entry in 32-bit protected mode to Rust in long mode.
 //!
-//! [`boot!`](crate::boot) stamps three things into a kernel, because they belong to the final program
+//! [`boot!`](crate::boot!) stamps three things into a kernel, because they belong to the final program
 //! and would break a host program that linked them:
 //!
 //! - the ELF note by which Xen and QEMU find the 32-bit entry point;

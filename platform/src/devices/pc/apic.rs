@@ -1,4 +1,4 @@
-//! The local APIC: ends interrupts, sends them to this processor, and has a [timer](Timer).
+//! The local APIC: ends interrupts, sends them to this processor, and has a [timer](super::apic_timer::Timer).
 //!
 //! Its registers are MSRs where the processor has x2APIC, and a page of memory elsewhere (xAPIC).
 //!

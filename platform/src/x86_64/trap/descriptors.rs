@@ -104,7 +104,7 @@ impl Pointer {
 /// # Safety
 ///
 /// - Ring 0 in long mode, called once, with interrupts off, on the boot processor.
-/// - The stacks of [`stacks`] are not in use, the boot stack apart.
+/// - The stacks of `stacks` are not in use, the boot stack apart.
 pub unsafe fn load() {
     let [tss_low, tss_high] = tss_segment(TSS.0.get() as u64);
     let gdt = [0, CODE_SEGMENT, DATA_SEGMENT, tss_low, tss_high];
