@@ -130,6 +130,12 @@ fn new_prints_commands_that_can_be_pasted() {
     let shown = shell.expect("a shell").stdout;
     assert_eq!(String::from_utf8_lossy(&shown).trim_end(), folder.to_string_lossy());
     see(tool().args(["new", "build"])).expect(2).says("build is a folder of cargo's");
+    // Brought by our crates, so that cargo would not know which one is meant.
+    for taken in ["freestone-xen", "bitflags"] {
+        let seen = see(tool().arg("new").arg(folder.with_file_name(taken))).expect(2);
+        seen.says(&format!("{taken} is the name of a crate that a kernel uses"));
+        assert!(!folder.with_file_name(taken).exists());
+    }
     see(tool().args(["new", "match"])).expect(2).says("match is a word of the language");
 }
 

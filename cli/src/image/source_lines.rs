@@ -357,12 +357,12 @@ mod tests {
         let places = Places::new(&env::current_exe().unwrap());
         // Addresses in the file: the program is loaded elsewhere, so one is asked of its symbols.
         let known = places.known();
-        let wanted = "cargo_freestone::places::shortened";
+        let wanted = "cargo_freestone::image::source_lines::shortened";
         let found = known.functions.iter().find(|(_, name)| name.as_str() == wanted);
         let (&address, _) = found.expect("this file's function");
         let line = places.complete(&format!("  at   0x{address:016x}"));
-        assert!(line.contains(" cargo_freestone::places::shortened+0 ("), "{line}");
-        assert!(line.contains("src/places.rs:"), "{line}");
+        assert!(line.contains(" cargo_freestone::image::source_lines::shortened+0 ("), "{line}");
+        assert!(line.contains("src/image/source_lines.rs:"), "{line}");
         let named = places.complete(&format!("  at   0x{address:016x} a_name+0"));
         assert!(named.contains(" a_name+0 (") && !named.contains("shortened"), "{named}");
     }

@@ -149,6 +149,10 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     if let Some(missing) = crates_here::lock(new.path(), checkout.as_deref())? {
         say!("note: {}", crates_here::advice(checkout.as_deref(), &missing));
     }
+    let lock = fs::read_to_string(new.path().join("Cargo.lock")).unwrap_or_default();
+    if lock.lines().filter(|line| *line == format!("name = {name:?}")).count() > 1 {
+        return Err(Failure::usage(taken(name)));
+    }
     new.rename(path).map_err(fail)?;
     tell!(
         "made {}, template {}; next:\n  cd {}\n  cargo freestone run",
@@ -168,10 +172,11 @@ fn is_package_name(name: &str) -> Result<(), String> {
             "{name:?} cannot be a package's name: letters, digits, - and _, and a letter first"
         ));
     }
-    let taken = CRATES.iter().any(|(ours, _)| *ours == name)
+    let is_taken = name == "freestone"
+        || name.starts_with("freestone-")
         || ["test", "core", "alloc", "std", "proc-macro", "proc_macro"].contains(&name);
-    if taken {
-        return Err(format!("{name} is the name of a crate that a kernel uses; take another"));
+    if is_taken {
+        return Err(taken(name));
     }
     if KEYWORDS.contains(&name) {
         return Err(format!("{name} is a word of the language, which no crate can be called"));
@@ -182,6 +187,10 @@ fn is_package_name(name: &str) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+fn taken(name: &str) -> String {
+    format!("{name} is the name of a crate that a kernel uses; take another")
 }
 
 /// The language's words, those kept for later included, that could be a name otherwise; `self` and its like, too.
