@@ -128,7 +128,7 @@ impl BootOptions {
         match timeout {
             Some(Asked { value: 0, by }) => line("timeout:", &"none", by),
             Some(Asked { value, by }) => line("timeout:", &format_args!("{value} s"), by),
-            None => line("timeout:", &"the place's own", DEFAULT),
+            None => {}
         }
         match test_timeout {
             Some(Asked { value: 0, by }) => line("for each kernel test:", &"any time", by),

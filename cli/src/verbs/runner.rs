@@ -107,6 +107,8 @@ pub fn main(mut arguments: impl Iterator<Item = OsString>) -> u8 {
 
 /// The exit status: for tests libtest's, for a kernel the verdict's.
 fn run(image: &Path, arguments: Vec<OsString>) -> Result<u8, Failure> {
+    // First, for what is wrong with a file is best said here.
+    let bootable = bootable::check(image)?;
     let settings = settings()?;
     let Some(all) = test_table::read(image)? else {
         return kernel(image, arguments, &settings).map(Status::code);
@@ -118,7 +120,6 @@ fn run(image: &Path, arguments: Vec<OsString>) -> Result<u8, Failure> {
         list(&wanted, options.is_terse);
         return Ok(Status::Success.code());
     }
-    let bootable = bootable::check(image)?;
     let machine = Machine::new(image, &settings)?;
     bootable.must_fit(machine.memory_mib)?;
     let begin = Instant::now();
