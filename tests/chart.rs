@@ -33,7 +33,7 @@ fn a_chart_counts_what_the_kernel_counts() {
             ],
         );
         // Which of these takes more depends on the machine.
-        for function in ["· memcpy\n", "::paging::protect\n"] {
+        for function in ["· memcpy\n", "::initial::protect\n"] {
             assert!(ended.stdout.contains(function), "{ended}");
         }
         // What the kernel says passes by.
@@ -44,7 +44,7 @@ fn a_chart_counts_what_the_kernel_counts() {
         assert!((counted..counted + SLACK).contains(&charted), "{charted} for {counted}\n{ended}");
         let picture = fs::read_to_string(&picture).expect("it was written");
         assert!(picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"));
-        assert!(picture.matches("<rect ").count() > 20 && picture.contains("::paging::protect"));
+        assert!(picture.matches("<rect ").count() > 20 && picture.contains("::initial::protect"));
     }
 }
 
