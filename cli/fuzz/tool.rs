@@ -14,7 +14,7 @@ mod guard;
 mod signals;
 #[path = "../src/status.rs"]
 mod status;
-#[path = "../src/supervise.rs"]
+#[path = "../src/supervise/mod.rs"]
 mod supervise;
 #[path = "../src/unfinished.rs"]
 mod unfinished;

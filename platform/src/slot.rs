@@ -18,8 +18,9 @@ const CLAIMED: *mut () = ptr::without_provenance_mut(1);
 
 impl Slot {
     /// Nothing is registered.
-    pub const EMPTY: Slot =
-        Slot { function: AtomicPtr::new(ptr::null_mut()), word: AtomicUsize::new(0) };
+    pub const fn empty() -> Slot {
+        Slot { function: AtomicPtr::new(ptr::null_mut()), word: AtomicUsize::new(0) }
+    }
 
     /// Registers, in place of whatever was.
     pub fn set(&self, function: *mut (), word: usize) {
@@ -80,7 +81,7 @@ mod tests {
 
     #[test]
     fn what_is_registered_is_found_with_its_word() {
-        let slot = Slot::EMPTY;
+        let slot = Slot::empty();
         assert_eq!((slot.get(), slot.number()), (None, 0));
         assert!(slot.claim(function(1), 7) && !slot.claim(function(2), 8));
         assert_eq!(slot.get(), Some((function(1), 7)));
@@ -97,7 +98,7 @@ mod tests {
 
     #[test]
     fn in_the_midst_of_a_registration_nothing_is_there() {
-        let slot = Slot::EMPTY;
+        let slot = Slot::empty();
         slot.function.store(CLAIMED, Ordering::Relaxed);
         assert_eq!((slot.get(), slot.number()), (None, 0));
         assert!(!slot.claim(function(1), 1));

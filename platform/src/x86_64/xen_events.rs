@@ -27,7 +27,7 @@ pub const MOST: usize = 256;
 
 const BOOT_CPU: u32 = 0;
 
-static HANDLERS: [Slot; MOST] = [Slot::EMPTY; MOST];
+static HANDLERS: [Slot; MOST] = [const { Slot::empty() }; MOST];
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
 /// Who has registered.

@@ -43,7 +43,7 @@ const ALLOCATABLE: core::ops::Range<u8> = 0x30..0xe0;
 
 const INTERRUPTS: usize = VECTORS - FIRST_INTERRUPT as usize;
 
-static HANDLERS: [Slot; INTERRUPTS] = [Slot::EMPTY; INTERRUPTS];
+static HANDLERS: [Slot; INTERRUPTS] = [const { Slot::empty() }; INTERRUPTS];
 
 /// The handlers of all interrupts.
 pub(crate) fn slots() -> &'static [Slot] {

@@ -58,7 +58,8 @@ impl Frame {
     }
 }
 
-static HANDLERS: [Slot; FIRST_INTERRUPT as usize] = [Slot::EMPTY; FIRST_INTERRUPT as usize];
+static HANDLERS: [Slot; FIRST_INTERRUPT as usize] =
+    [const { Slot::empty() }; FIRST_INTERRUPT as usize];
 
 /// Registers `handler` for the exception `vector`, in place of the one before it; it is called with `word`. One that was
 /// registered with another word is away for a moment before: an NMI that comes then is nobody's.
