@@ -364,7 +364,9 @@ pub fn panicked(info: &PanicInfo<'_>) -> ! {
             exit(Exit::Success);
         }
         // What libtest shows too, if it is asked for the output of what passed.
-        panic::describe(&mut console::emergency(), info);
+        let mut out = console::emergency();
+        let _ = core::fmt::Write::write_str(&mut out, "panicked, as it should,");
+        panic::describe(&mut out, info);
         marks::say("ok", "");
         end()
     }
