@@ -9,7 +9,7 @@
 //!
 //! INVLPG is taken at its least: it drops what is about the one address, not what the manual adds to that.
 //!
-//! Used by the tests of `tree.rs` and by `fuzz/tree.rs`: no test framework here.
+//! Used by the tests of `editor.rs` and by `fuzz/tree.rs`: no test framework here.
 
 use std::boxed::Box;
 use std::cell::RefCell;
