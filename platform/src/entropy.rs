@@ -17,7 +17,6 @@
 //! }
 //! ```
 
-use core::cell::UnsafeCell;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
@@ -26,6 +25,7 @@ use crate::arch::entropy as source;
 use crate::devices::virtio::Queue;
 use crate::devices::virtio::mmio::Mmio;
 use crate::devices::virtio::rng::{self, Source};
+use crate::lock::Lock;
 use crate::time::Moment;
 
 /// Why there are no random bytes.
@@ -85,35 +85,24 @@ fn from_processor(bytes: &mut [u8]) -> Result<(), Error> {
     filled
 }
 
-/// The device, once it has been looked for. Who finds it in use, in an interrupt, is told to come again.
-struct Device {
-    is_in_use: AtomicBool,
-    found: UnsafeCell<Found>,
-}
-
 enum Found {
     Unsought,
     Nothing,
     One(Source<Mmio>),
 }
 
-// SAFETY: `found` is reached by who has changed `is_in_use` from false to true.
-unsafe impl Sync for Device {}
-
-static DEVICE: Device =
-    Device { is_in_use: AtomicBool::new(false), found: UnsafeCell::new(Found::Unsought) };
+/// The device, once it has been looked for. An interrupt's handler that finds it in use is told to come again.
+static DEVICE: Lock<Found> = Lock::new(Found::Unsought);
 static QUEUE: Queue = Queue::new();
 
 fn from_device(bytes: &mut [u8], error: Error) -> Result<(), Error> {
-    if DEVICE.is_in_use.swap(true, Ordering::Acquire) {
-        return Err(Error::Exhausted);
-    }
-    // SAFETY: the flag was false, and is true until this reference is gone.
-    let found = unsafe { &mut *DEVICE.found.get() };
+    DEVICE.with(|found| from_found(found, bytes, error)).unwrap_or(Err(Error::Exhausted))
+}
+
+fn from_found(found: &mut Found, bytes: &mut [u8], error: Error) -> Result<(), Error> {
     if let Found::Unsought = found {
         // What cannot be mapped at the moment is not absent for ever.
         if crate::arch::page_table::active::is_busy() {
-            DEVICE.is_in_use.store(false, Ordering::Release);
             return Err(Error::Exhausted);
         }
         *found = match crate::arch::virtio_slots::find(rng::DEVICE_ID) {
@@ -121,15 +110,13 @@ fn from_device(bytes: &mut [u8], error: Error) -> Result<(), Error> {
             None => Found::Nothing,
         };
     }
-    let filled = match found {
+    match found {
         Found::One(device) => {
             let filled = fill_from(bytes, || device.word(limit()));
             if device.is_broken() { Err(Error::Unhealthy) } else { filled }
         }
         _ => Err(error),
-    };
-    DEVICE.is_in_use.store(false, Ordering::Release);
-    filled
+    }
 }
 
 /// How long a device may take to answer: it may have to wait for its host, which may wait for its own source.

@@ -35,6 +35,7 @@ pub mod arch;
 pub mod boot;
 pub mod boot_info;
 pub mod console;
+pub(crate) mod cores;
 #[cfg(feature = "critical-section")]
 pub mod critical;
 pub mod devices;
@@ -45,6 +46,7 @@ pub mod exit;
 pub mod hypervisor;
 pub mod image;
 pub mod interrupts;
+pub(crate) mod lock;
 pub mod memory;
 pub(crate) mod once;
 mod registered;

@@ -22,11 +22,11 @@
 //! let was_in_time = timer::cancel(bell);
 //! ```
 
-use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
 
 use crate::interrupts::{self, Frame, Outcome};
+use crate::lock::Lock;
 use crate::slot::Slot;
 use crate::time::{self, Moment};
 
@@ -90,32 +90,8 @@ impl Table {
     }
 }
 
-struct Shared {
-    is_in_use: AtomicBool,
-    table: UnsafeCell<Table>,
-}
-
-// SAFETY: reached through `with` only, whose flag lets one in at a time.
-unsafe impl Sync for Shared {}
-
-static TABLE: Shared = Shared::new();
-
-impl Shared {
-    const fn new() -> Shared {
-        Shared { is_in_use: AtomicBool::new(false), table: UnsafeCell::new(Table::new()) }
-    }
-
-    /// Interrupts are out meanwhile, but an NMI may come, whose handler finds the table in use: `None`.
-    fn with<R>(&self, f: impl FnOnce(&mut Table) -> R) -> Option<R> {
-        if self.is_in_use.swap(true, Ordering::Acquire) {
-            return None;
-        }
-        // SAFETY: the flag was false, and is true until this reference is gone.
-        let result = f(unsafe { &mut *self.table.get() });
-        self.is_in_use.store(false, Ordering::Release);
-        Some(result)
-    }
-}
+/// Used with interrupts out, but an NMI may come in the midst, whose handler gets nothing.
+static TABLE: Lock<Table> = Lock::new(Table::new());
 
 fn with_table<R>(f: impl FnOnce(&mut Table) -> R) -> Option<R> {
     interrupts::without(|| TABLE.with(f))
@@ -289,13 +265,6 @@ mod tests {
         }
         assert_eq!(due, [10, 10, 30]);
         assert_eq!(table.next(), Some(50));
-    }
-
-    #[test]
-    fn who_comes_while_the_table_is_in_use_gets_nothing() {
-        let shared = Shared::new();
-        assert_eq!(shared.with(|_| shared.with(|_| ())), Some(None));
-        assert_eq!(shared.with(|_| ()), Some(()));
     }
 
     #[test]

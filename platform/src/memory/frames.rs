@@ -8,17 +8,17 @@
 //! rest, or all of it if there is no heap, is for frames. It is taken over when the first frame is asked for:
 //! a kernel that never does has neither the code nor the work.
 
-use core::cell::UnsafeCell;
 use core::fmt;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use super::address::{PAGE_SIZE, PhysAddr, VirtAddr};
 use super::buddy::{Buddy, FrameStats, FreeError, Zone};
 use super::map::MemoryMap;
 use crate::arch::page_table::format::HIGHEST;
 use crate::boot_info::boot_info;
+use crate::lock::Lock;
 
 /// One of so many parts of a range is left for frames, if there is a heap.
 const PARTS: u64 = 8;
@@ -53,21 +53,13 @@ pub fn heap_share() -> impl Iterator<Item = Range<u64>> {
     ranges.map(|range| range.start..border(&range).max(range.start))
 }
 
-/// The allocator, for one at a time.
-struct Guarded {
-    busy: AtomicBool,
-    is_filled: UnsafeCell<bool>,
-    buddy: UnsafeCell<Buddy>,
+/// The allocator, once it has been asked for.
+struct Filled {
+    is_filled: bool,
+    buddy: Buddy,
 }
 
-// SAFETY: what is in the cells is used only by who turned `busy` from false to true.
-unsafe impl Sync for Guarded {}
-
-static ALL: Guarded = Guarded {
-    busy: AtomicBool::new(false),
-    is_filled: UnsafeCell::new(false),
-    buddy: UnsafeCell::new(Buddy::new()),
-};
+static ALL: Lock<Filled> = Lock::new(Filled { is_filled: false, buddy: Buddy::new() });
 
 /// `None` if somebody is at it whom we interrupt, and before `main`. Afterwards the allocator gets what handlers had to
 /// leave in [`LEFT`] because of that.
@@ -80,18 +72,13 @@ fn with<R>(work: impl FnOnce(&mut Buddy) -> R) -> Option<R> {
 /// The same, but for what was left.
 fn alone<R>(work: impl FnOnce(&mut Buddy) -> R) -> Option<R> {
     let map = boot_info()?.memory();
-    if ALL.busy.swap(true, Ordering::Acquire) {
-        return None;
-    }
-    // SAFETY: it was not busy, so nobody else has a reference.
-    let (buddy, is_filled) = unsafe { (&mut *ALL.buddy.get(), &mut *ALL.is_filled.get()) };
-    if !core::mem::replace(is_filled, true) {
-        // SAFETY: the first time, and the division says what is ours.
-        unsafe { fill(buddy, map, decide(ALL_FRAMES)) };
-    }
-    let done = work(buddy);
-    ALL.busy.store(false, Ordering::Release);
-    Some(done)
+    ALL.with(|Filled { is_filled, buddy }| {
+        if !core::mem::replace(is_filled, true) {
+            // SAFETY: the first time, and the division says what is ours.
+            unsafe { fill(buddy, map, decide(ALL_FRAMES)) };
+        }
+        work(buddy)
+    })
 }
 
 /// Hands over what is free in `map`, by this division.

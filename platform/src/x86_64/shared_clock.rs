@@ -9,11 +9,10 @@ use freestone_xen::{CpuTime, Page, SharedInfo};
 
 use super::kvm_clock::KvmClock;
 use super::{cpu, ticks};
+use crate::cores;
 use crate::hypervisor;
 use crate::memory::address::PAGE_SIZE;
 use crate::time::rate::Source;
-
-const BOOT_CPU: usize = 0;
 
 /// Where Xen's page appears. The kernel is mapped at its physical addresses, so its frame is known.
 static PAGE: Page = Page::new();
@@ -80,7 +79,7 @@ pub(super) fn xen_page() -> Option<SharedInfo> {
 
 fn read(shared: Shared) -> Option<(u64, CpuTime)> {
     match shared {
-        Shared::Xen(page) => page.system_time(BOOT_CPU).ok(),
+        Shared::Xen(page) => page.system_time(cores::BOOT).ok(),
         Shared::Kvm(kvm) => kvm.time.system_time().ok(),
     }
 }

@@ -14,6 +14,7 @@ use freestone_xen::{Port, SharedInfo, Xen};
 use super::shared_clock;
 use super::trap::frame::{Frame, Outcome};
 use super::trap::interrupts;
+use crate::cores;
 use crate::devices::pc::apic;
 use crate::hypervisor;
 use crate::slot::Slot;
@@ -24,8 +25,6 @@ pub type Handler = fn(Port, usize);
 
 /// Ports that can have a handler. Xen gives the lowest that is free, so this is how many may be open at once.
 pub const MOST: usize = 256;
-
-const BOOT_CPU: u32 = 0;
 
 static HANDLERS: [Slot; MOST] = [const { Slot::empty() }; MOST];
 static IS_ON: AtomicBool = AtomicBool::new(false);
@@ -84,7 +83,7 @@ pub fn start() -> Result<Xen, Error> {
 fn turn_on(xen: Xen, shared: SharedInfo) -> Result<(), Error> {
     shared.mask_all();
     let vector = interrupts::allocate(upcall, 0).ok_or(Error::Apic(apic::Error::NoVector))?;
-    if let Err(error) = xen.set_upcall_vector(BOOT_CPU, vector) {
+    if let Err(error) = xen.set_upcall_vector(cores::BOOT as u32, vector) {
         interrupts::release(vector);
         return Err(error.into());
     }
@@ -135,7 +134,7 @@ fn both() -> Result<(Xen, SharedInfo), Error> {
 fn upcall(_frame: &mut Frame, _word: usize) -> Outcome {
     let Some(shared) = shared() else { return Outcome::Unhandled };
     let mut outcome = Outcome::Handled;
-    shared.take_events(BOOT_CPU as usize, |port| {
+    shared.take_events(cores::BOOT, |port| {
         let slot = HANDLERS.get(port.number() as usize);
         match slot.and_then(Slot::get) {
             // SAFETY: `handle` registers `Handler`s only.

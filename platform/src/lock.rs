@@ -1,0 +1,50 @@
+//! Exclusion: something that one piece of code at a time works on.
+//!
+//! It never waits. There is one core so far ([`cores`](crate::cores)), so whoever finds a lock taken has interrupted its
+//! holder, and would wait for ever: it is told, and says to its own caller that it must come again. Where other cores
+//! run too, [`Lock::with`] is the place that waits for them, and for them alone.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// A value, for one at a time.
+pub(crate) struct Lock<T> {
+    is_taken: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is reached through `with` only, whose flag lets one in at a time, whichever core it is on.
+unsafe impl<T: Send> Sync for Lock<T> {}
+
+impl<T> Lock<T> {
+    pub const fn new(value: T) -> Lock<T> {
+        Lock { is_taken: AtomicBool::new(false), value: UnsafeCell::new(value) }
+    }
+
+    /// Works on the value. `None`, and nothing done, for code that interrupts somebody's work on it.
+    #[inline]
+    pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
+        if self.is_taken.swap(true, Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: the flag was false, and is true until this reference is gone.
+        let done = work(unsafe { &mut *self.value.get() });
+        self.is_taken.store(false, Ordering::Release);
+        Some(done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_while_it_is_taken_gets_nothing() {
+        let lock = Lock::new(1);
+        assert_eq!(
+            lock.with(|value| (lock.with(|_| ()), core::mem::replace(value, 2))),
+            Some((None, 1))
+        );
+        assert_eq!(lock.with(|value| *value), Some(2));
+    }
+}
