@@ -1,16 +1,6 @@
 #!/bin/sh
-# Fuzzes for the number of seconds given (default 600). Needs a nightly toolchain and a C++ compiler; no
-# cargo-fuzz, no rust-src. The bodies are assembly, which nobody can instrument: what guides the search
-# is the plain Rust beside them.
-set -eu
+# Fuzzes for the number of seconds given (default 600). The bodies are assembly, which nobody can instrument: what guides
+# the search is the plain Rust beside them.
 cd "$(dirname "$0")"
-flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
-flags="$flags -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
-flags="$flags -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
-flags="$flags -Ccodegen-units=1"
-target=${CARGO_TARGET_DIR:-target}
-RUSTFLAGS="$flags" cargo +nightly build --release --target x86_64-unknown-linux-gnu --target-dir "$target"
-work="$target/corpus"
-mkdir -p "$work" "$target/crashes"
-exec "$target/x86_64-unknown-linux-gnu/release/operations" -max_total_time="${1:-600}" -max_len=512 \
-    -rss_limit_mb=1024 -timeout=10 -artifact_prefix="$target/crashes/" "$work"
+. ../../fuzz.sh
+fuzz operations "${1:-600}" "" -max_len=512 -timeout=10
