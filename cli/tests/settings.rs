@@ -137,11 +137,12 @@ fn host() {}
     assert_eq!(seen.stdout, "[\"--list\", \"a b\"]\n");
     // Static ones name no loader that would tell.
     let mut program = Command::new(env!("CARGO"));
-    program.current_dir(w.0.join("tool")).env("CARGO_TARGET_DIR", w.0.join("static"));
+    program.current_dir(w.0.join("tool")).env("CARGO_TARGET_DIR", w.0.join("target/static"));
     program.env("RUSTFLAGS", "-Ctarget-feature=+crt-static").args(["build", "--quiet"]);
     see(&mut program).expect(0);
     let mut runner = Command::new(env!("CARGO_BIN_EXE_cargo-freestone"));
-    let seen = see(runner.arg("runner").arg(w.0.join("static/debug/tool")).arg("x")).expect(7);
+    let seen =
+        see(runner.arg("runner").arg(w.0.join("target/static/debug/tool")).arg("x")).expect(7);
     assert_eq!(seen.stdout, "[\"x\"]\n");
     let seen = cargo(&w, &["test", "-p", "tool"]).expect(0);
     assert!(seen.stdout.contains("test host ... ok"), "{}", seen.stdout);
