@@ -39,7 +39,7 @@ fn what_a_loader_tells_is_true_or_refused() {
             ("version_0", status::CRASH, &[CANNOT, "the loader reported no usable memory"]),
             ("map_nowhere", status::CRASH, &[CANNOT, "memory map at 0xff", OUTSIDE]),
             ("map_null", status::CRASH, &[CANNOT, "memory map at 0x00", OUTSIDE]),
-            ("map_endless", status::CRASH, &[CANNOT, "more memory regions or modules than"]),
+            ("map_endless", status::CRASH, &[CANNOT, "too many memory regions or modules"]),
             ("command_line", status::CRASH, &[CANNOT, "command line at 0xff", OUTSIDE]),
             ("modules", status::CRASH, &[CANNOT, "module list at 0xff", OUTSIDE]),
             ("modules_null", status::CRASH, &[CANNOT, "module list at 0x00", OUTSIDE]),

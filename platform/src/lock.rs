@@ -1,4 +1,4 @@
-//! Exclusion: something that one piece of code at a time works on.
+//! Mutual exclusion: a value that only one piece of code at a time can use.
 //!
 //! It never waits. There is one core so far ([`cores`](crate::cores)), so whoever finds a lock taken has interrupted its
 //! holder, and would wait for ever: it is told, and says to its own caller that it must come again. Where other cores

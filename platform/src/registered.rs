@@ -1,4 +1,4 @@
-//! What has been registered with this crate, as one number.
+//! A hash of everything registered with this crate, which tells whether a registration has changed.
 
 use core::sync::atomic::Ordering;
 

@@ -1,4 +1,4 @@
-//! A place where a function is registered, with a word that it is called with: what all registries of handlers are made of.
+//! One slot of a registry of handlers: a function and the word that is passed to it. All registries of handlers use it.
 //!
 //! A reader may interrupt a writer and a writer a reader, in handlers of NMIs too. So the word is there before the function
 //! is, and a function that gives way to one with another word is away for the moment in between.

@@ -1,4 +1,4 @@
-//! A machine that is none: every name that [`arch`](crate::arch) asks for, and nothing behind it.
+//! A placeholder machine: every name that [`arch`](crate::arch) requires, with no hardware behind it.
 //!
 //! It proves that the rest of this crate asks for nothing else: `tests/seam.rs` builds the crate over it, with
 //! `--cfg freestone_machine="stubs"`, for processors that no machine is written for yet. Whoever writes one begins with a

@@ -1,6 +1,6 @@
-//! What a kernel and the tool outside of it must agree on: numbers, lines and layouts, each said once.
+//! What a kernel and the host tool must agree on: numbers, lines and layouts, each defined in one place.
 //!
-//! No code but what follows from a number, no dependency, nothing to link.
+//! The only code computes one number from another; there are no dependencies and nothing to link.
 //!
 //! ```
 //! use freestone_protocol::exit;

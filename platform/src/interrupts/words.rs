@@ -1,4 +1,4 @@
-//! What is said of a line that interrupts.
+//! Types that describe an interrupt line: its number, trigger mode and polarity.
 
 /// What makes an interrupt of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What may be done with a page, and why the map stays as it is.
+//! Access rights of a page, and the errors for which a change of the page tables is refused.
 
 use core::fmt;
 

@@ -1,4 +1,4 @@
-//! KVM's clock: two records that KVM writes where two registers say, laid out as Xen's.
+//! KVM's clock: two records, written by KVM to the addresses in two MSRs, with the same layout as Xen's.
 //!
 //! Never run on KVM: there was none to run it on. What is tested is the search and the registers against a
 //! model, and the records with Xen's.

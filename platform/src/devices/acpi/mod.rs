@@ -1,4 +1,4 @@
-//! ACPI: the tables in which the firmware says what the machine has that nothing else tells.
+//! ACPI: the tables in which the firmware describes hardware that cannot be discovered in any other way.
 //!
 //! Enough is read to find interrupt controllers ([`Controllers`]), the HPET, the way to switch the machine off
 //! ([`PowerOff`]) and to reset it. Code in the tables (AML) is searched for one name, never run. Nothing is

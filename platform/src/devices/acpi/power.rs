@@ -1,4 +1,4 @@
-//! Switching the machine off, and resetting it: what the FADT and one package of AML say of it.
+//! Power off and reset, as described by the FADT and one package of AML.
 //!
 //! To sleep in state S5, "soft off", a machine wants a number that only its AML knows: the package `\_S5`. It is
 //! looked for by its bytes, which every compiler writes alike, in the DSDT and then in the SSDTs. Methods

@@ -1,4 +1,4 @@
-//! virtio over a page of registers: 4.2, and 4.2.4 for devices before 1.0, which QEMU has by default.
+//! virtio over MMIO: section 4.2 of the specification, and 4.2.4 for legacy devices (before 1.0), QEMU's default.
 
 use core::ptr::NonNull;
 

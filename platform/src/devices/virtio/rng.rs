@@ -1,4 +1,4 @@
-//! The entropy device: words from its buffers, and the end of it at the first thing that is wrong.
+//! The entropy device: takes words from its buffers, and gives the device up at the first error.
 
 use core::sync::atomic::Ordering;
 

@@ -1,4 +1,4 @@
-//! Page tables: their format, the first ones, changes of any, those in use, and the proof that they are right.
+//! Page tables: the format, the initial tables, the editor, the tables in use, and the audit that they are right.
 
 pub(crate) mod active;
 pub(crate) mod audit;
