@@ -49,8 +49,8 @@
 //! ```
 //!
 //! - `Heap` alone is the smallest: one lock, 8.4 KB of `.bss`, each operation in constant time.
-//! - `Cached` is the fastest with small blocks, alone or on many CPUs, and packs them best. Once in eight operations or less
-//!   often it handles a batch, and with large and small blocks mixed, a few percent less of the memory can be used.
+//! - `Cached` is the fastest with small blocks, alone or on many CPUs, and packs them best. At most one operation in eight
+//!   handles a batch. With large and small blocks mixed, a few percent less of the memory can be used.
 //!   `Cached<C, CPUS, L, Tlsf>` has no spans and gives up the packing instead.
 //!
 //! # Interrupts
