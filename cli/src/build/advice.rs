@@ -25,6 +25,7 @@ use crate::color::Colored as _;
 use crate::foreign;
 use crate::say;
 use crate::status::{Failure, Status};
+use crate::supervise::lines::Lines;
 use crate::supervise::{Filter, Outcome, Output, Stop, Watch};
 
 /// What a message has in it, all of it, and what to do.
@@ -116,7 +117,7 @@ pub fn build(
 /// Reads cargo's messages: shows what the compiler says, with the advice that there is in front.
 #[derive(Default)]
 struct Reader {
-    line: Vec<u8>,
+    lines: Lines,
     advice: Vec<String>,
     /// The crates that asked for `std`, or whose dependencies did; none: nobody did.
     wants_std: Vec<String>,
@@ -134,12 +135,7 @@ fn format() -> &'static str {
 impl Filter for Reader {
     fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(bytes);
-        for &byte in bytes {
-            if byte != b'\n' {
-                self.line.push(byte);
-                continue;
-            }
-            let line = std::mem::take(&mut self.line);
+        for line in self.lines.take(bytes) {
             if let Ok(message) = serde_json::from_slice::<Value>(&line)
                 && message["reason"] == "compiler-message"
             {

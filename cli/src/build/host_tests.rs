@@ -23,6 +23,7 @@ use crate::build::mode::Mode;
 use crate::build::program::FULL;
 use crate::build::workspace::Workspace;
 use crate::status::{Failure, Status};
+use crate::supervise::lines::Lines;
 use crate::supervise::{Filter, Output, Stop, Watch};
 
 /// For building the tests, and for running them; with `--long` the second is longer.
@@ -165,7 +166,7 @@ fn longer(package: &str, targets: &[String]) -> Vec<String> {
 /// Reads along with libtest: the tests that each program names as failed, at its end.
 #[derive(Default)]
 struct Names {
-    line: Vec<u8>,
+    lines: Lines,
     is_list: bool,
     list: Vec<String>,
     failed: Vec<Vec<String>>,
@@ -174,14 +175,8 @@ struct Names {
 impl Filter for Names {
     fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(bytes);
-        for &byte in bytes {
-            if byte != b'\n' {
-                self.line.push(byte);
-                continue;
-            }
-            let line = String::from_utf8_lossy(&self.line).into_owned();
-            self.line.clear();
-            self.line(&line);
+        for line in self.lines.take(bytes) {
+            self.line(&String::from_utf8_lossy(&line));
         }
         false
     }

@@ -7,6 +7,7 @@
 //!
 //! Signals are [noted](crate::signals) for the loop, which looks for one each turn, every [`TICK`] at the latest.
 
+pub mod lines;
 mod stream;
 
 use std::fs::File;
