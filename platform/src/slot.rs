@@ -1,7 +1,8 @@
 //! One slot of a registry of handlers: a function and the word that is passed to it. All registries of handlers use it.
 //!
-//! A reader may interrupt a writer and a writer a reader, in handlers of NMIs too. So the word is there before the function
-//! is, and a function that gives way to one with another word is away for the moment in between.
+//! Readers and writers may interrupt each other and themselves, in handlers of NMIs and single steps too. So a writer claims
+//! the slot first, and nobody else writes until its pair is whole: for that moment no function is there. Who finds it
+//! claimed has interrupted a registration, which replaces its own at once: it leaves the slot as it is.
 
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -24,11 +25,10 @@ impl Slot {
 
     /// Registers, in place of whatever was.
     pub fn set(&self, function: *mut (), word: usize) {
-        if self.word.load(Ordering::Relaxed) != word {
-            self.function.store(CLAIMED, Ordering::Relaxed);
+        if self.function.swap(CLAIMED, Ordering::Acquire) != CLAIMED {
             self.word.store(word, Ordering::Release);
+            self.function.store(function, Ordering::Release);
         }
-        self.function.store(function, Ordering::Release);
     }
 
     /// Registers if nothing is registered; whether it has.
@@ -45,7 +45,9 @@ impl Slot {
 
     /// Nothing is registered any more.
     pub fn clear(&self) {
-        self.function.store(ptr::null_mut(), Ordering::Release);
+        if self.function.swap(CLAIMED, Ordering::Acquire) != CLAIMED {
+            self.function.store(ptr::null_mut(), Ordering::Release);
+        }
     }
 
     /// The function and its word.
@@ -102,5 +104,10 @@ mod tests {
         slot.function.store(CLAIMED, Ordering::Relaxed);
         assert_eq!((slot.get(), slot.number()), (None, 0));
         assert!(!slot.claim(function(1), 1));
+        // Else the one that is interrupted would put its function beside this word.
+        slot.set(function(1), 9);
+        slot.clear();
+        assert_eq!(slot.function.load(Ordering::Relaxed), CLAIMED);
+        assert_eq!(slot.word.load(Ordering::Relaxed), 0);
     }
 }
