@@ -118,8 +118,8 @@ fn getrandom_asks_the_kernel_and_is_refused_without_a_source() {
     let [flag, value] = WITHOUT;
     freestone(&project, &["run", flag, value]).expect(status::FAILURE, &["refused: "]);
 
-    // With a device the same machine has bytes: of both kinds that QEMU has, at the fixed places and where the
-    // command line says; and of one that never has any, as its host has none for it, there is a refusal.
+    // With a device the same machine has bytes: of both kinds that QEMU has, where ACPI and where the command line says,
+    // and on PCI; and of one that never has any, as its host has none for it, there is a refusal.
     let device = "--qemu-arg=-device";
     let with = |rest: &[&str]| {
         let arguments = [&["run", flag, value, device], rest].concat();
@@ -131,6 +131,16 @@ fn getrandom_asks_the_kernel_and_is_refused_without_a_source() {
     with(&[rng, "--qemu-arg=-global", modern]).expect(status::SUCCESS, &["["]);
     with(&[rng, "--qemu-arg=-machine", "--qemu-arg=microvm,acpi=off,auto-kernel-cmdline=on"])
         .expect(status::SUCCESS, &["["]);
+    for (machine, rng) in [
+        ("q35", "--qemu-arg=virtio-rng-pci"),
+        ("pc", "--qemu-arg=virtio-rng-pci"),
+        ("q35", "--qemu-arg=virtio-rng-pci,disable-legacy=on"),
+    ] {
+        with(&[rng, "--machine", machine]).expect(status::SUCCESS, &["["]);
+    }
+    // Driven as before virtio 1.0 only.
+    with(&["--qemu-arg=virtio-rng-pci,disable-modern=on", "--machine", "pc"])
+        .expect(status::FAILURE, &["refused: "]);
     let starved = "--qemu-arg=virtio-rng-device,max-bytes=1,period=3600000";
     with(&[starved]).expect(status::FAILURE, &["refused: "]);
 

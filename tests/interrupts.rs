@@ -278,11 +278,37 @@ fn a_device_that_writes_messages_interrupts() {
     }
 }
 
+/// By memory (ECAM) on q35, by ports on pc; edu is behind a bridge.
 #[test]
-fn a_pci_device_that_writes_messages_interrupts() {
-    for machine in ["q35", "pc"] {
-        let image = image("pci_message", Profile::Release);
-        let arguments = ["--machine", machine, "--qemu-arg=-device", "--qemu-arg=edu"];
-        boot(&image, &arguments).expect(status::SUCCESS, &["messages: 10, sum: 55, unexpected: 0"]);
+fn pci_devices_that_write_messages_interrupt() {
+    let image = image("pci", Profile::Release);
+    let devices =
+        ["pci-bridge,id=bridge,chassis_nr=1", "edu,bus=bridge,addr=1", "e1000e", "virtio-rng-pci"];
+    let devices =
+        devices.map(|device| ["--qemu-arg=-device".into(), format!("--qemu-arg={device}")]);
+    for (machine, said) in [("q35", "0000:00:1f.2 8086:2922"), ("pc", "0000:00:01.1 8086:7010")] {
+        let mut arguments = vec!["--machine", machine];
+        arguments.extend(devices.iter().flatten().map(String::as_str));
+        let texts = [said, "of 5 messages: [2, 2]", "messages: 10, sum: 55", "unexpected: 0"];
+        let ended = boot(&image, &arguments).expect(status::SUCCESS, &texts);
+        let is_behind = |line: &str| line.starts_with("0000:01:01.0 1234:11e8 class 00ff");
+        assert!(ended.stdout.lines().any(is_behind), "{ended}");
+        assert!(ended.stdout.contains("virtio 4 Pci(0000:00:0"), "{ended}");
+    }
+}
+
+/// As ACPI describes them, and as the command line names them without it.
+#[test]
+fn virtio_devices_without_a_bus_are_found_with_their_wires() {
+    let image = image("pci", Profile::Release);
+    let device = ["--qemu-arg=-device", "--qemu-arg=virtio-rng-device"];
+    for (machine, registers, wire) in [
+        ("microvm", "0x00000000feb02e00", "line: 47, trigger: Level, polarity: High"),
+        ("microvm,acpi=off", "0x00000000feb00e00", "line: 12, trigger: Edge, polarity: High"),
+    ] {
+        let machine = format!("--qemu-arg={machine}");
+        let arguments = [&["--qemu-arg=-machine", &machine], &device[..]].concat();
+        let said = format!("virtio 4 Mmio {{ registers: {registers}, wire: Wire {{ {wire} }} }}");
+        boot(&image, &arguments).expect(status::SUCCESS, &[&said]);
     }
 }

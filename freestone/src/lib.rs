@@ -47,7 +47,7 @@ pub use freestone_platform::critical_section;
 pub use freestone_platform::embassy_time_driver;
 pub use freestone_platform::traps;
 pub use freestone_platform::{
-    BootInfo, Exit, Signal, console, devices, entropy, exit, interrupts, memory, time, timer,
+    BootInfo, Exit, Signal, console, devices, dma, entropy, exit, interrupts, memory, time, timer,
 };
 pub use freestone_platform::{getrandom_02, getrandom_backend};
 pub use freestone_rt::{print, println};

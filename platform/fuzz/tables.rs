@@ -82,6 +82,7 @@ fn read(pieces: &Pieces) -> Result<(), Error> {
         }
     }
     let _ = (tables.hpet(), tables.reset());
+    let _ = (tables.pci_spaces().map(Iterator::count), tables.virtio_devices().map(Iterator::count));
     tables.power_off().map(|how| how.carry_out(&Nobody))
 }
 

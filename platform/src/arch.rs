@@ -22,7 +22,7 @@
 //! | `trap::stacks` | `all`, `set_boot`, `call_on` |
 //! | `trap::frame` | `Frame`, `Handler`, `Outcome` |
 //! | `trap::traps` | exceptions, and what a kernel may do with them: public, as each machine has others; of them `slots`, `in_handler` |
-//! | `virtio_slots` | `find`: virtio devices that no bus lists |
+//! | `pci_ports` | `read`, `write`: PCI's configuration by ports; where there are none, every word is all ones |
 //! | `RSDP_AREA` | where firmware leaves ACPI's root pointer |
 
 #[cfg(all(target_arch = "x86_64", not(freestone_machine = "stubs")))]
@@ -44,11 +44,11 @@ pub(crate) use machine::{
 
 pub use machine::trap::traps;
 #[cfg(freestone_machine = "stubs")]
-pub(crate) use machine::{lines, one_shot, power, virtio_slots};
+pub(crate) use machine::{lines, one_shot, pci_ports, power};
 
 // Of its devices.
 #[cfg(all(target_arch = "x86_64", not(freestone_machine = "stubs")))]
-pub(crate) use pc::{apic_timer as one_shot, io_apic as lines, power, virtio_slots};
+pub(crate) use pc::{apic_timer as one_shot, io_apic as lines, pci_ports, power};
 
 #[cfg(all(target_arch = "x86_64", not(freestone_machine = "stubs")))]
 #[path = "devices/pc/mod.rs"]

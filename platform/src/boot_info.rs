@@ -45,7 +45,7 @@ pub enum Hypervisor {
 
 impl Hypervisor {
     /// The hypervisor with this CPUID signature (leaf 0x4000_0000, EBX ECX EDX).
-    pub const fn from_signature(signature: [u8; 12]) -> Hypervisor {
+    pub(crate) const fn from_signature(signature: [u8; 12]) -> Hypervisor {
         match &signature {
             b"XenVMMXenVMM" => Hypervisor::Xen,
             b"KVMKVMKVM\0\0\0" => Hypervisor::Kvm,
@@ -84,7 +84,7 @@ pub struct Module {
 
 /// Where a module is: [`Module`] before memory is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Its first byte.
     pub start: u64,
     /// One past its last byte.
@@ -95,7 +95,7 @@ pub struct Loaded {
 
 impl Loaded {
     /// No module.
-    pub const NOTHING: Loaded = Loaded { start: 0, end: 0, command_line: &[] };
+    pub(crate) const NOTHING: Loaded = Loaded { start: 0, end: 0, command_line: &[] };
 }
 
 /// How many modules are kept.

@@ -22,9 +22,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
 use crate::arch::entropy as source;
-use crate::devices::virtio::Queue;
-use crate::devices::virtio::mmio::Mmio;
 use crate::devices::virtio::rng::{self, Source};
+use crate::devices::virtio::{self, AnyTransport, Queue};
 use crate::lock::Lock;
 use crate::time::Moment;
 
@@ -88,7 +87,7 @@ fn from_processor(bytes: &mut [u8]) -> Result<(), Error> {
 enum Found {
     Unsought,
     Nothing,
-    One(Source<Mmio>),
+    One(Source<AnyTransport>),
 }
 
 /// The device, once it has been looked for. An interrupt's handler that finds it in use is told to come again.
@@ -105,7 +104,7 @@ fn from_found(found: &mut Found, bytes: &mut [u8], error: Error) -> Result<(), E
         if crate::arch::page_table::active::is_busy() {
             return Err(Error::Exhausted);
         }
-        *found = match crate::arch::virtio_slots::find(rng::DEVICE_ID) {
+        *found = match virtio::open(rng::DEVICE_ID) {
             Some(device) => Found::One(Source::new(device, &QUEUE, limit())),
             None => Found::Nothing,
         };

@@ -14,7 +14,7 @@ use crate::once::Once;
 /// An entry of the program header table.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct ProgramHeader {
+pub(crate) struct ProgramHeader {
     kind: u32,
     flags: u32,
     offset: u64,
@@ -56,7 +56,7 @@ pub struct Image {
 
 impl Image {
     /// An image without parts.
-    pub const NONE: Image = Image {
+    pub(crate) const NONE: Image = Image {
         segments: [Segment { start: 0, end: 0, writable: false, executable: false }; MAX_SEGMENTS],
         count: 0,
     };
@@ -67,7 +67,7 @@ impl Image {
     ///
     /// - The image was loaded with its headers, at the address it was linked for, and stays for ever.
     #[must_use]
-    pub unsafe fn read(&mut self, start: *const u8) -> bool {
+    pub(crate) unsafe fn read(&mut self, start: *const u8) -> bool {
         const TABLE_OFFSET: usize = 32;
         const TABLE_COUNT: usize = 56;
         // SAFETY: both fields lie in the 64-byte header, aligned as their types want.
@@ -128,7 +128,7 @@ impl Image {
 
     /// Whether each page can have the permissions of its part: no part is code and variables at once,
     /// and no two parts share a page. The linker script sees to it; another script may not.
-    pub fn is_separable(&self) -> bool {
+    pub(crate) fn is_separable(&self) -> bool {
         let mut end = 0;
         self.segments().iter().all(|segment| {
             let apart = segment.start >= end;

@@ -27,6 +27,8 @@
 // Over a machine that is none, much has nobody to use it.
 #![cfg_attr(freestone_machine = "stubs", allow(dead_code, unused_imports))]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
@@ -39,6 +41,7 @@ pub(crate) mod cores;
 #[cfg(feature = "critical-section")]
 pub mod critical;
 pub mod devices;
+pub mod dma;
 #[cfg(feature = "embassy-time")]
 pub mod embassy;
 pub mod entropy;

@@ -18,6 +18,7 @@
 //! ```
 
 pub mod acpi;
-pub(crate) mod virtio;
+pub mod pci;
+pub mod virtio;
 
 pub use crate::arch::families::*;

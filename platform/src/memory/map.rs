@@ -84,7 +84,7 @@ pub struct MemoryMap {
 
 impl MemoryMap {
     /// A map of nothing.
-    pub const fn new() -> MemoryMap {
+    pub(crate) const fn new() -> MemoryMap {
         MemoryMap {
             regions: [Region::NOTHING; MAX_REGIONS],
             region_count: 0,
@@ -99,7 +99,7 @@ impl MemoryMap {
     /// be wrong memory.
     #[must_use]
     #[inline(never)] // Called in loops over lists, from two places; not what booting costs.
-    pub fn add(&mut self, start: u64, len: u64, kind: Kind) -> bool {
+    pub(crate) fn add(&mut self, start: u64, len: u64, kind: Kind) -> bool {
         let end = match kind {
             Kind::Usable => start.checked_add(len),
             _ => Some(start.saturating_add(len)),
@@ -115,7 +115,7 @@ impl MemoryMap {
     /// remember it; an empty range needs none.
     #[must_use]
     #[inline(never)] // As `add`.
-    pub fn reserve(&mut self, range: Range<u64>) -> bool {
+    pub(crate) fn reserve(&mut self, range: Range<u64>) -> bool {
         if range.is_empty() {
             return true;
         }

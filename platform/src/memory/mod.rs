@@ -23,7 +23,7 @@
 
 pub(crate) mod access;
 pub(crate) mod address;
-mod buddy;
+pub(crate) mod buddy;
 pub(crate) mod frames;
 pub(crate) mod map;
 pub(crate) mod mapping;

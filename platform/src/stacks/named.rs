@@ -90,7 +90,7 @@ impl Named {
     }
 
     /// The page that must not be mapped.
-    pub fn guard(&self) -> Range<u64> {
+    pub(crate) fn guard(&self) -> Range<u64> {
         let base = self.base as u64;
         base..base + PAGE_SIZE
     }

@@ -124,7 +124,7 @@ pub unsafe fn write_msr(register: u32, value: u64) {
 }
 
 /// The address that the last page fault was about (SDM volume 3, 2.5, CR2).
-pub fn fault_address() -> u64 {
+pub(crate) fn fault_address() -> u64 {
     let address;
     // SAFETY: reading CR2 in ring 0 has no effect.
     unsafe { asm!("mov {}, cr2", out(reg) address, options(nomem, nostack, preserves_flags)) }
@@ -132,7 +132,7 @@ pub fn fault_address() -> u64 {
 }
 
 /// The physical address of the page table root, flags included (SDM volume 3, 2.5, CR3).
-pub fn table_root() -> u64 {
+pub(crate) fn table_root() -> u64 {
     let root;
     // SAFETY: reading CR3 in ring 0 has no effect.
     unsafe { asm!("mov {}, cr3", out(reg) root, options(nomem, nostack, preserves_flags)) }
@@ -147,7 +147,7 @@ pub fn table_root() -> u64 {
 ///
 /// - Ring 0, on pages that are not for ring 3.
 #[inline]
-pub unsafe fn protect_supervisor() {
+pub(crate) unsafe fn protect_supervisor() {
     let bits = supervisor_protection();
     // SAFETY: the processor has these bits; the caller answers for the pages.
     unsafe {
@@ -190,7 +190,7 @@ pub fn enforces_page_rights() -> bool {
 
 /// The signature of the hypervisor's CPUID leaf, if a hypervisor admits to being there (CPUID 1, ECX bit 31).
 #[inline]
-pub fn hypervisor_signature() -> Option<[u8; 12]> {
+pub(crate) fn hypervisor_signature() -> Option<[u8; 12]> {
     let [_, _, features, _] = cpuid(1, 0);
     (features & 1 << 31 != 0).then(|| {
         let [_, b, c, d] = cpuid(0x4000_0000, 0);
@@ -203,20 +203,20 @@ pub fn hypervisor_signature() -> Option<[u8; 12]> {
 }
 
 /// Lets interrupts in. What must be there before the first one, `interrupts::enable` sees to.
-pub fn enable_interrupts() {
+pub(crate) fn enable_interrupts() {
     // SAFETY: allowed in ring 0; whoever let them in before has gates for all. No `nomem`: what handlers share with
     // other code may change here.
     unsafe { asm!("sti", options(nostack)) };
 }
 
 /// Keeps interrupts out.
-pub fn disable_interrupts() {
+pub(crate) fn disable_interrupts() {
     // SAFETY: allowed in ring 0. `nomem` is absent, so that nothing moves across.
     unsafe { asm!("cli", options(nostack)) };
 }
 
 /// Whether interrupts are let in.
-pub fn interrupts_are_enabled() -> bool {
+pub(crate) fn interrupts_are_enabled() -> bool {
     const INTERRUPT_FLAG: u64 = 1 << 9;
     let flags: u64;
     // SAFETY: one word is pushed and popped again.
@@ -225,7 +225,7 @@ pub fn interrupts_are_enabled() -> bool {
 }
 
 /// Runs `f` without interrupts, and lets them in afterwards if they were before: then every vector has a gate.
-pub fn without_interrupts<R>(f: impl FnOnce() -> R) -> R {
+pub(crate) fn without_interrupts<R>(f: impl FnOnce() -> R) -> R {
     let were_enabled = interrupts_are_enabled();
     disable_interrupts();
     let result = f();

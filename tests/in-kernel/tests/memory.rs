@@ -6,8 +6,10 @@ extern crate alloc;
 
 use core::arch::asm;
 
+use freestone::dma::Buffer;
 use freestone::memory::{
-    self, Access, Frames, FreeError, KernelStack, MapError, PAGE_SIZE, PhysAddr, VirtAddr, Zone,
+    self, Access, Frames, FreeError, KernelStack, MapError, OutOfFrames, PAGE_SIZE, PhysAddr,
+    VirtAddr, Zone,
 };
 use freestone::platform::x86_64::cpu;
 
@@ -44,6 +46,40 @@ freestone_harness::tests! {
         assert_eq!(memory::map_mmio(PhysAddr::new(0), 8), Err(MapError::Guarded));
         assert_eq!(memory::map_mmio(PhysAddr::new(1 << 51), 8), Err(MapError::BadRange));
         assert_eq!(memory::map_mmio(PhysAddr::new(LOCAL_APIC), 0), Err(MapError::BadRange));
+    }
+
+    fn memory_for_devices_comes_from_the_heap_when_frames_have_run_out() {
+        let bytes = |buffer: &Buffer| {
+            // SAFETY: inside; no device knows of it.
+            unsafe { core::slice::from_raw_parts_mut(buffer.as_ptr().as_ptr(), buffer.len()) }
+        };
+        let is_zero = |buffer: &Buffer| bytes(buffer).iter().all(|byte| *byte == 0);
+        assert_eq!(Buffer::zeroed(0, Zone::Any).err(), Some(OutOfFrames));
+        assert_eq!(Buffer::zeroed(usize::MAX, Zone::Any).err(), Some(OutOfFrames));
+        let (before, _) = memory::stats().unwrap();
+        let small = Buffer::zeroed(PAGE_SIZE as usize + 1, Zone::Low).unwrap();
+        assert_eq!((small.len() as u64, memory::stats().unwrap().0.free), (2 * PAGE_SIZE, before.free - 2));
+        assert!(small.start().is_page() && is_zero(&small));
+        bytes(&small).fill(0xa5);
+        drop(small);
+        assert_eq!(memory::stats().unwrap().0.free, before.free);
+        assert!(is_zero(&Buffer::zeroed(2 * PAGE_SIZE as usize, Zone::Low).unwrap()), "given back dirty");
+
+        let mut all = alloc::vec::Vec::with_capacity(before.free as usize);
+        while let Ok(frames) = Frames::take(1) {
+            all.push(frames);
+        }
+        let of_heap = Buffer::zeroed(3 * PAGE_SIZE as usize, Zone::Low).unwrap();
+        assert!(of_heap.start().is_page() && is_zero(&of_heap));
+        bytes(&of_heap).fill(0xa5);
+        let start = of_heap.start();
+        drop(of_heap);
+        // The heap gives the same block again, and clean.
+        let again = Buffer::zeroed(3 * PAGE_SIZE as usize, Zone::Low).unwrap();
+        assert!(again.start() == start && is_zero(&again));
+        assert_eq!(Buffer::zeroed(1 << 40, Zone::Any).err(), Some(OutOfFrames));
+        drop(all);
+        assert_eq!(memory::stats().unwrap().0.free, before.free);
     }
 
     fn frames_are_taken_written_and_given_back() {

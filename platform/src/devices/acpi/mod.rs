@@ -1,6 +1,6 @@
 //! ACPI: the tables in which the firmware describes hardware that cannot be discovered in any other way.
 //!
-//! Enough is read to find interrupt controllers ([`Controllers`]), the HPET, the way to switch the machine off
+//! Enough is read to find interrupt controllers ([`Controllers`]), the HPET, PCI, virtio devices, the way to switch the machine off
 //! ([`PowerOff`]) and to reset it. Code in the tables (AML) is searched for one name, never run. Nothing is
 //! read before somebody asks.
 //!
@@ -13,6 +13,7 @@
 //! ```text
 //! RSDP ─► XSDT (or RSDT) ─► "APIC" the MADT: interrupt controllers
 //!                         ├► "HPET"
+//!                         ├► "MCFG": where PCI's configuration space is
 //!                         ├► "FACP" the FADT ─► DSDT: \_S5, the sleep type of "off"
 //!                         └► "SSDT" …
 //! ```
@@ -33,9 +34,11 @@
 //! ```
 
 mod madt;
+mod mcfg;
 mod power;
 #[cfg(test)]
 mod tests;
+mod virtio;
 
 use core::fmt;
 use core::ops::Range;
@@ -49,6 +52,7 @@ use crate::memory::map::Kind;
 use crate::memory::mapping::map_firmware;
 
 pub use madt::{Controllers, Entry, IoApic};
+pub use mcfg::PciSpace;
 pub use power::{Bus, PowerOff, Register, Reset};
 
 /// Physical memory as far as tables may lie in it.
@@ -78,6 +82,7 @@ const RSDT: Signature = Signature(*b"RSDT");
 const XSDT: Signature = Signature(*b"XSDT");
 const MADT: Signature = Signature(*b"APIC");
 const FADT: Signature = Signature(*b"FACP");
+const MCFG: Signature = Signature(*b"MCFG");
 const HPET: Signature = Signature(*b"HPET");
 const DSDT: Signature = Signature(*b"DSDT");
 const SSDT: Signature = Signature(*b"SSDT");

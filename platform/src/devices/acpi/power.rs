@@ -6,7 +6,11 @@
 //!
 //! Sources: ACPI 6.5, 4.8.3.2.1 (PM1 control), 4.8.3.7 (sleep registers), 5.2.9 (FADT), 7.4.2 (`_Sx`), 20.2 (AML).
 
-use super::{DSDT, Error, FADT, Memory, SSDT, Tables, byte, field, long, word};
+use core::iter;
+
+use super::{DSDT, Error, FADT, Memory, SSDT, Tables, byte, field, long, virtio, word};
+use crate::interrupts::words::Wire;
+use crate::memory::address::PhysAddr;
 
 /// A register that the tables name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,15 +193,26 @@ impl<M: Memory> Tables<M> {
     }
 
     fn sleep_type(&self, fadt: &Fadt) -> Result<[u8; 2], Error> {
-        if let Some(found) = soft_off(self.table(DSDT, fadt.dsdt())?) {
-            return Ok(found);
-        }
-        for address in self.all(SSDT)? {
-            if let Some(found) = soft_off(self.table(SSDT, address)?) {
+        for aml in self.aml(fadt.dsdt())? {
+            if let Some(found) = soft_off(aml?) {
                 return Ok(found);
             }
         }
         Err(Error::Unusable(DSDT, "it has no \\_S5, the sleep type of \"off\""))
+    }
+
+    /// All code of the firmware: the DSDT first.
+    fn aml(&self, dsdt: u64) -> Result<impl Iterator<Item = Result<&[u8], Error>>, Error> {
+        let first = iter::once((DSDT, dsdt));
+        let others = self.all(SSDT)?.map(|address| (SSDT, address));
+        Ok(first.chain(others).map(|(signature, address)| self.table(signature, address)))
+    }
+
+    /// What it says of virtio devices that are on no bus: registers and wire of each. Code that is damaged is passed
+    /// over.
+    pub fn virtio_devices(&self) -> Result<impl Iterator<Item = (PhysAddr, Wire)>, Error> {
+        let (table, _) = self.first(FADT)?;
+        Ok(self.aml(Fadt(table).dsdt())?.flatten().flat_map(virtio::devices))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::x86_64::trap::interrupts;
 
 /// The vector of interrupts that were withdrawn after the processor had been told. Those are not ended, by the manual;
 /// others, which were sent to this vector, are.
-pub const SPURIOUS: u8 = 0xff;
+pub(crate) const SPURIOUS: u8 = 0xff;
 
 const APIC_BASE: u32 = 0x1b;
 const ENABLED: u64 = 1 << 11;
@@ -294,7 +294,7 @@ pub struct Message {
 /// `destination`, fixed, on an edge. `None` if the number has no place in a message, which has 8 bits for it.
 ///
 /// Source: Intel SDM volume 3, 12.11 (message signalled interrupts).
-pub const fn message(vector: u8, destination: u32) -> Option<Message> {
+pub(crate) const fn message(vector: u8, destination: u32) -> Option<Message> {
     if destination > 0xff || vector < FIRST_INTERRUPT {
         return None;
     }

@@ -180,7 +180,7 @@ impl Line {
 }
 
 /// See [`crate::interrupts::connect`].
-pub fn connect(wire: Wire, vector: u8) -> Result<Line, Error> {
+pub(crate) fn connect(wire: Wire, vector: u8) -> Result<Line, Error> {
     assert!(vector >= FIRST_INTERRUPT, "an interrupt's vector is 32 or more");
     let destination = destination()?;
     let line = find(wire.line)?;
@@ -197,7 +197,7 @@ fn destination() -> Result<u8, Error> {
 }
 
 /// See [`crate::interrupts::message`].
-pub fn message(vector: u8) -> Result<Message, Error> {
+pub(crate) fn message(vector: u8) -> Result<Message, Error> {
     let destination = destination()?.into();
     Ok(apic::message(vector, destination).expect("an interrupt's vector is 32 or more"))
 }

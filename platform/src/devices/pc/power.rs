@@ -27,7 +27,7 @@ const PM1A_CONTROL: u16 = 0x604;
 const POWER_OFF: u16 = 1 << 13;
 
 /// Tries every way out that this machine may have, best first.
-pub fn end(verdict: Exit) -> ! {
+pub(crate) fn end(verdict: Exit) -> ! {
     if let Some(xen) = xen() {
         let reason = match verdict {
             Exit::Success => Reason::PowerOff,

@@ -39,15 +39,16 @@ pub struct Mmio {
 unsafe impl Send for Mmio {}
 
 impl Mmio {
-    /// The device of this kind at `address`, if there is one.
-    pub fn find(address: PhysAddr, device_id: u32) -> Option<Mmio> {
+    /// The registers at `address`, if they are a device's. There may be no device behind them yet: see
+    /// [`kind`](Self::kind).
+    pub fn at(address: PhysAddr) -> Option<Mmio> {
         const MAGIC_VALUE: u32 = u32::from_le_bytes(*b"virt");
         if !address.as_u64().is_multiple_of(4) {
             return None;
         }
         let registers = map_mmio(address, REGISTERS_BYTES).ok()?;
         let mut device = Mmio { registers, is_legacy: false };
-        if device.read(MAGIC) != MAGIC_VALUE || device.read(DEVICE_ID) != device_id {
+        if device.read(MAGIC) != MAGIC_VALUE {
             return None;
         }
         device.is_legacy = match device.read(VERSION) {
@@ -56,6 +57,11 @@ impl Mmio {
             _ => return None,
         };
         Some(device)
+    }
+
+    /// What the device is; 0 if there is none.
+    pub fn kind(&self) -> u32 {
+        self.read(DEVICE_ID)
     }
 
     fn read(&self, offset: usize) -> u32 {

@@ -1,23 +1,29 @@
-//! virtio devices, as far as the entropy device needs them: one queue, one buffer at a time, waited for.
+//! virtio devices: [which there are](devices), and as much of a driver as entropy needs: one queue, one buffer at a
+//! time, waited for.
 //!
 //! The crate `virtio-drivers` (0.13) was looked at and not taken for this: it waits for its device without a limit,
 //! when it resets one on PCI and when it asks for entropy, and has no words for a device that lies. What it would
 //! save is this folder. It is the one to take for disks and networks.
 //!
-//! Everything that the device writes to is made of atomics, and nothing it says is believed: see [`Queue::take`].
+//! Everything that the device writes to is made of atomics, and nothing it says is believed: see `Queue::take`.
 //!
 //! Source: OASIS, Virtual I/O Device (VIRTIO) 1.2: 2.7 (split virtqueues), 3.1 (initialization), 4.2 (MMIO),
 //! 5.4 (entropy device).
 
-pub mod mmio;
-pub mod rng;
+mod found;
+pub(crate) mod mmio;
+pub(crate) mod pci;
+pub(crate) mod rng;
+
+pub(crate) use found::{AnyTransport, open};
+pub use found::{Device, Place, devices};
 
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 
 use crate::memory::address::PAGE_SIZE;
 
 /// How the registers of a device are reached.
-pub trait Transport {
+pub(crate) trait Transport {
     /// Device status (2.1); 0 resets the device.
     fn set_status(&self, status: u32);
     /// Device status.
@@ -36,7 +42,7 @@ pub trait Transport {
 
 /// Why there is no use in a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
+pub(crate) enum Error {
     /// It did not do what it must to be used.
     Refused,
     /// It did not answer in time.
@@ -54,7 +60,7 @@ const NEEDS_RESET: u32 = 64;
 const VERSION_1: u64 = 1 << 32;
 
 /// Brings a device up, with none of its features. It is reset first; `is_over` ends the wait for that.
-pub fn start(
+pub(crate) fn start(
     device: &impl Transport,
     queue: &'static Queue,
     is_over: impl FnMut() -> bool,
@@ -86,7 +92,10 @@ pub fn start(
 }
 
 /// Takes everything back that the device was given.
-pub fn reset(device: &impl Transport, mut is_over: impl FnMut() -> bool) -> Result<(), Error> {
+pub(crate) fn reset(
+    device: &impl Transport,
+    mut is_over: impl FnMut() -> bool,
+) -> Result<(), Error> {
     device.set_status(0);
     while device.status() != 0 {
         if is_over() {
@@ -98,9 +107,9 @@ pub fn reset(device: &impl Transport, mut is_over: impl FnMut() -> bool) -> Resu
 }
 
 /// How many descriptors there are. One is used; the number is a power of 2.
-pub const LEN: usize = 2;
+pub(crate) const LEN: usize = 2;
 /// How much is asked for at a time.
-pub const BUFFER_BYTES: usize = 64;
+pub(crate) const BUFFER_BYTES: usize = 64;
 
 const DEVICE_WRITES: u16 = 2;
 const NO_INTERRUPT: u16 = 1;
@@ -130,7 +139,7 @@ pub(crate) struct Used {
 ///
 /// The kernel is mapped at its physical addresses, so an address here is the device's, too.
 #[repr(C, align(4096))]
-pub struct Queue {
+pub(crate) struct Queue {
     descriptors: [Descriptor; LEN],
     available_flags: AtomicU16,
     pub(crate) available_index: AtomicU16,

@@ -105,7 +105,7 @@ impl Pointer {
 ///
 /// - Ring 0 in long mode, called once, with interrupts off, on the boot processor.
 /// - The stacks of `stacks` are not in use, the boot stack apart.
-pub unsafe fn load() {
+pub(crate) unsafe fn load() {
     let [tss_low, tss_high] = tss_segment(TSS.0.get() as u64);
     let gdt = [0, CODE_SEGMENT, DATA_SEGMENT, tss_low, tss_high];
     let mut interrupt_stacks = [0; 7];

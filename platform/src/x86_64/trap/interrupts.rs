@@ -32,7 +32,7 @@ use super::{descriptors, stacks, traps};
 use crate::hypervisor;
 use crate::slot::Slot;
 
-pub use cpu::{
+pub(crate) use cpu::{
     disable_interrupts as disable, interrupts_are_enabled as are_enabled,
     without_interrupts as without,
 };

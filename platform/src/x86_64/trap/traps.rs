@@ -49,7 +49,7 @@ pub fn breakpoint() {
 }
 
 /// Size of one entry stub: `call rel32`.
-pub const STUB_BYTES: u64 = 5;
+pub(crate) const STUB_BYTES: u64 = 5;
 
 impl Frame {
     /// Which vector brought us here.
@@ -102,7 +102,7 @@ extern "C" fn dispatch(frame: &mut Frame) {
 }
 
 /// Address of vector 0's stub; the others follow, [`STUB_BYTES`] apart.
-pub fn first_stub() -> u64 {
+pub(crate) fn first_stub() -> u64 {
     stubs as *const () as u64
 }
 
