@@ -34,9 +34,36 @@ impl<T> Lock<T> {
     }
 }
 
+/// Of something that lies elsewhere, in atomics, and is whole after every change.
+impl Lock<()> {
+    /// Looks at it while nobody changes it, in any context: if the lock is taken, its holder is interrupted by this, and
+    /// goes on afterwards.
+    #[inline]
+    pub fn look<R>(&self, look: impl FnOnce() -> R) -> R {
+        let was_taken = self.is_taken.swap(true, Ordering::Acquire);
+        let seen = look();
+        self.is_taken.store(was_taken, Ordering::Release);
+        seen
+    }
+
+    /// Whether this interrupts a change, or a look.
+    pub fn is_taken(&self) -> bool {
+        self.is_taken.load(Ordering::Relaxed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_look_keeps_changes_out_and_leaves_the_lock_as_it_was() {
+        let lock = Lock::new(());
+        assert_eq!(lock.look(|| (lock.is_taken(), lock.with(|()| ()))), (true, None));
+        assert!(!lock.is_taken());
+        let looked = lock.with(|()| (lock.look(|| 1), lock.is_taken()));
+        assert_eq!((looked, lock.is_taken()), (Some((1, true)), false));
+    }
 
     #[test]
     fn who_comes_while_it_is_taken_gets_nothing() {

@@ -1,69 +1,95 @@
 //! One slot of a registry of handlers: a function and the word that is passed to it. All registries of handlers use it.
 //!
-//! Readers and writers may interrupt each other and themselves, in handlers of NMIs and single steps too. So a writer claims
-//! the slot first, and nobody else writes until its pair is whole: for that moment no function is there. Who finds it
-//! claimed has interrupted a registration, which replaces its own at once: it leaves the slot as it is.
+//! Readers and writers may interrupt each other and themselves, in handlers of NMIs and single steps too. So there are two
+//! pairs and a version, whose lowest bit says which of them counts. A writer fills the other one and then raises the version; a
+//! reader looks at the version before and after, and looks again if it has changed. A registration that interrupts another
+//! one is left out, as if it had come before: the one that it interrupts replaces it.
 
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 /// See the module.
 pub(crate) struct Slot {
-    /// Null for none; [`CLAIMED`] while somebody registers.
+    version: AtomicUsize,
+    /// Whether somebody registers.
+    is_claimed: AtomicBool,
+    pairs: [Pair; 2],
+}
+
+struct Pair {
+    /// Null for none.
     function: AtomicPtr<()>,
     word: AtomicUsize,
 }
 
-/// No function is there.
-const CLAIMED: *mut () = ptr::without_provenance_mut(1);
+/// What a version differs from the one before it by. In the way to every handler this makes the choice of the pair one
+/// instruction.
+const STEP: usize = size_of::<Pair>();
 
 impl Slot {
     /// Nothing is registered.
     pub const fn empty() -> Slot {
-        Slot { function: AtomicPtr::new(ptr::null_mut()), word: AtomicUsize::new(0) }
+        let pairs = [const {
+            Pair { function: AtomicPtr::new(ptr::null_mut()), word: AtomicUsize::new(0) }
+        }; 2];
+        Slot { version: AtomicUsize::new(0), is_claimed: AtomicBool::new(false), pairs }
+    }
+
+    fn pair(&self, version: usize) -> &Pair {
+        &self.pairs[version / STEP % 2]
+    }
+
+    /// Registers if `may` says so of the function that is there; whether it has.
+    fn change(&self, function: *mut (), word: usize, may: impl FnOnce(*mut ()) -> bool) -> bool {
+        if self.is_claimed.swap(true, Ordering::Acquire) {
+            return false;
+        }
+        let version = self.version.load(Ordering::Relaxed);
+        let is_allowed = may(self.pair(version).function.load(Ordering::Relaxed));
+        if is_allowed {
+            let next = version.wrapping_add(STEP);
+            let pair = self.pair(next);
+            // A reader that sees one of these sees the version of the change before it too.
+            pair.word.store(word, Ordering::Release);
+            pair.function.store(function, Ordering::Release);
+            self.version.store(next, Ordering::Release);
+        }
+        self.is_claimed.store(false, Ordering::Release);
+        is_allowed
     }
 
     /// Registers, in place of whatever was.
     pub fn set(&self, function: *mut (), word: usize) {
-        if self.function.swap(CLAIMED, Ordering::Acquire) != CLAIMED {
-            self.word.store(word, Ordering::Release);
-            self.function.store(function, Ordering::Release);
-        }
+        self.change(function, word, |_| true);
     }
 
     /// Registers if nothing is registered; whether it has.
     pub fn claim(&self, function: *mut (), word: usize) -> bool {
-        let order = Ordering::Relaxed;
-        let is_ours =
-            self.function.compare_exchange(ptr::null_mut(), CLAIMED, order, order).is_ok();
-        if is_ours {
-            self.word.store(word, Ordering::Relaxed);
-            self.function.store(function, Ordering::Release);
-        }
-        is_ours
+        self.change(function, word, <*mut ()>::is_null)
     }
 
     /// Nothing is registered any more.
     pub fn clear(&self) {
-        if self.function.swap(CLAIMED, Ordering::Acquire) != CLAIMED {
-            self.function.store(ptr::null_mut(), Ordering::Release);
-        }
+        self.set(ptr::null_mut(), 0);
     }
 
     /// The function and its word.
     #[inline]
     pub fn get(&self) -> Option<(*mut (), usize)> {
-        loop {
-            let function = self.function.load(Ordering::Acquire);
-            if function <= CLAIMED {
-                return None;
-            }
-            let word = self.word.load(Ordering::Acquire);
-            // An NMI may have come in between, whose handler registered another one.
-            if self.function.load(Ordering::Relaxed) == function {
-                return Some((function, word));
-            }
+        let version = self.version.load(Ordering::Acquire);
+        let pair = self.pair(version);
+        let function = pair.function.load(Ordering::Acquire);
+        let word = pair.word.load(Ordering::Acquire);
+        if self.version.load(Ordering::Relaxed) != version {
+            return self.get_again();
         }
+        if function.is_null() { None } else { Some((function, word)) }
+    }
+
+    /// Somebody has registered in between, in a handler.
+    #[cold]
+    fn get_again(&self) -> Option<(*mut (), usize)> {
+        self.get()
     }
 
     /// A number that is another one when another function is registered, or another word.
@@ -99,15 +125,37 @@ mod tests {
     }
 
     #[test]
-    fn in_the_midst_of_a_registration_nothing_is_there() {
+    fn in_the_midst_of_a_registration_the_one_before_counts() {
         let slot = Slot::empty();
-        slot.function.store(CLAIMED, Ordering::Relaxed);
-        assert_eq!((slot.get(), slot.number()), (None, 0));
-        assert!(!slot.claim(function(1), 1));
-        // Else the one that is interrupted would put its function beside this word.
-        slot.set(function(1), 9);
-        slot.clear();
-        assert_eq!(slot.function.load(Ordering::Relaxed), CLAIMED);
-        assert_eq!(slot.word.load(Ordering::Relaxed), 0);
+        slot.set(function(1), 1);
+        let is_done = slot.change(function(2), 2, |_| {
+            // Whoever interrupts it here is left out.
+            slot.set(function(3), 3);
+            slot.clear();
+            assert!(!slot.claim(function(3), 3));
+            assert_eq!(slot.get(), Some((function(1), 1)));
+            true
+        });
+        assert_eq!((is_done, slot.get()), (true, Some((function(2), 2))));
+        assert!(!slot.change(function(4), 4, |_| false));
+        assert_eq!(slot.get(), Some((function(2), 2)));
+        slot.set(function(5), 5);
+        assert_eq!(slot.get(), Some((function(5), 5)), "and it is free again");
+    }
+
+    /// A thread is stricter than a handler: both run at once.
+    #[test]
+    fn no_function_is_seen_with_the_word_of_another() {
+        let slot = Slot::empty();
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..200_000).for_each(|number| slot.set(function(number), number)));
+            let mut last = 0;
+            while last < 199_999 {
+                let Some((found, word)) = slot.get() else { continue };
+                assert_eq!(found, function(word));
+                assert!(word >= last, "{word} after {last}");
+                last = word;
+            }
+        });
     }
 }

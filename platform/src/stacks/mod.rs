@@ -9,10 +9,11 @@ pub mod named;
 
 use core::ops::Range;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::arch::cpu;
 pub use crate::arch::trap::stacks::all;
+use crate::lock::Lock;
 use named::Named;
 
 /// What reports know of a stack. Lies at its top.
@@ -35,20 +36,13 @@ impl Node {
 
 static FIRST: AtomicPtr<Node> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Whether the list of all stacks is being walked or changed.
-static BUSY: AtomicBool = AtomicBool::new(false);
+/// Of the list of all stacks.
+static LIST: Lock<()> = Lock::new(());
 
 /// Runs `work`, which changes the list, with interrupts out; `None` for a handler in the middle of another one's work, who
 /// may stand on any node. Whoever only looks may do so at any time, as the list is whole after every instruction.
 fn on_list<R>(work: impl FnOnce() -> R) -> Option<R> {
-    cpu::without_interrupts(|| {
-        if BUSY.swap(true, Ordering::Acquire) {
-            return None;
-        }
-        let done = work();
-        BUSY.store(false, Ordering::Release);
-        Some(done)
-    })
+    cpu::without_interrupts(|| LIST.with(|()| work()))
 }
 
 /// Puts a node into the list of all stacks. `None` where that cannot be done now.
@@ -88,18 +82,17 @@ pub(crate) fn find(is_it: impl Fn(&Named) -> bool) -> Option<Named> {
         return None;
     }
     // Interrupts stay: a handler that wants to change the list sees that it is busy.
-    let was_busy = BUSY.swap(true, Ordering::Acquire);
-    let mut next = &FIRST;
-    let found = loop {
-        // SAFETY: null, or a node that is in the list, and so in a stack that is alive: none goes meanwhile.
-        let node = unsafe { next.load(Ordering::Acquire).as_ref() };
-        match node {
-            Some(node) if !is_it(&node.named) => next = &node.next,
-            found => break found.map(|node| node.named),
+    LIST.look(|| {
+        let mut next = &FIRST;
+        loop {
+            // SAFETY: null, or a node that is in the list, and so in a stack that is alive: none goes meanwhile.
+            let node = unsafe { next.load(Ordering::Acquire).as_ref() };
+            match node {
+                Some(node) if !is_it(&node.named) => next = &node.next,
+                found => break found.map(|node| node.named),
+            }
         }
-    };
-    BUSY.store(was_busy, Ordering::Release);
-    found
+    })
 }
 
 /// The first guard page at or behind `at`; the end of the address space if there is none.

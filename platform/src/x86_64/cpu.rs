@@ -203,10 +203,15 @@ pub(crate) fn hypervisor_signature() -> Option<[u8; 12]> {
 }
 
 /// Lets interrupts in. What must be there before the first one, `interrupts::enable` sees to.
+///
+/// The first comes behind the instruction that follows STI (SDM volume 2). That one is NOP, so that one that waits comes
+/// before the caller's next instruction: for a caller that disables them at once, and for QEMU 7.2, which keeps
+/// interrupts out behind a PAUSE that follows STI until STI comes again.
+#[inline]
 pub(crate) fn enable_interrupts() {
     // SAFETY: allowed in ring 0; whoever let them in before has gates for all. No `nomem`: what handlers share with
     // other code may change here.
-    unsafe { asm!("sti", options(nostack)) };
+    unsafe { asm!("sti", "nop", options(nostack)) };
 }
 
 /// Keeps interrupts out.

@@ -1,8 +1,8 @@
 //! The map in use: the tree of tables that CR3 names, changed under a lock.
 //!
-//! The lock is taken by who comes first; whoever interrupts him and wants it too is told so instead of
-//! waiting for ever. Whoever only reads takes the lock too, so that nobody who interrupts him frees a table under him;
-//! if it is taken, its owner is the one who is interrupted, between two writes that each leave the map whole.
+//! A handler that interrupts a change and wants one too is refused: see [`Lock`]. Code that only reads takes the lock as
+//! well, so that no handler that interrupts it frees a table under it. If it finds the lock taken, it has interrupted a
+//! change between two writes, each of which leaves the map whole.
 //!
 //! Every change passes [`change`], which refuses what would break a promise, whoever asks.
 //!
@@ -18,13 +18,15 @@ use super::editor::{Change, OutOfTables, Surroundings, Tree};
 use super::format::{CODE, CONSTANTS, DEVICE, ENTRIES, Flags, VARIABLES, child, translate as walk};
 use super::initial;
 use crate::image::image;
+use crate::lock::Lock;
 use crate::memory::access::{Access, MapError};
 use crate::memory::address::{PAGE_SIZE, PhysAddr};
 use crate::memory::frames::Frames;
 use crate::memory::stack;
 use crate::stacks;
 
-static BUSY: AtomicBool = AtomicBool::new(false);
+/// Of the tree.
+static TREE: Lock<()> = Lock::new(());
 
 /// Tables that were given back; each one's first entry is the address of the next.
 static SPARE: AtomicPtr<u64> = AtomicPtr::new(core::ptr::null_mut());
@@ -82,7 +84,7 @@ impl Surroundings for Here {
 
 /// Whether the code that this interrupts is changing the map, so that nothing can be mapped until it goes on.
 pub(crate) fn is_busy() -> bool {
-    BUSY.load(Ordering::Relaxed)
+    TREE.is_taken()
 }
 
 /// Works on the tree, if nobody does; then on what handlers had to leave because of that.
@@ -94,26 +96,18 @@ fn with<R>(work: impl FnOnce(&mut Tree<Here>) -> Result<R, MapError>) -> Result<
 
 /// Works on the tree, if nobody does.
 fn alone<R>(work: impl FnOnce(&mut Tree<Here>) -> Result<R, MapError>) -> Result<R, MapError> {
-    if BUSY.swap(true, Ordering::Acquire) {
-        return Err(MapError::Busy);
-    }
-    let root = child(cpu::table_root());
-    // SAFETY: the tables of the boot code and ours, mapped at their physical addresses; the lock is ours.
-    let mut tree = unsafe { Tree::new(root, Here) };
-    let done = work(&mut tree);
-    BUSY.store(false, Ordering::Release);
-    done
+    let done = TREE.with(|()| {
+        let root = child(cpu::table_root());
+        // SAFETY: the tables of the boot code and ours, mapped at their physical addresses; the lock is ours.
+        work(&mut unsafe { Tree::new(root, Here) })
+    });
+    done.unwrap_or(Err(MapError::Busy))
 }
 
 /// Looks at the tables in use, of which none goes meanwhile. Can be called in any context: who changes them and is
 /// interrupted by this has left them whole, and goes on afterwards.
 pub(super) fn look<R>(at: impl FnOnce(*const u64) -> R) -> R {
-    let is_mine = !BUSY.swap(true, Ordering::Acquire);
-    let seen = at(child(cpu::table_root()));
-    if is_mine {
-        BUSY.store(false, Ordering::Release);
-    }
-    seen
+    TREE.look(|| at(child(cpu::table_root())))
 }
 
 const fn flags(access: Access) -> Flags {

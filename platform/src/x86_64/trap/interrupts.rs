@@ -146,9 +146,11 @@ pub(crate) fn set_end_of_interrupt(end: fn(u8)) {
 
 extern "C" fn dispatch(frame: &mut Frame) {
     // The frame knows exceptions' stubs.
-    let index = (frame.0.stub_end - first_stub()) / traps::STUB_BYTES - 1;
+    let offset = frame.0.stub_end - first_stub();
+    frame.0.stub_end =
+        traps::first_stub() + u64::from(FIRST_INTERRUPT) * traps::STUB_BYTES + offset;
+    let index = offset / traps::STUB_BYTES - 1;
     let vector = index as u8 + FIRST_INTERRUPT;
-    frame.0.stub_end = traps::first_stub() + (u64::from(vector) + 1) * traps::STUB_BYTES;
     if traps::call(HANDLERS.get(index as usize), frame) != Outcome::Handled {
         report_once(vector);
     }
