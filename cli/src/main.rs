@@ -45,10 +45,11 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, Command};
 
-use build::sysroot;
-use image::name_table;
 use status::{Failure, Status};
-use verbs::{archive, chart, check, debug, doctor, new, run, runner, symbols, test};
+use verbs::{
+    archive, chart, check, debug, doctor, exit_status, names, new, run, runner, symbols, sysroot,
+    test,
+};
 
 /// Says something to the user on stderr; that stderr may be closed is no reason to panic.
 #[macro_export]
@@ -74,13 +75,13 @@ const VERBS: [Verb; 12] = [
     Verb { name: "check", command: check::command, main: check::main },
     Verb { name: "debug", command: debug::command, main: debug::main },
     Verb { name: "chart", command: chart::command, main: chart::main },
-    Verb { name: "names", command: name_table::command, main: name_table::main },
+    Verb { name: "names", command: names::command, main: names::main },
     Verb { name: "symbols", command: symbols::command, main: symbols::main },
     Verb { name: "new", command: new::command, main: new::main },
     Verb { name: "archive", command: archive::command, main: archive::main },
     Verb { name: "sysroot", command: sysroot::command, main: sysroot::main },
     Verb { name: "doctor", command: doctor::command, main: doctor::main },
-    Verb { name: status::TOPIC, command: status::command, main: status::main },
+    Verb { name: exit_status::TOPIC, command: exit_status::command, main: exit_status::main },
 ];
 
 fn main() -> ExitCode {

@@ -107,7 +107,7 @@ impl Mode {
         config: &Config,
         target_directory: &Path,
     ) -> Result<Self, Failure> {
-        let named = sysroot::named(matches)?;
+        let named = sysroot::named(matches.get_one::<String>("toolchain").map(String::as_str))?;
         let name = match (wish, target) {
             (Some("json"), Some(target)) if !is_file(target) => {
                 return Err(Failure::usage(format!(
@@ -144,7 +144,11 @@ impl Mode {
 
     /// For the one target whose floats are integers to the calling convention.
     pub fn soft(matches: &ArgMatches) -> Result<Self, Failure> {
-        Self::none(sysroot::named(matches)?, NONE, matches.get_flag("verbose"))
+        Self::none(
+            sysroot::named(matches.get_one::<String>("toolchain").map(String::as_str))?,
+            NONE,
+            matches.get_flag("verbose"),
+        )
     }
 
     fn host(named: Option<Toolchain>, is_asked_for: bool) -> Result<Self, Failure> {
