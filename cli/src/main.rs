@@ -1,7 +1,7 @@
 //! `cargo freestone`: runs and tests Rust kernels.
 //!
-//! Each verb is a file with two functions: `command` says what it takes, `main` does it. A new verb
-//! is such a file and a line in [`VERBS`]. Four wings:
+//! Each verb is a file with two functions: `command` says what it takes, `main` reads that once and does it. A new
+//! verb is such a file and a line in [`VERBS`]. Four wings:
 //!
 //! - [`verbs`]: what the tool does
 //! - [`build`]: cargo and compilers, which kernel is meant, building it
@@ -10,7 +10,7 @@
 //!
 //! and what all of them stand on:
 //!
-//! - [`args`]: arguments that verbs share; [`spelling`]: what a misspelt word may mean
+//! - [`args`]: how command lines are read; [`spelling`]: what a misspelt word may mean
 //! - [`status`]: how the tool ends, all exit statuses in one place
 //! - [`examples`]: what the help of each verb shows of it; [`color`]: verdicts in colours, and when
 //! - [`foreign`]: what the tool prints, with text of others in it; [`shell`]: words as they can be typed

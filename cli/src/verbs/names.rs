@@ -1,4 +1,4 @@
-//! `cargo freestone names`: puts a table of the functions' names into an image, see [`name_table`].
+//! `cargo freestone names`: puts a table of the functions' names into an image, see [`crate::image::name_table`].
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `cargo freestone sysroot`: builds `core` and `alloc` for a target, once, see [`sysroot`].
+//! `cargo freestone sysroot`: builds `core` and `alloc` for a target, once, see [`crate::build::sysroot`].
 
 use std::fs;
 use std::time::Instant;
@@ -6,7 +6,8 @@ use std::time::Instant;
 use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
 
-use crate::args;
+use crate::args::{Telling, flag};
+use crate::build::build_args::{How, TARGET, toolchain};
 use crate::build::sysroot;
 use crate::build::toolchains::Toolchain;
 use crate::foreign::{self, Shown as _};
@@ -19,16 +20,15 @@ pub fn command() -> Command {
     Command::new("sysroot")
         .about("Build core and alloc for a target from the toolchain's own source, once")
         .arg(
-            Arg::new("target")
+            Arg::new(TARGET)
                 .long("target")
                 .value_name("TARGET")
                 .required(true)
                 .help("The target, for example x86_64-unknown-none"),
         )
-        .arg(args::toolchain())
-        .arg(args::flag("force", "Build it even if it is there"))
-        .arg(args::flag("json", "Print one line of JSON instead of text"))
-        .arg(args::verbose())
+        .arg(toolchain())
+        .arg(flag("force", "Build it even if it is there"))
+        .args(Telling::args("Print one line of JSON instead of text"))
 }
 
 /// What was given.
@@ -36,22 +36,21 @@ struct Arguments {
     target: String,
     toolchain: Option<String>,
     force: bool,
-    json: bool,
-    verbose: bool,
+    telling: Telling,
 }
 
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
-    sysroot(&Arguments {
-        target: matches.get_one("target").cloned().expect("clap insists on it"),
-        toolchain: matches.get_one("toolchain").cloned(),
+    let How { target, toolchain, .. } = How::from(matches);
+    prepare(&Arguments {
+        target: target.expect("clap insists on it"),
+        toolchain,
         force: matches.get_flag("force"),
-        json: matches.get_flag("json"),
-        verbose: matches.get_flag("verbose"),
+        telling: Telling::from(matches),
     })
 }
 
-fn sysroot(arguments: &Arguments) -> Result<Status, Failure> {
+fn prepare(arguments: &Arguments) -> Result<Status, Failure> {
     let Arguments { target, toolchain, .. } = arguments;
     let toolchain = match sysroot::named(toolchain.as_deref())? {
         Some(toolchain) => toolchain,
@@ -67,8 +66,8 @@ fn sysroot(arguments: &Arguments) -> Result<Status, Failure> {
     }
     let begin = Instant::now();
     let was_there = sysroot::ready(&toolchain, target).is_some();
-    let folder = sysroot::ensure(&toolchain, target, arguments.verbose)?;
-    if arguments.json {
+    let folder = sysroot::ensure(&toolchain, target, arguments.telling.verbose)?;
+    if arguments.telling.json {
         let line = json!({
             "target": target,
             "toolchain": toolchain.name,
