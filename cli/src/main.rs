@@ -1,7 +1,7 @@
 //! `cargo freestone`: runs and tests Rust kernels.
 //!
-//! Each verb is a file with two functions: `command` says what it takes, `main` does it. A new verb
-//! is such a file and a line in [`VERBS`]. Four wings:
+//! Each verb is a file with two functions: `command` says what it takes, `main` reads that once and does it. A new
+//! verb is such a file and a line in [`VERBS`]. Four wings:
 //!
 //! - [`verbs`]: what the tool does
 //! - [`build`]: cargo and compilers, which kernel is meant, building it
@@ -10,7 +10,7 @@
 //!
 //! and what all of them stand on:
 //!
-//! - [`args`]: arguments that verbs share; [`spelling`]: what a misspelt word may mean
+//! - [`args`]: how command lines are read; [`spelling`]: what a misspelt word may mean
 //! - [`status`]: how the tool ends, all exit statuses in one place
 //! - [`examples`]: what the help of each verb shows of it; [`color`]: verdicts in colours, and when
 //! - [`foreign`]: what the tool prints, with text of others in it; [`shell`]: words as they can be typed
@@ -45,10 +45,11 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, Command};
 
-use build::sysroot;
-use image::name_table;
 use status::{Failure, Status};
-use verbs::{archive, chart, check, debug, doctor, new, run, runner, symbols, test};
+use verbs::{
+    archive, chart, check, debug, doctor, exit_status, names, new, run, runner, symbols, sysroot,
+    test,
+};
 
 /// Says something to the user on stderr; that stderr may be closed is no reason to panic.
 #[macro_export]
@@ -74,13 +75,13 @@ const VERBS: [Verb; 12] = [
     Verb { name: "check", command: check::command, main: check::main },
     Verb { name: "debug", command: debug::command, main: debug::main },
     Verb { name: "chart", command: chart::command, main: chart::main },
-    Verb { name: "names", command: name_table::command, main: name_table::main },
+    Verb { name: "names", command: names::command, main: names::main },
     Verb { name: "symbols", command: symbols::command, main: symbols::main },
     Verb { name: "new", command: new::command, main: new::main },
     Verb { name: "archive", command: archive::command, main: archive::main },
     Verb { name: "sysroot", command: sysroot::command, main: sysroot::main },
     Verb { name: "doctor", command: doctor::command, main: doctor::main },
-    Verb { name: status::TOPIC, command: status::command, main: status::main },
+    Verb { name: exit_status::TOPIC, command: exit_status::command, main: exit_status::main },
 ];
 
 fn main() -> ExitCode {

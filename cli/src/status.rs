@@ -6,28 +6,8 @@
 
 use std::fmt;
 
-use clap::{ArgMatches, Command};
-
-use crate::tell;
-
-/// What `cargo freestone help` knows this table by.
-pub const TOPIC: &str = "exit-status";
-
 /// Where a short help has no place for the table.
 pub const POINTER: &str = "Exit status: see `cargo freestone help exit-status`";
-
-/// The table as a topic of `cargo freestone help`.
-pub fn command() -> Command {
-    Command::new(TOPIC)
-        .about("Say what the exit statuses mean")
-        .help_template(format!("{}\n", table()))
-}
-
-/// The same without `help`.
-pub fn main(_: &ArgMatches) -> Result<Status, Failure> {
-    tell!("{}", table());
-    Ok(Status::Success)
-}
 
 /// One way for the tool to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::env;
 use std::fs::{self, File};
 
-use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches};
 
+use crate::args::one_of;
 use crate::status::Failure;
 
 /// Names the default; `--accel` wins over it.
@@ -18,6 +18,43 @@ const NAMES: [&str; 3] = ["auto", KVM, TCG];
 pub const KVM: &str = "kvm";
 /// Emulation, by translation.
 pub const TCG: &str = "tcg";
+
+/// What `--accel` was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Accel {
+    /// Nothing.
+    #[default]
+    Open,
+    /// One of [`NAMES`].
+    Named(&'static str),
+    /// Emulation, for it is a verb without `--accel`.
+    Emulation,
+}
+
+impl Accel {
+    /// For verbs that boot in QEMU.
+    pub fn arg() -> Arg {
+        Arg::new("accel")
+            .long("accel")
+            .value_name("HOW")
+            .value_parser(one_of(&NAMES))
+            .help(format!(
+                "Run by this machine's KVM, by emulation (TCG), or by KVM if it can be used [default: {VARIABLE}, else {}]",
+                NAMES[0]
+            ))
+    }
+
+    pub fn from(matches: &ArgMatches) -> Self {
+        match matches.try_get_one("accel") {
+            Ok(given) => given.copied().map_or(Self::Open, Self::Named),
+            Err(_) => Self::Emulation,
+        }
+    }
+
+    pub fn is_given(self) -> bool {
+        matches!(self, Self::Named(_))
+    }
+}
 
 /// How QEMU runs the guest's instructions, and why so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,17 +73,19 @@ impl Accelerator {
         Accelerator { name: TCG, reason: String::new(), may_fall_back: false }
     }
 
-    /// What the arguments ask for. What needs emulation gets it, unless KVM was named; so do verbs without `--accel`.
-    pub fn new(matches: &ArgMatches, needs_tcg: Option<&str>) -> Result<Accelerator, Failure> {
-        let Ok(given) = matches.try_get_one::<String>("accel") else {
-            return Ok(Accelerator::tcg());
+    /// What is asked for. What needs emulation gets it, unless KVM was named.
+    pub fn new(asked: Accel, needs_tcg: Option<&str>) -> Result<Accelerator, Failure> {
+        let given = match asked {
+            Accel::Open => None,
+            Accel::Named(name) => Some(name),
+            Accel::Emulation => return Ok(Accelerator::tcg()),
         };
         let variable = env::var(VARIABLE).ok().filter(|value| !value.is_empty());
         if let Some(value) = variable.as_deref().filter(|value| !NAMES.contains(value)) {
             let known = NAMES.join(", ");
             return Err(Failure::usage(format!("{VARIABLE} is {value}; it may be {known}")));
         }
-        match (given.or(variable.as_ref()).map_or(NAMES[0], String::as_str), needs_tcg) {
+        match (given.or(variable.as_deref()).unwrap_or(NAMES[0]), needs_tcg) {
             (TCG, _) => Ok(Accelerator::tcg()),
             (KVM, Some(option)) => Err(Failure::usage(format!("{option} needs --accel tcg"))),
             (KVM, None) => match usable() {
@@ -69,18 +108,6 @@ impl Accelerator {
             Err(reason) => Accelerator { name: TCG, reason, may_fall_back: false },
         }
     }
-}
-
-/// `--accel`, for verbs that boot in QEMU.
-pub fn argument() -> Arg {
-    Arg::new("accel")
-        .long("accel")
-        .value_name("HOW")
-        .value_parser(PossibleValuesParser::new(NAMES))
-        .help(format!(
-            "Run by this machine's KVM, by emulation (TCG), or by KVM if it can be used [default: {VARIABLE}, else {}]",
-            NAMES[0]
-        ))
 }
 
 /// Whether this machine's KVM can be used, else why not.

@@ -3,9 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
-use clap::ArgMatches;
-
-use crate::boot::machines::{KVM, MACHINES, MEMORY_MIB, PLACES, XEN};
+use crate::boot::boot_args::BootArgs;
+use crate::boot::machines::{MACHINES, MEMORY_MIB, PLACES};
 use crate::boot::settings::{Asked, Settings};
 use crate::foreign;
 use crate::say;
@@ -30,27 +29,6 @@ pub struct BootOptions {
     pub command_line: Asked<OsString>,
 }
 
-/// The place that `--on` names. What belongs to another place is refused, not ignored.
-pub fn on(matches: &ArgMatches) -> Result<&'static str, Failure> {
-    let given = matches.try_get_one::<String>("on").ok().flatten();
-    let name = given.map_or(PLACES[0], String::as_str);
-    let place = PLACES.into_iter().find(|place| *place == name).unwrap_or(PLACES[0]);
-    let is_given = |id: &&str| {
-        // Verbs differ in what they take.
-        let source = matches.try_contains_id(id).unwrap_or(false).then(|| matches.value_source(id));
-        source.flatten() == Some(clap::parser::ValueSource::CommandLine)
-    };
-    let others: &[&str] = match place {
-        XEN => &["machine", "cores", "icount", "gdb", "trace", "accel"],
-        KVM => &[XEN, "icount", "gdb", "trace", "accel"],
-        _ => &[XEN],
-    };
-    match others.iter().find(|id| is_given(id)) {
-        Some(id) => Err(Failure::usage(format!("--{id} has no meaning with --on {place}"))),
-        None => Ok(place),
-    }
-}
-
 impl BootOptions {
     /// What the settings ask for alone.
     pub fn of_settings(settings: &Settings) -> Self {
@@ -71,28 +49,27 @@ impl BootOptions {
         }
     }
 
-    /// What the arguments of a verb ask for, and for the rest the settings. Verbs differ in what they take.
-    pub fn new(matches: &ArgMatches, settings: &Settings) -> Result<Self, Failure> {
+    /// What was given, and for the rest the settings. What has no meaning in the place to boot is refused, not ignored.
+    pub fn new(given: &BootArgs, settings: &Settings) -> Result<Self, Failure> {
         let mut all = Self::of_settings(settings);
-        all.on = on(matches)?;
-        if let Some(machine) = one::<String>(matches, "machine") {
-            all.machine = Some(Asked::new(machine, "--machine"));
+        all.on = given.place().map_err(Failure::usage)?;
+        if let Some(machine) = given.machine {
+            all.machine = Some(Asked::new(machine.to_owned(), "--machine"));
         }
-        if let Some(mib) = one(matches, "memory") {
+        if let Some(mib) = given.memory_mib {
             all.memory_mib = Asked::new(mib, "-m");
         }
-        if let Some(cores) = one(matches, "cores") {
+        if let Some(cores) = given.cores {
             all.cores = Asked::new(cores, "--cores");
         }
-        if let Some(seconds) = one(matches, "timeout") {
+        if let Some(seconds) = given.timeout {
             all.timeout = Some(Asked::new(seconds, "--timeout"));
             all.test_timeout.clone_from(&all.timeout);
         }
-        let many = |id| matches.try_get_many::<OsString>(id).ok().flatten();
-        let given = many("qemu-arg").unwrap_or_default().cloned();
-        all.qemu_args.extend(given.map(|arg| Asked::new(arg, "--qemu-arg")));
-        if let Some(words) = many("command-line") {
-            all.command_line = Asked::new(joined(words), "--");
+        let qemu_args = given.qemu_args.iter().cloned();
+        all.qemu_args.extend(qemu_args.map(|arg| Asked::new(arg, "--qemu-arg")));
+        if let Some(line) = &given.command_line {
+            all.command_line = Asked::new(line.clone(), "--");
         }
         Ok(all)
     }
@@ -155,24 +132,16 @@ pub fn limit(seconds: Option<u32>) -> Option<Duration> {
     seconds.filter(|seconds| *seconds > 0).map(|seconds| Duration::from_secs(seconds.into()))
 }
 
-/// The value of an option, if the verb has it and it is given.
-fn one<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, id: &str) -> Option<T> {
-    matches.try_get_one::<T>(id).ok().flatten().cloned()
-}
-
-/// Words as the kernel gets them.
-pub fn joined<'a>(words: impl Iterator<Item = &'a OsString>) -> OsString {
-    words.map(OsString::as_os_str).collect::<Vec<&OsStr>>().join(OsStr::new(" "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::machines::XEN;
     use crate::verbs::run;
 
     fn options(words: &[&str], settings: &Settings) -> BootOptions {
         let matches = run::command().try_get_matches_from([&["run"], words].concat());
-        BootOptions::new(&matches.expect("good words"), settings).expect("nothing contradicts")
+        let given = BootArgs::from(&matches.expect("good words"));
+        BootOptions::new(&given, settings).expect("nothing contradicts")
     }
 
     fn settings() -> Settings {

@@ -1,6 +1,7 @@
 //! Booting: what is asked for, where, on what, and what came of it.
 
 pub mod accel;
+pub mod boot_args;
 pub mod boot_options;
 pub mod install;
 pub mod kvm;

@@ -3,10 +3,9 @@
 //! What one place needs and another has not is in that place's file: [`qemu`], [`xen`], [`kvm`].
 
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::{Arg, ArgMatches};
-
+use crate::boot::boot_args::BootArgs;
 use crate::boot::boot_options::BootOptions;
 use crate::boot::install;
 use crate::boot::kvm;
@@ -29,14 +28,13 @@ pub enum Place {
 }
 
 impl Place {
-    /// What `--on` and the arguments that belong to it ask for; what is missing is fetched.
-    pub fn of(matches: &ArgMatches, options: &BootOptions) -> Result<Place, Failure> {
-        let path = |id| matches.get_one::<PathBuf>(id).map(PathBuf::as_path);
-        let qemu = install::qemu(path("qemu"), matches.get_flag("yes"))?;
+    /// What a verb was asked for; what is missing is fetched.
+    pub fn of(given: &BootArgs, options: &BootOptions) -> Result<Place, Failure> {
+        let qemu = install::qemu(given.qemu.as_deref(), given.yes)?;
         Ok(match options.on {
-            XEN => Place::Xen(Host { qemu, xen: xen::find(path(XEN))? }),
-            KVM => Place::Kvm(kvm::Host::new(Machine::new(qemu, matches, options)?)?),
-            _ => Place::Qemu(Machine::new(qemu, matches, options)?),
+            XEN => Place::Xen(Host { qemu, xen: xen::find(given.xen.as_deref())? }),
+            KVM => Place::Kvm(kvm::Host::new(Machine::new(qemu, given, options)?)?),
+            _ => Place::Qemu(Machine::new(qemu, given, options)?),
         })
     }
 
@@ -66,16 +64,7 @@ impl Place {
             Place::Kvm(host) => &host.machine.program,
         }
     }
-}
 
-/// `--xen`, for every verb that boots.
-pub fn xen_arg() -> Arg {
-    Arg::new(XEN).long("xen").value_name("PATH").value_parser(clap::value_parser!(PathBuf)).help(
-        format!("The Xen for --on xen [default: {}, else Debian's, fetched once]", xen::VARIABLE),
-    )
-}
-
-impl Place {
     /// Boots, does with the guest's output what `stdout` says, and returns the verdict.
     pub fn run(&self, boot: &Boot, stdout: Output) -> Result<Verdict, Failure> {
         self.run_through(boot, &mut Everything, stdout)

@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use clap::{Arg, ArgMatches};
 use freestone_inspect::File;
 use freestone_inspect::rules::{self, Finding, Options, Severity, Subject};
 
-use crate::args;
 use crate::foreign::Shown as _;
 use crate::say;
 use crate::status::Failure;
@@ -14,19 +12,9 @@ use crate::status::Failure;
 /// How many findings of one rule are shown.
 pub const SHOWN: usize = 10;
 
-/// `--no-check`, for every verb that boots.
-pub fn no_check() -> Arg {
-    args::flag(NO_CHECK, "Boot without looking for what `cargo freestone check` calls errors")
-}
-
-const NO_CHECK: &str = "no-check";
-
 /// What `run` and `test` look at before they boot: the quick rules, and only errors. Findings end it
 /// with the status of an image that cannot be booted.
-pub fn before_boot(path: &Path, matches: &ArgMatches) -> Result<(), Failure> {
-    if matches.get_flag(NO_CHECK) {
-        return Ok(());
-    }
+pub fn before_boot(path: &Path) -> Result<(), Failure> {
     let file = open(path)?;
     let subject = subject(&file, Options::default())?;
     let mut report = rules::check_for_boot(&subject);

@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use clap::ArgMatches;
 use freestone_protocol::exit;
 
 use crate::boot::accel::Accelerator;
+use crate::boot::boot_args::BootArgs;
 use crate::boot::boot_options::BootOptions;
 use crate::boot::qmp::Monitor;
 use crate::boot::request::{Boot, prefixed};
@@ -72,18 +72,14 @@ impl Machine {
         }
     }
 
-    /// The machine that the arguments of a verb ask for.
+    /// The machine that a verb was asked for.
     pub fn new(
         program: PathBuf,
-        matches: &ArgMatches,
+        given: &BootArgs,
         options: &BootOptions,
     ) -> Result<Machine, Failure> {
-        let is_set = |id| matches.try_get_one(id).ok().flatten().is_some_and(|set: &bool| *set);
-        let gdb = matches.try_get_one("gdb").ok().flatten().copied();
-        let (icount, trace) = (is_set("icount"), is_set("trace"));
-        let needs = [(icount, "--icount"), (trace, "--trace"), (gdb.is_some(), "--gdb")];
-        let needs_tcg = needs.into_iter().find_map(|(is_set, option)| is_set.then_some(option));
-        let accelerator = Accelerator::new(matches, needs_tcg)?;
+        let accelerator = Accelerator::new(given.accel, given.needs_emulation())?;
+        let BootArgs { icount, gdb, trace, .. } = *given;
         let cores = options.cores.value;
         let plain = Machine::plain(program, options.machine().to_owned());
         Ok(Machine { cores, icount, gdb, trace, accelerator, ..plain })

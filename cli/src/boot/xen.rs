@@ -75,7 +75,7 @@ pub fn find(named: Option<&Path>) -> Result<Image, Failure> {
 }
 
 /// The path of the Xen to use, for a program that this one starts; `None` to let it look by itself.
-pub fn named(path: Option<&PathBuf>) -> io::Result<Option<PathBuf>> {
+pub fn named(path: Option<&Path>) -> io::Result<Option<PathBuf>> {
     path.map(std::path::absolute).transpose()
 }
 

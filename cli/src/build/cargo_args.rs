@@ -10,6 +10,8 @@ use std::process::Command;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
+use crate::args::{all, is_set};
+
 /// Which of cargo's commands take an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 enum Reach {
@@ -45,6 +47,25 @@ impl Flag {
 
     const fn nextest(self, name: &'static str) -> Self {
         Self { nextest: Some(name), ..self }
+    }
+
+    fn arg(&self) -> Arg {
+        let mut arg = Arg::new(self.name).help(self.help).help_heading("Options of cargo's");
+        if self.name != UNSTABLE {
+            arg = arg.long(self.name);
+        }
+        if let Some(short) = self.short {
+            arg = arg.short(short);
+        }
+        match self.value {
+            None => arg.action(ArgAction::SetTrue),
+            Some(name) => arg
+                .value_name(name)
+                .value_parser(value_parser!(OsString))
+                // Jobs may be -1.
+                .allow_hyphen_values(self.name == "jobs")
+                .action(ArgAction::Append),
+        }
     }
 
     /// The word that stands before the value.
@@ -94,29 +115,6 @@ const FLAGS: [Flag; 16] = [
     flag(UNSTABLE, Reach::All, "Flags of cargo's that only nightly has").short('Z').value("FLAG"),
 ];
 
-/// For every verb that builds.
-pub fn arguments() -> Vec<Arg> {
-    let argument = |flag: &Flag| {
-        let mut argument = Arg::new(flag.name).help(flag.help).help_heading("Options of cargo's");
-        if flag.name != UNSTABLE {
-            argument = argument.long(flag.name);
-        }
-        if let Some(short) = flag.short {
-            argument = argument.short(short);
-        }
-        match flag.value {
-            None => argument.action(ArgAction::SetTrue),
-            Some(name) => argument
-                .value_name(name)
-                .value_parser(value_parser!(OsString))
-                // Jobs may be -1.
-                .allow_hyphen_values(flag.name == "jobs")
-                .action(ArgAction::Append),
-        }
-    };
-    FLAGS.iter().map(argument).collect()
-}
-
 /// The names of all that have no meaning where nothing is built.
 pub fn names() -> impl Iterator<Item = &'static str> {
     FLAGS.iter().map(|flag| flag.name).filter(|name| *name != "quiet")
@@ -130,17 +128,20 @@ pub struct CargoArguments {
 }
 
 impl CargoArguments {
-    pub fn of(matches: &ArgMatches) -> Self {
+    /// For verbs that build kernels.
+    pub fn args() -> Vec<Arg> {
+        FLAGS.iter().map(Flag::arg).collect()
+    }
+
+    pub fn from(matches: &ArgMatches) -> Self {
         let mut given = Vec::new();
         for (place, flag) in FLAGS.iter().enumerate() {
-            // Verbs differ in what they take.
             if flag.value.is_none() {
-                let is_set = matches.try_get_one::<bool>(flag.name).ok().flatten();
-                given.extend(is_set.filter(|set| **set).map(|_| (place, None)));
+                given.extend(is_set(matches, flag.name).then_some((place, None)));
                 continue;
             }
-            let values = matches.try_get_many::<OsString>(flag.name).ok().flatten();
-            given.extend(values.unwrap_or_default().map(|value| (place, Some(value.clone()))));
+            let values = all(matches, flag.name).unwrap_or_default();
+            given.extend(values.into_iter().map(|value| (place, Some(value))));
         }
         Self { given }
     }
@@ -222,8 +223,8 @@ mod tests {
     use super::*;
 
     fn given(words: &[&str]) -> CargoArguments {
-        let command = clap::Command::new("x").no_binary_name(true).args(arguments());
-        CargoArguments::of(&command.try_get_matches_from(words).expect("good words"))
+        let command = clap::Command::new("x").no_binary_name(true).args(CargoArguments::args());
+        CargoArguments::from(&command.try_get_matches_from(words).expect("good words"))
     }
 
     fn words(first: &str, fill: impl Fn(&mut Command)) -> String {

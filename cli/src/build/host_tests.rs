@@ -12,8 +12,7 @@ use std::path::{self, Path};
 use std::process::Command;
 use std::time::Duration;
 
-use clap::ArgMatches;
-
+use crate::args::Telling;
 use crate::boot::accel;
 use crate::boot::install;
 use crate::build::cargo::{cargo, run_cargo, run_cargo_through};
@@ -38,26 +37,12 @@ pub struct Request<'a> {
     pub package: Option<&'a str>,
     pub full: bool,
     pub long: bool,
-    pub verbose: bool,
-    /// Whether stdout is for a line of JSON alone.
-    pub json: bool,
     /// For `cargo test`.
-    pub arguments: Vec<&'a OsString>,
+    pub arguments: &'a [OsString],
+    pub telling: Telling,
 }
 
-impl<'a> Request<'a> {
-    /// What the arguments of `test` ask for.
-    pub fn new(matches: &'a ArgMatches) -> Request<'a> {
-        Request {
-            package: matches.get_one::<String>("package").map(String::as_str),
-            full: matches.get_flag(FULL),
-            long: matches.get_flag("long"),
-            verbose: matches.get_flag("verbose"),
-            json: matches.get_flag("json"),
-            arguments: matches.get_many("arguments").unwrap_or_default().collect(),
-        }
-    }
-
+impl Request<'_> {
     /// Builds and runs them. Returns the commands that run each failed test alone, none if all passed; `None` if there
     /// are no tests.
     pub fn run(
@@ -91,18 +76,19 @@ impl<'a> Request<'a> {
         mode: &Mode,
         target_directory: &Path,
     ) -> Result<Vec<String>, Failure> {
+        let Telling { json, verbose } = self.telling;
         // Built on their own first: cargo ends with 101 for a failed build and for a failed test alike.
         // This first run may also ask for passwords, which the second, in a group of its own, could not.
         let build = Watch {
             limit: Some(LIMIT),
             stop: Stop::Ask,
-            stdout: if self.json { Output::ToStderr } else { Output::Inherit },
+            stdout: if json { Output::ToStderr } else { Output::Inherit },
             stderr: Output::Inherit,
         };
         // Examples of code it builds as it runs them.
         let is_built = chosen.iter().all(|word| word != "--doc");
         let mut command = self.command(chosen, qemu, mode, target_directory, "--no-run")?;
-        if is_built && !run_cargo(&mut command, &build, self.verbose)?.is_success() {
+        if is_built && !run_cargo(&mut command, &build, verbose)?.is_success() {
             return Err(Failure::new(Status::Build, "the tests do not build"));
         }
         let limit = if self.long { LONG_LIMIT } else { LIMIT };
@@ -110,12 +96,12 @@ impl<'a> Request<'a> {
         let watch = Watch {
             limit: Some(limit),
             stop: Stop::AskGroup,
-            stdout: Output::Pass(if self.json { stderr.as_fd() } else { stdout.as_fd() }),
+            stdout: Output::Pass(if json { stderr.as_fd() } else { stdout.as_fd() }),
             stderr: Output::Pass(stderr.as_fd()),
         };
         let mut command = self.command(chosen, qemu, mode, target_directory, "--no-fail-fast")?;
         let mut names = Names::default();
-        let outcome = run_cargo_through(Some(&mut names), &mut command, &watch, self.verbose)?;
+        let outcome = run_cargo_through(Some(&mut names), &mut command, &watch, verbose)?;
         if outcome.is_success() {
             return Ok(Vec::new());
         }
@@ -144,7 +130,7 @@ impl<'a> Request<'a> {
         if flags::users_mention(ABORT, &config) {
             flags::add(&mut command, &[OsStr::new("-Cpanic=unwind")], &config)?;
         }
-        command.arg(more).args(&self.arguments);
+        command.arg(more).args(self.arguments);
         // Tests compare what emulation gives; those that want KVM say so.
         command.env(accel::VARIABLE, accel::TCG);
         command.env("FREESTONE_CLI", own).env(install::QEMU_VARIABLE, qemu);

@@ -11,15 +11,16 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::{self, Path, PathBuf};
+use std::path::{self, Path};
 use std::process::{self, Command};
 use std::time::Duration;
 
-use clap::ArgMatches;
 use freestone_protocol::link;
 use freestone_targets::LinkInput;
 use serde_json::json;
 
+use crate::args::Telling;
+use crate::boot::boot_args::BootArgs;
 use crate::boot::install;
 use crate::boot::xen;
 use crate::build::advice;
@@ -36,119 +37,124 @@ use crate::verbs::runner::{
     BOOT_PER_TEST_VARIABLE, CORES_VARIABLE, JUNIT_VARIABLE, MACHINE_VARIABLE, MEMORY_VARIABLE,
     PLACE_VARIABLE, QEMU_ARGS_VARIABLE, TIMEOUT_VARIABLE, VERB,
 };
-use crate::verbs::test;
 
 /// For one package's tests, built and run.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
-/// Builds and runs one package's tests.
-pub fn run(
-    matches: &ArgMatches,
-    qemu: &Path,
-    mode: &Mode,
-    target_directory: &Path,
-    tests: &KernelTests,
-) -> Result<Status, Failure> {
-    let verbose = matches.get_flag("verbose");
-    // First built, then run: only so is a test that does not build told from one that fails.
-    let mut flags = flags(mode, target_directory, tests)?;
-    flags.extend(crate_flags::needed(&tests.package, true, mode, verbose)?);
-    // By cargo for nextest too, whose own builds are cargo's, and which has no such messages to advise on.
-    let mut build = command(matches, "test", qemu, mode, target_directory, tests, &flags)?;
-    build.arg("--no-run");
-    let what = format!("the kernel tests of {} do not build", tests.package);
-    let kernel = advice::Kernel { package: &tests.package, mode };
-    advice::build(&mut build, LIMIT, Some(kernel), &what, verbose)?;
-    let verb = if matches.get_flag("nextest") { "nextest" } else { "test" };
-    let mut run = command(matches, verb, qemu, mode, target_directory, tests, &flags)?;
-    let for_tests: Vec<_> = arguments(matches).collect();
-    if !for_tests.is_empty() {
-        run.arg("--").args(for_tests);
-    }
-    let watch = Watch {
-        limit: Some(LIMIT),
-        stop: Stop::AskGroup,
-        stdout: test::stdout(matches),
-        stderr: Output::Inherit,
-    };
-    let outcome = cargo::run_cargo(&mut run, &watch, verbose)?;
-    Ok(if outcome.is_success() { Status::Success } else { Status::Failed })
+/// What is asked for.
+pub struct Request<'a> {
+    pub boot: &'a BootArgs,
+    pub boot_per_test: bool,
+    /// Whether nextest runs them.
+    pub nextest: bool,
+    /// The folder for JUnit XML files.
+    pub junit: Option<&'a Path>,
+    /// For test programs.
+    pub arguments: &'a [OsString],
+    pub telling: Telling,
 }
 
-/// What follows the second `--`: meant for test programs, not for cargo.
-fn arguments(matches: &ArgMatches) -> impl Iterator<Item = &OsString> {
-    let all = matches.get_many::<OsString>("arguments").unwrap_or_default();
-    all.skip_while(|word| *word != "--").skip(1)
-}
-
-/// `verb` is `test` or `nextest`.
-fn command(
-    matches: &ArgMatches,
-    verb: &str,
-    qemu: &Path,
-    mode: &Mode,
-    target_directory: &Path,
-    tests: &KernelTests,
-    flags: &[OsString],
-) -> Result<Command, Failure> {
-    let tool = |what: &str, error| Failure::tool(format!("{what}: {error}"));
-    let own = env::current_exe().map_err(|error| tool("this program's own path", error))?;
-    let own = own.to_str().ok_or_else(|| Failure::tool("this program's own path is not UTF-8"))?;
-    let qemu = path::absolute(qemu).map_err(|error| tool("QEMU's path", error))?;
-
-    let mut command = cargo::cargo();
-    command.arg(verb);
-    if verb == "nextest" {
-        command.args(["run", "--no-tests=pass"]);
-    }
-    command.args(["-p", &tests.package]);
-    for target in &tests.targets {
-        command.args(["--test", target]);
-    }
-    // The environment wins over files, where a value on the command line would be joined with theirs. Words end at
-    // spaces there, and this process has a name without, while it lives.
-    let own = match own.contains(char::is_whitespace) {
-        true => format!("/proc/{}/exe", process::id()),
-        false => own.to_owned(),
-    };
-    command.env(runner_variable(&mode.target_name), format!("{own} {VERB}"));
-    mode.apply(&mut command, target_directory, flags)?;
-    command.env(install::QEMU_VARIABLE, qemu);
-    if !tests.are_cargos {
-        // The façade's build script then adds nothing to these arguments.
-        command.env(link::BY_TOOL, "1");
-    }
-    let mut set = |name, value: Option<OsString>| {
-        if let Some(value) = value {
-            command.env(name, value);
+impl Request<'_> {
+    /// Builds and runs one package's tests.
+    pub fn run(
+        &self,
+        qemu: &Path,
+        mode: &Mode,
+        target_directory: &Path,
+        tests: &KernelTests,
+    ) -> Result<Status, Failure> {
+        let Telling { json, verbose } = self.telling;
+        // First built, then run: only so is a test that does not build told from one that fails.
+        let mut flags = flags(mode, target_directory, tests)?;
+        flags.extend(crate_flags::needed(&tests.package, true, mode, verbose)?);
+        // By cargo for nextest too, whose own builds are cargo's, and which has no such messages to advise on.
+        let mut build = self.command("test", qemu, mode, target_directory, tests, &flags)?;
+        build.arg("--no-run");
+        let what = format!("the kernel tests of {} do not build", tests.package);
+        let kernel = advice::Kernel { package: &tests.package, mode };
+        advice::build(&mut build, LIMIT, Some(kernel), &what, verbose)?;
+        let verb = if self.nextest { "nextest" } else { "test" };
+        let mut run = self.command(verb, qemu, mode, target_directory, tests, &flags)?;
+        if !self.arguments.is_empty() {
+            run.arg("--").args(self.arguments);
         }
-    };
-    let named = xen::named(matches.get_one("xen")).map_err(|error| tool("Xen's path", error))?;
-    set(xen::VARIABLE, named.map(Into::into));
-    set(PLACE_VARIABLE, matches.get_one::<String>("on").map(Into::into));
-    set(MACHINE_VARIABLE, matches.get_one::<String>("machine").map(Into::into));
-    // The settings of its package the runner reads.
-    let number = |id| matches.get_one::<u32>(id).map(|number| number.to_string().into());
-    set(TIMEOUT_VARIABLE, number("timeout"));
-    set(MEMORY_VARIABLE, number("memory"));
-    set(CORES_VARIABLE, number("cores"));
-    let extra: Vec<_> = matches.get_many("qemu-arg").unwrap_or_default().map(text).collect();
-    set(QEMU_ARGS_VARIABLE, (!extra.is_empty()).then(|| json!(extra).to_string().into()));
-    set(BOOT_PER_TEST_VARIABLE, matches.get_flag("boot-per-test").then(|| "1".into()));
-    let junit = matches.get_one::<PathBuf>("junit").map(path::absolute).transpose();
-    let junit = junit.map_err(|error| tool("the folder for JUnit files", error))?;
-    set(JUNIT_VARIABLE, junit.map(Into::into));
-    Ok(command)
+        let watch = Watch {
+            limit: Some(LIMIT),
+            stop: Stop::AskGroup,
+            stdout: if json { Output::ToStderr } else { Output::Inherit },
+            stderr: Output::Inherit,
+        };
+        let outcome = cargo::run_cargo(&mut run, &watch, verbose)?;
+        Ok(if outcome.is_success() { Status::Success } else { Status::Failed })
+    }
+
+    /// `verb` is `test` or `nextest`.
+    fn command(
+        &self,
+        verb: &str,
+        qemu: &Path,
+        mode: &Mode,
+        target_directory: &Path,
+        tests: &KernelTests,
+        flags: &[OsString],
+    ) -> Result<Command, Failure> {
+        let tool = |what: &str, error| Failure::tool(format!("{what}: {error}"));
+        let own = env::current_exe().map_err(|error| tool("this program's own path", error))?;
+        let own =
+            own.to_str().ok_or_else(|| Failure::tool("this program's own path is not UTF-8"))?;
+        let qemu = path::absolute(qemu).map_err(|error| tool("QEMU's path", error))?;
+
+        let mut command = cargo::cargo();
+        command.arg(verb);
+        if verb == "nextest" {
+            command.args(["run", "--no-tests=pass"]);
+        }
+        command.args(["-p", &tests.package]);
+        for target in &tests.targets {
+            command.args(["--test", target]);
+        }
+        // The environment wins over files, where a value on the command line would be joined with theirs. Words end at
+        // spaces there, and this process has a name without, while it lives.
+        let own = match own.contains(char::is_whitespace) {
+            true => format!("/proc/{}/exe", process::id()),
+            false => own.to_owned(),
+        };
+        command.env(runner_variable(&mode.target_name), format!("{own} {VERB}"));
+        mode.apply(&mut command, target_directory, flags)?;
+        command.env(install::QEMU_VARIABLE, qemu);
+        if !tests.are_cargos {
+            // The façade's build script then adds nothing to these arguments.
+            command.env(link::BY_TOOL, "1");
+        }
+        let mut set = |name, value: Option<OsString>| {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        };
+        let BootArgs { on, machine, timeout, memory_mib, cores, qemu_args, xen, .. } = self.boot;
+        let xen = xen::named(xen.as_deref()).map_err(|error| tool("Xen's path", error))?;
+        set(xen::VARIABLE, xen.map(Into::into));
+        set(PLACE_VARIABLE, on.map(Into::into));
+        set(MACHINE_VARIABLE, machine.map(Into::into));
+        // The settings of its package the runner reads.
+        let number = |given: Option<u32>| given.map(|number| number.to_string().into());
+        set(TIMEOUT_VARIABLE, number(*timeout));
+        set(MEMORY_VARIABLE, number(*memory_mib));
+        set(CORES_VARIABLE, number(*cores));
+        let extra: Vec<_> = qemu_args.iter().map(|arg| arg.to_string_lossy()).collect();
+        set(QEMU_ARGS_VARIABLE, (!extra.is_empty()).then(|| json!(extra).to_string().into()));
+        set(BOOT_PER_TEST_VARIABLE, self.boot_per_test.then(|| "1".into()));
+        let junit = self.junit.map(path::absolute).transpose();
+        let junit = junit.map_err(|error| tool("the folder for JUnit files", error))?;
+        set(JUNIT_VARIABLE, junit.map(Into::into));
+        Ok(command)
+    }
 }
 
 /// What tells cargo how to run programs for a target.
 fn runner_variable(target: &str) -> String {
     let name = target.to_uppercase().replace(['-', '.'], "_");
     format!("CARGO_TARGET_{name}_RUNNER")
-}
-
-fn text(word: &OsString) -> String {
-    word.to_string_lossy().into_owned()
 }
 
 /// What a test file needs of the compiler beyond what the mode asks for.

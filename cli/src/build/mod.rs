@@ -1,6 +1,7 @@
 //! Cargo and compilers: which kernel is meant, and building it.
 
 pub mod advice;
+pub mod build_args;
 pub mod cargo;
 pub mod cargo_args;
 pub mod cargo_config;

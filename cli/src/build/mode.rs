@@ -18,9 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clap::ArgMatches;
-
-use crate::args::MODES;
+use crate::build::build_args::How;
 use crate::build::cargo_args::CargoArguments;
 use crate::build::cargo_config::Config;
 use crate::build::flags;
@@ -41,7 +39,7 @@ const NONE: &str = "x86_64-unknown-none";
 /// A decision, to be applied to any number of cargo commands.
 #[derive(Clone, Debug)]
 pub struct Mode {
-    /// One of [`MODES`].
+    /// One of [`MODES`](crate::build::build_args::MODES).
     pub name: &'static str,
     /// What cargo's `--target` gets; in host mode the name of the host.
     pub target: OsString,
@@ -59,29 +57,28 @@ pub struct Mode {
 
 impl Mode {
     /// What the options ask for, or else what this machine can do.
-    pub fn of(matches: &ArgMatches, target_directory: &Path) -> Result<Self, Failure> {
-        let cargo = CargoArguments::of(matches);
-        let config = Config::read(&cargo);
-        let wish = matches.get_one::<String>("mode").map(String::as_str);
-        let asked = matches.get_one::<String>("target").map(|target| real_name(target));
-        let configured = match (wish, asked) {
+    pub fn of(how: &How, target_directory: &Path, verbose: bool) -> Result<Self, Failure> {
+        let config = Config::read(&how.cargo);
+        let asked = how.target.as_deref().map(real_name);
+        let configured = match (how.mode, asked) {
             (None, None) => config.target()?,
             // Even a list of several is no obstacle to who has chosen.
             _ => config.target().unwrap_or_else(|_| Some(Default::default())),
         };
-        let mut mode = match (&configured, wish, asked) {
+        let target = match (&configured, how.mode, asked) {
             (Some((who, target)), None, None) => {
                 let target = real_name(target);
                 if target != HOST {
                     say!("target: {target}, as {who} says");
                 }
-                Self::chosen(matches, None, Some(target), &config, target_directory)?
+                Some(target)
             }
-            _ => Self::chosen(matches, wish, asked, &config, target_directory)?,
+            _ => asked,
         };
+        let mut mode = Self::chosen(how, target, &config, target_directory, verbose)?;
         let is_cargos = configured.is_none_or(|(_, target)| real_name(&target) == HOST);
         mode.is_plain = mode.name == "host" && mode.rustc.is_none() && is_cargos;
-        mode.cargo = cargo;
+        mode.cargo = how.cargo.clone();
         Ok(mode)
     }
 
@@ -92,23 +89,23 @@ impl Mode {
 
     /// For the archive, which is no part of the user's workspace.
     pub fn without_configuration(
-        matches: &ArgMatches,
+        how: &How,
         target_directory: &Path,
+        verbose: bool,
     ) -> Result<Self, Failure> {
         let config = Config::read(&CargoArguments::default());
-        let text = |name| matches.get_one::<String>(name).map(String::as_str);
-        Self::chosen(matches, text("mode"), text("target"), &config, target_directory)
+        Self::chosen(how, how.target.as_deref(), &config, target_directory, verbose)
     }
 
     fn chosen(
-        matches: &ArgMatches,
-        wish: Option<&str>,
+        how: &How,
         target: Option<&str>,
         config: &Config,
         target_directory: &Path,
+        verbose: bool,
     ) -> Result<Self, Failure> {
-        let named = sysroot::named(matches)?;
-        let name = match (wish, target) {
+        let named = sysroot::named(how.toolchain.as_deref())?;
+        let name = match (how.mode, target) {
             (Some("json"), Some(target)) if !is_file(target) => {
                 return Err(Failure::usage(format!(
                     "--mode json wants a target file (*.json), not the built-in target {target}"
@@ -127,7 +124,7 @@ impl Mode {
             (Some("none"), Some(HOST)) => {
                 return Err(Failure::usage(format!("{HOST} is the target of --mode host")));
             }
-            (Some(wish), _) => MODES.iter().find(|mode| **mode == wish).expect("clap knows them"),
+            (Some(wish), _) => wish,
             (None, Some(HOST)) => "host",
             (None, Some(target)) if is_file(target) => "json",
             (None, Some(_)) => "none",
@@ -136,15 +133,15 @@ impl Mode {
         };
         flags::must_work(name, HOST, named.as_ref(), config)?;
         match name {
-            "host" => Self::host(named, wish.is_some() || matches.contains_id("target")),
-            "none" => Self::none(named, target.unwrap_or(NONE), matches.get_flag("verbose")),
+            "host" => Self::host(named, how.mode.is_some() || how.target.is_some()),
+            "none" => Self::none(named, target.unwrap_or(NONE), verbose),
             _ => Self::json(named, target, target_directory),
         }
     }
 
     /// For the one target whose floats are integers to the calling convention.
-    pub fn soft(matches: &ArgMatches) -> Result<Self, Failure> {
-        Self::none(sysroot::named(matches)?, NONE, matches.get_flag("verbose"))
+    pub fn soft(how: &How, verbose: bool) -> Result<Self, Failure> {
+        Self::none(sysroot::named(how.toolchain.as_deref())?, NONE, verbose)
     }
 
     fn host(named: Option<Toolchain>, is_asked_for: bool) -> Result<Self, Failure> {

@@ -1,7 +1,5 @@
 //! What can be built and booted: a kernel, or a package's tests that run inside one.
 
-use clap::ArgMatches;
-
 /// The feature of tests that plain `cargo test` leaves alone.
 pub const FULL: &str = "full";
 
@@ -30,12 +28,6 @@ pub enum Program {
 }
 
 impl Program {
-    /// What `--bin` and `--example` name, if either is given.
-    pub fn of(matches: &ArgMatches) -> Option<Self> {
-        let name = |id| matches.get_one::<String>(id).cloned();
-        name("bin").map(Self::Bin).or_else(|| name("example").map(Self::Example))
-    }
-
     pub fn name(&self) -> &str {
         let (Self::Bin(name) | Self::Example(name)) = self;
         name

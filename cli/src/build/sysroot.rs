@@ -1,4 +1,4 @@
-//! `cargo freestone sysroot`: `core` and `alloc` for a target, built once from the toolchain's own source.
+//! Sysroots: `core` and `alloc` for a target, built once from the toolchain's own source.
 //!
 //! ```text
 //! $XDG_CACHE_HOME/freestone/   (or ~/.cache/freestone/)
@@ -15,25 +15,20 @@
 //! With bitcode embedded, or a kernel with `lto = true` could not take it in.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use clap::{Arg, ArgMatches, Command};
-use serde_json::json;
-
-use crate::args;
 use crate::boot::install;
 use crate::build::advice;
 use crate::build::cargo;
 use crate::build::toolchains::{NoSource, Toolchain, has_core};
-use crate::foreign::{self, Shown as _};
+use crate::foreign::Shown as _;
 use crate::say;
 use crate::status::{Failure, Status};
 use crate::supervise::{self, Output, Stop, Watch};
-use crate::tell;
 use crate::unfinished::Unfinished;
 
 /// Measured: 20 s alone on two cores, 65 s beside other builds.
@@ -46,68 +41,11 @@ const MANIFEST: &str = "[package]\nname = \"sysroot\"\nversion = \"0.0.0\"\nedit
     [lib]\npath = \"lib.rs\"\n[workspace]\n\
     [profile.release]\npanic = \"abort\"\nopt-level = 3\ncodegen-units = 1\n";
 
-/// What the verb takes.
-pub fn command() -> Command {
-    Command::new("sysroot")
-        .about("Build core and alloc for a target from the toolchain's own source, once")
-        .arg(
-            Arg::new("target")
-                .long("target")
-                .value_name("TARGET")
-                .required(true)
-                .help("The target, for example x86_64-unknown-none"),
-        )
-        .arg(args::toolchain())
-        .arg(args::flag("force", "Build it even if it is there"))
-        .arg(args::flag("json", "Print one line of JSON instead of text"))
-        .arg(args::verbose())
-}
-
-/// Runs the verb.
-pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
-    let target: &String = matches.get_one("target").expect("clap insists on it");
-    let toolchain = match named(matches)? {
-        Some(toolchain) => toolchain,
-        None => {
-            let all = Toolchain::all();
-            all.iter().find(|t| t.source().is_ok()).or(all.first()).cloned().ok_or_else(no_rust)?
-        }
-    };
-    if let Some(folder) = ready(&toolchain, target).filter(|_| matches.get_flag("force")) {
-        let libraries = folder.join("lib/rustlib").join(target);
-        fs::remove_dir_all(&libraries).map_err(|error| unwritable(&libraries, &error))?;
-    }
-    let begin = Instant::now();
-    let was_there = ready(&toolchain, target).is_some();
-    let folder = ensure(&toolchain, target, matches.get_flag("verbose"))?;
-    match matches.get_flag("json") {
-        true => tell!(
-            "{}",
-            foreign::json(
-                &json!({ "target": target, "toolchain": toolchain.name, "release": toolchain.release,
-                "sysroot": folder.to_string_lossy(), "built": !was_there,
-                "rustc": toolchain.rustc.to_string_lossy(), "rustflags": format!("--sysroot={}", folder.display()) })
-            )
-        ),
-        false => {
-            if !was_there {
-                say!("built in {:.0} s", begin.elapsed().as_secs_f64());
-            }
-            tell!(
-                "RUSTC={} RUSTFLAGS=--sysroot={} cargo build --target {target}",
-                toolchain.rustc.shown(),
-                folder.shown()
-            )
-        }
-    };
-    Ok(Status::Success)
-}
-
 /// The toolchain that `--toolchain` names.
-pub fn named(matches: &ArgMatches) -> Result<Option<Toolchain>, Failure> {
-    let Some(name) = matches.get_one::<String>("toolchain") else { return Ok(None) };
+pub fn named(name: Option<&str>) -> Result<Option<Toolchain>, Failure> {
+    let Some(name) = name else { return Ok(None) };
     let all = Toolchain::all();
-    if let Some(found) = all.iter().find(|t| t.name == *name || t.rustc == Path::new(name)) {
+    if let Some(found) = all.iter().find(|t| t.name == name || t.rustc == Path::new(name)) {
         return Ok(Some(found.clone()));
     }
     // rustup takes short names too: `nightly` for `nightly-x86_64-unknown-linux-gnu`.
@@ -199,7 +137,8 @@ fn alone(parent: &Path) -> Result<File, Failure> {
     }
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
+/// What to say of a place in the cache that cannot be written.
+pub fn unwritable(path: &Path, error: &io::Error) -> Failure {
     let path = path.shown();
     Failure::tool(format!(
         "{path}: {error}; make it writable, or set XDG_CACHE_HOME to a folder that is"

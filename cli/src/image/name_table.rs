@@ -1,4 +1,4 @@
-//! The table of functions' names, and the image with it: `cargo freestone names`, and every boot.
+//! The table of functions' names, and the image with it, for the verb `names` and for every boot.
 //!
 //! freestone-rt's `symbols` defines the table and reads it in the kernel. Here it is made of the linked
 //! image's symbols. The linker script leaves room for one more program header; an image whose header has that
@@ -13,7 +13,6 @@ use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgMatches, Command, value_parser};
 use freestone_inspect::elf::{Object, Section};
 use freestone_inspect::names::demangled;
 use freestone_inspect::symbol::{Binding, SymbolKind};
@@ -21,55 +20,12 @@ use freestone_protocol::names::{MAGIC, ROOM};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{LittleEndian, elf};
 
-use crate::foreign::Shown as _;
 use crate::image::name_words::Words;
-use crate::status::{Failure, Status};
-use crate::whole::Destination;
 
 const PAGE: u64 = 4096;
 
 /// The furthest that one function can begin behind the one before.
 const WIDEST: u64 = (1 << 24) - 1;
-
-/// What the verb takes.
-pub fn command() -> Command {
-    Command::new("names")
-        .about("Put a table of the functions' names into an image, for its own backtraces")
-        .arg(
-            Arg::new("image")
-                .value_name("IMAGE")
-                .required(true)
-                .value_parser(value_parser!(PathBuf))
-                .help("A kernel image with symbols"),
-        )
-        .arg(
-            Arg::new("output")
-                .short('o')
-                .long("output")
-                .value_name("FILE")
-                .value_parser(value_parser!(PathBuf))
-                .help("Where the image with the table goes [default: over IMAGE]"),
-        )
-}
-
-/// Runs the verb.
-pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
-    let image: &PathBuf = matches.get_one("image").expect("clap insists");
-    let output: &PathBuf = matches.get_one("output").unwrap_or(image);
-    let refuse = |path: &Path, why: &dyn std::fmt::Display| {
-        Failure::usage(format!("{}: {why}", path.shown()))
-    };
-    crate::image::bootable::check(image)?;
-    let bytes = fs::read(image).map_err(|error| refuse(image, &error))?;
-    let named = with_names(&bytes).map_err(|why| refuse(image, &why))?;
-    // A new file has the mode of the image: it may be a program to some.
-    let about = fs::metadata(image).map_err(|error| refuse(image, &error))?;
-    let written = Destination::new(output)
-        .and_then(|output| output.write(&named.bytes, Some(about.permissions())));
-    written.map_err(|error| refuse(output, &error))?;
-    crate::say!("{} functions, {} bytes", named.functions, named.table_bytes);
-    Ok(Status::Success)
-}
 
 /// Why an image gets no table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use freestone_inspect::disassembly::{self, Links};
 use freestone_inspect::elf::{Machine, Object};
@@ -26,9 +25,10 @@ use object::elf;
 use object::read::elf::{FileHeader as _, SectionHeader as _};
 use serde_json::json;
 
-use crate::args;
+use crate::args::{Telling, one_of};
 use crate::boot::install::find_program;
 use crate::build::advice;
+use crate::build::build_args::{How, MODE, MODES, TARGET, toolchain};
 use crate::build::cargo;
 use crate::build::crates_here;
 use crate::build::flags;
@@ -38,7 +38,7 @@ use crate::status::{Failure, Status};
 use crate::supervise::{self, Output, Stop, Watch};
 use crate::tell;
 use crate::unfinished::Unfinished;
-use crate::verbs::new;
+use crate::verbs::new::{Checkout, filled};
 use crate::whole;
 
 const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -57,6 +57,9 @@ const FILES: [(&str, &str); 2] = [
 /// but for crates that must not be optimised into calls of themselves.
 const CRATES: [&str; 3] = ["freestone_c", "freestone_math", "freestone_mem"];
 
+/// Floats as integers.
+const SOFT: &str = "soft";
+
 /// What the verb takes.
 pub fn command() -> Command {
     Command::new("archive")
@@ -65,23 +68,18 @@ pub fn command() -> Command {
             Arg::new("abi")
                 .long("abi")
                 .value_name("ABI")
-                .value_parser(PossibleValuesParser::new(["host", "soft"]))
+                .value_parser(one_of(&["host", SOFT]))
                 .help("How floats are passed: in vector registers, or as integers [default: host]"),
         )
         .arg(
-            Arg::new("target")
+            Arg::new(TARGET)
                 .long("target")
                 .value_name("TARGET")
                 .conflicts_with("abi")
                 .help("Build for this target, with its ABI"),
         )
-        .arg(
-            Arg::new("mode")
-                .long("mode")
-                .hide(true)
-                .value_parser(PossibleValuesParser::new(args::MODES)),
-        )
-        .arg(args::toolchain())
+        .arg(Arg::new(MODE).long("mode").hide(true).value_parser(one_of(&MODES)))
+        .arg(toolchain())
         .arg(
             Arg::new("out")
                 .long("out")
@@ -90,27 +88,46 @@ pub fn command() -> Command {
                 .default_value("freestone-c")
                 .help("Where to put the two files"),
         )
-        .arg(new::checkout_arg())
-        .arg(args::flag("json", "Print one line of JSON instead of text"))
-        .arg(args::verbose())
+        .arg(Checkout::arg())
+        .args(Telling::args("Print one line of JSON instead of text"))
+}
+
+/// What was given.
+struct Arguments {
+    is_soft: bool,
+    how: How,
+    out: PathBuf,
+    checkout: Checkout,
+    telling: Telling,
 }
 
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
-    let out: &PathBuf = matches.get_one("out").expect("has a default");
+    archive(&Arguments {
+        is_soft: matches.get_one("abi") == Some(&SOFT),
+        how: How::from(matches),
+        out: matches.get_one("out").cloned().expect("has a default"),
+        checkout: Checkout::from(matches),
+        telling: Telling::from(matches),
+    })
+}
+
+fn archive(arguments: &Arguments) -> Result<Status, Failure> {
+    let Arguments { out, how, .. } = arguments;
+    let Telling { json, verbose } = arguments.telling;
     let out = std::path::absolute(out).map_err(|error| unwritable(out, &error))?;
     let scratch = Unfinished::folder_in(&out).map_err(|error| unwritable(&out, &error))?;
     let scratch = scratch.path();
-    let mode = match matches.get_one::<String>("abi").map(String::as_str) {
-        Some("soft") => Mode::soft(matches)?,
-        _ => Mode::without_configuration(matches, scratch)?,
+    let mode = match arguments.is_soft {
+        true => Mode::soft(how, verbose)?,
+        false => Mode::without_configuration(how, scratch, verbose)?,
     };
     let ar = ar()?;
-    let checkout = new::checkout(matches)?;
+    let checkout = arguments.checkout.folder()?;
     for (name, text) in FILES {
-        write(&scratch.join(name), new::filled(text, "", checkout.as_deref()))?;
+        write(&scratch.join(name), filled(text, "", checkout.as_deref()))?;
     }
-    let built = build(&mode, scratch, checkout.as_deref(), matches.get_flag("verbose"))?;
+    let built = build(&mode, scratch, checkout.as_deref(), verbose)?;
     let file = File::open(&built).map_err(|error| Failure::tool(error.to_string()))?;
     let members = needed(&file)?;
     let proof = prove(&members)?;
@@ -127,7 +144,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         let path = out.join(name);
         whole::write(&path, content).map_err(|error| unwritable(&path, &error))?;
     }
-    match matches.get_flag("json") {
+    match json {
         true => tell!(
             "{}",
             foreign::json(

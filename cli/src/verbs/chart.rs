@@ -18,12 +18,13 @@ use std::thread;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
-use crate::args::{self, flag};
+use crate::args::Telling;
+use crate::boot::boot_args::{self, BootArgs};
 use crate::boot::install;
 use crate::boot::place::Place;
-use crate::boot::preflight;
 use crate::boot::qemu::Machine;
 use crate::boot::request::Boot;
+use crate::build::build_args::Which;
 use crate::build::meant;
 use crate::foreign::{self, Shown as _};
 use crate::image::bootable;
@@ -53,7 +54,7 @@ pub fn command() -> Command {
         .override_usage(
             "cargo freestone chart [OPTIONS] [ELF | -p PACKAGE] [-- KERNEL COMMAND LINE]",
         )
-        .args(args::which())
+        .args(Which::args())
         .arg(
             Arg::new("main")
                 .long("main")
@@ -67,37 +68,54 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("Write the chart as a picture, too"),
         )
-        .arg(args::machine())
-        .arg(args::memory())
-        .arg(args::cores())
-        .arg(args::timeout("600"))
-        .arg(flag(
-            args::NO_NAMES,
-            "Boot the file as it is, without a table of names for backtraces",
-        ))
-        .arg(args::qemu_arg())
-        .arg(args::qemu())
-        .arg(preflight::no_check())
-        .arg(flag("yes", "Install QEMU without asking if it is missing (as root, by apt-get)"))
-        .arg(flag("json", "Print JSON, with every function of every stage"))
-        .arg(args::verbose())
-        .arg(args::command_line())
+        .args([
+            boot_args::machine(),
+            boot_args::memory(),
+            boot_args::cores(),
+            boot_args::timeout("600"),
+            boot_args::no_names(),
+            boot_args::qemu_arg(),
+            boot_args::qemu(),
+            boot_args::no_check(),
+            boot_args::yes(),
+        ])
+        .args(Telling::args("Print JSON, with every function of every stage"))
+        .arg(boot_args::command_line())
+}
+
+/// What was given.
+struct Arguments {
+    which: Which,
+    boot: BootArgs,
+    /// The function that the chart is cut at.
+    main: Option<String>,
+    svg: Option<PathBuf>,
+    telling: Telling,
 }
 
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
-    let (image, options) = meant::built(matches)?;
-    let svg = matches.get_one::<PathBuf>("svg");
+    chart(&Arguments {
+        which: Which::from(matches),
+        boot: BootArgs::from(matches),
+        main: matches.get_one("main").cloned(),
+        svg: matches.get_one("svg").cloned(),
+        telling: Telling::from(matches),
+    })
+}
+
+fn chart(arguments: &Arguments) -> Result<Status, Failure> {
+    let Arguments { which, boot: given, main, svg, telling } = arguments;
+    let (image, options) = meant::built(which, given, telling.verbose)?;
     let no_svg = |error| {
-        let path = svg.map(|svg| svg.shown()).unwrap_or_default();
+        let path = svg.as_ref().map(|svg| svg.shown()).unwrap_or_default();
         Failure::usage(format!("{path}: {error}"))
     };
     // Now rather than when all is counted.
-    let destination = svg.map(|svg| Destination::new(svg)).transpose().map_err(no_svg)?;
-    let path = |id| matches.get_one::<PathBuf>(id).map(PathBuf::as_path);
-    let code = Code::read(&image, matches.get_one::<String>("main").map(String::as_str))?;
-    let qemu = install::qemu(path("qemu"), matches.get_flag("yes"))?;
-    let mut machine = Machine::new(qemu, matches, &options)?;
+    let destination = svg.as_deref().map(Destination::new).transpose().map_err(no_svg)?;
+    let code = Code::read(&image, main.as_deref())?;
+    let qemu = install::qemu(given.qemu.as_deref(), given.yes)?;
+    let mut machine = Machine::new(qemu, given, &options)?;
     machine.icount = true;
     let about = format!("{} on {}", file_name(&image), machine.name);
 
@@ -105,7 +123,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     let mut extra = log_arguments(&mut machine, &code, &theirs);
     extra.extend(options.qemu_args());
     let memory_mib = options.memory_mib.value;
-    let booted = Booted::new(&image, !matches.get_flag(args::NO_NAMES), memory_mib);
+    let booted = Booted::new(&image, !given.no_names, memory_mib);
     let place = Place::Qemu(machine);
     let boot = Boot {
         image: &image,
@@ -114,7 +132,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         memory_mib,
         extra: &extra,
         limit: options.limit(Some(DEFAULT_SECONDS)),
-        verbose: matches.get_flag("verbose"),
+        verbose: telling.verbose,
     };
     let (verdict, chart) = thread::scope(|scope| {
         let counting = scope.spawn(|| count(&code.functions, log));
@@ -131,7 +149,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         );
     } else {
         let title = format!("{about}: {} instructions", grouped(chart.instructions));
-        let text = match matches.get_flag("json") {
+        let text = match telling.json {
             true => {
                 foreign::json(&json(&image, place.name(), verdict.status, &chart, &code.functions))
             }

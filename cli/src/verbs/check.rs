@@ -3,15 +3,16 @@
 //! The looking is done by the library `freestone-inspect`; here are its options, its three ways of
 //! output, and the short form that `run` and `test` use before they boot.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use freestone_inspect::rules::{self, Options, RULES, Report, Severity};
 use freestone_inspect::size::{self, Share, Sizes};
 use serde_json::{Value, json};
 
-use crate::args;
+use crate::args::{JSON, Telling, flag};
 use crate::boot::preflight::{SHOWN, line_of, open, subject};
+use crate::build::build_args::{ELF, PACKAGE, Which};
 use crate::build::meant;
 use crate::foreign::{self};
 use crate::status::{Failure, Status};
@@ -21,18 +22,19 @@ const SIZES_SHOWN: usize = 20;
 
 /// What the verb takes.
 pub fn command() -> Command {
+    let [json, verbose] = Telling::args("Print one line of JSON instead of a table");
     Command::new("check")
         .about("Look at a kernel image for what would keep it from booting or break it later")
         .override_usage("cargo freestone check [OPTIONS] [ELF | -p PACKAGE]")
-        .args(args::which())
-        .arg(args::flag("json", "Print one line of JSON instead of a table"))
+        .args(Which::args())
+        .arg(json)
         .arg(
-            args::flag("sarif", "Print SARIF 2.1.0, which code hosts and editors read")
-                .conflicts_with("json"),
+            flag("sarif", "Print SARIF 2.1.0, which code hosts and editors read")
+                .conflicts_with(JSON),
         )
-        .arg(args::flag("all", "Show every finding, not the first ten of each rule"))
-        .arg(args::flag("size", "Also show what the bytes are spent on, by crate and by symbol"))
-        .arg(args::flag(
+        .arg(flag("all", "Show every finding, not the first ten of each rule"))
+        .arg(flag("size", "Also show what the bytes are spent on, by crate and by symbol"))
+        .arg(flag(
             "allow-fp",
             "The kernel saves vector state: do not mind its use (rule vector-registers)",
         ))
@@ -49,61 +51,97 @@ pub fn command() -> Command {
             Arg::new("explain")
                 .long("explain")
                 .value_name("RULE")
-                .conflicts_with_all(["elf", "package", "json", "sarif", "size"])
+                .conflicts_with_all([ELF, PACKAGE, JSON, "sarif", "size"])
                 .help("Say what a rule is about"),
         )
         .arg(
-            args::flag("rules", "List the rules")
-                .conflicts_with_all(["elf", "package", "json", "sarif", "size", "explain"]),
+            flag("rules", "List the rules")
+                .conflicts_with_all([ELF, PACKAGE, JSON, "sarif", "size", "explain"]),
         )
-        .arg(args::verbose())
+        .arg(verbose)
+}
+
+/// What was given.
+struct Arguments {
+    which: Which,
+    format: Format,
+    /// Whether every finding is shown.
+    all: bool,
+    size: bool,
+    options: Options,
+    /// A rule to be told about.
+    explain: Option<String>,
+    rules: bool,
+    verbose: bool,
+}
+
+enum Format {
+    Table,
+    Json,
+    Sarif,
 }
 
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
-    if matches.get_flag("rules") {
+    let Telling { json, verbose } = Telling::from(matches);
+    check(&Arguments {
+        which: Which::from(matches),
+        format: match matches.get_flag("sarif") {
+            true => Format::Sarif,
+            false if json => Format::Json,
+            false => Format::Table,
+        },
+        all: matches.get_flag("all"),
+        size: matches.get_flag("size"),
+        options: Options {
+            allow_fp: matches.get_flag("allow-fp"),
+            stack_bytes: matches.get_one("stack").copied(),
+        },
+        explain: matches.get_one("explain").cloned(),
+        rules: matches.get_flag("rules"),
+        verbose,
+    })
+}
+
+fn check(arguments: &Arguments) -> Result<Status, Failure> {
+    if arguments.rules {
         foreign::put(&list_of_rules());
         return Ok(Status::Success);
     }
-    if let Some(name) = matches.get_one::<String>("explain") {
-        let rule = rules::rule(name).ok_or_else(|| {
-            Failure::usage(format!("no rule is called `{name}`; `check --rules` lists them"))
-        })?;
-        let text = format!(
-            "{} ({}): {}\n\n{}\n",
-            rule.name,
-            rule.severity.word(),
-            rule.summary,
-            wrapped(rule.explanation)
-        );
-        foreign::put(&text);
+    if let Some(name) = &arguments.explain {
+        foreign::put(&explanation(name)?);
         return Ok(Status::Success);
     }
-    let path = match matches.get_one::<PathBuf>("elf") {
+    let path = match &arguments.which.elf {
         Some(path) => path,
-        None => &meant::build(matches)?,
+        None => &meant::build(&arguments.which, arguments.verbose)?,
     };
     let file = open(path)?;
-    let options = Options {
-        allow_fp: matches.get_flag("allow-fp"),
-        stack_bytes: matches.get_one::<u64>("stack").copied(),
-    };
-    let subject = subject(&file, options)?;
+    let subject = subject(&file, arguments.options)?;
     let report = rules::check(&subject);
-    let sizes = matches.get_flag("size").then(|| size::sizes(&subject.image));
-    let text = if matches.get_flag("json") {
-        format!("{}\n", foreign::json(&json_of(path, &report, sizes.as_ref())))
-    } else if matches.get_flag("sarif") {
-        format!("{:#}\n", sarif_of(path, &report))
-    } else {
-        let limit = if matches.get_flag("all") { usize::MAX } else { SHOWN };
-        let mut text = table_of(&report, limit);
-        text.extend(sizes.as_ref().map(table_of_sizes));
-        text
+    let sizes = arguments.size.then(|| size::sizes(&subject.image));
+    let text = match arguments.format {
+        Format::Json => format!("{}\n", foreign::json(&json_of(path, &report, sizes.as_ref()))),
+        Format::Sarif => format!("{:#}\n", sarif_of(path, &report)),
+        Format::Table => {
+            let limit = if arguments.all { usize::MAX } else { SHOWN };
+            let mut text = table_of(&report, limit);
+            text.extend(sizes.as_ref().map(table_of_sizes));
+            text
+        }
     };
     foreign::put(&text);
     let has_errors = report.worst() == Some(Severity::Error);
     Ok(if has_errors { Status::Failed } else { Status::Success })
+}
+
+fn explanation(name: &str) -> Result<String, Failure> {
+    let rule = rules::rule(name).ok_or_else(|| {
+        Failure::usage(format!("no rule is called `{name}`; `check --rules` lists them"))
+    })?;
+    let explanation = wrapped(rule.explanation);
+    let (name, severity) = (rule.name, rule.severity.word());
+    Ok(format!("{name} ({severity}): {}\n\n{explanation}\n", rule.summary))
 }
 
 fn list_of_rules() -> String {

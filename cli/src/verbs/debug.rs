@@ -7,14 +7,16 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches};
 
-use crate::args;
+use crate::args::{self, Telling, flag};
+use crate::boot::boot_args::{self, BootArgs};
+use crate::build::build_args::Which;
 use crate::build::meant;
 use crate::foreign::Shown as _;
 use crate::image::name_table;
@@ -41,10 +43,8 @@ pub fn command() -> clap::Command {
         .override_usage(
             "cargo freestone debug [OPTIONS] [ELF | -p PACKAGE] [-- KERNEL COMMAND LINE]",
         )
-        .args(args::which())
-        .arg(args::machine())
-        .arg(args::memory())
-        .arg(args::cores())
+        .args(Which::args())
+        .args([boot_args::machine(), boot_args::memory(), boot_args::cores()])
         .arg(
             Arg::new("command")
                 .long("command")
@@ -53,37 +53,59 @@ pub fn command() -> clap::Command {
                 .action(ArgAction::Append)
                 .help("A command for gdb once it has stopped; may be repeated"),
         )
-        .arg(args::flag("batch", "End gdb after these commands"))
-        .arg(args::flag("print", "Show what would be run, and run nothing"))
-        .arg(args::qemu_arg())
-        .arg(args::qemu())
-        .arg(crate::boot::preflight::no_check())
-        .arg(args::flag("yes", "Install QEMU without asking if it is missing"))
+        .arg(flag("batch", "End gdb after these commands"))
+        .arg(flag("print", "Show what would be run, and run nothing"))
+        .args([
+            boot_args::qemu_arg(),
+            boot_args::qemu(),
+            boot_args::no_check(),
+            boot_args::yes().help("Install QEMU without asking if it is missing"),
+        ])
         .arg(args::verbose())
-        .arg(args::command_line())
+        .arg(boot_args::command_line())
+}
+
+/// What was given.
+struct Arguments {
+    which: Which,
+    boot: BootArgs,
+    /// For gdb once it has stopped.
+    commands: Vec<String>,
+    batch: bool,
+    print: bool,
+    verbose: bool,
 }
 
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
+    debug(&Arguments {
+        which: Which::from(matches),
+        boot: BootArgs::from(matches),
+        commands: args::all(matches, "command").unwrap_or_default(),
+        batch: matches.get_flag("batch"),
+        print: matches.get_flag("print"),
+        verbose: Telling::from(matches).verbose,
+    })
+}
+
+fn debug(arguments: &Arguments) -> Result<Status, Failure> {
     let tool = |what: &str, error| Failure::tool(format!("{what}: {error}"));
-    let (image, options) = meant::built(matches)?;
+    let Arguments { which, boot, .. } = arguments;
+    let (image, options) = meant::built(which, boot, arguments.verbose)?;
     let port = free_port().map_err(|error| tool("no free port", error))?;
     let own = env::current_exe().map_err(|error| tool("this program's own path", error))?;
     let mut machine = Command::new(own);
     machine.arg("run").arg(&image).args(["--timeout", "0", "--gdb", &port.to_string()]);
     machine.args(["-m", &options.memory_mib.value.to_string()]);
     machine.args(["--machine", options.machine(), "--cores", &options.cores.value.to_string()]);
-    if let Some(qemu) = matches.get_one::<PathBuf>("qemu") {
+    if let Some(qemu) = &boot.qemu {
         machine.arg("--qemu").arg(qemu);
     }
     for arg in options.qemu_args() {
         machine.arg("--qemu-arg").arg(arg);
     }
-    for name in ["no-check", "yes"] {
-        if matches.get_flag(name) {
-            machine.arg(format!("--{name}"));
-        }
-    }
+    let switches = [(boot.no_check, "--no-check"), (boot.yes, "--yes")];
+    machine.args(switches.iter().filter(|(is_set, _)| *is_set).map(|(_, option)| option));
     machine.arg("--").arg(options.command_line.value);
     machine.stdin(Stdio::null());
     let entry = entry(&image).ok_or_else(|| {
@@ -92,12 +114,12 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
             image.shown()
         ))
     })?;
-    let mut gdb = gdb(matches, &image, &entry, port);
-    if matches.get_flag("print") {
+    let mut gdb = gdb(arguments, &image, &entry, port);
+    if arguments.print {
         tell!("{}\n{}", words(&machine), words(&gdb));
         return Ok(Status::Success);
     }
-    if !matches.get_flag("verbose") {
+    if !arguments.verbose {
         machine.stderr(Stdio::null());
     }
     let mut running =
@@ -141,10 +163,10 @@ pub fn gdb_program() -> OsString {
     env::var_os(VARIABLE).filter(|name| !name.is_empty()).unwrap_or_else(|| "gdb".into())
 }
 
-fn gdb(matches: &ArgMatches, image: &Path, entry: &str, port: u16) -> Command {
+fn gdb(arguments: &Arguments, image: &Path, entry: &str, port: u16) -> Command {
     let mut gdb = Command::new(gdb_program());
     gdb.arg("-q");
-    if matches.get_flag("batch") {
+    if arguments.batch {
         gdb.arg("-batch");
     }
     gdb.arg(image);
@@ -156,7 +178,7 @@ fn gdb(matches: &ArgMatches, image: &Path, entry: &str, port: u16) -> Command {
     order(&format!("target remote 127.0.0.1:{port}"));
     order(&format!("break {entry}"));
     order("continue");
-    for command in matches.get_many::<String>("command").unwrap_or_default() {
+    for command in &arguments.commands {
         order(command);
     }
     gdb

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
-use crate::args;
+use crate::args::{self, Telling};
 use crate::boot::accel;
+use crate::boot::boot_args::{self, BootArgs};
 use crate::boot::install;
 use crate::boot::kvm;
 use crate::boot::machines;
@@ -30,8 +31,8 @@ const RUST_CURE: &str = "install Rust 1.95 or newer from https://rustup.rs, or: 
 pub fn command() -> Command {
     Command::new("doctor")
         .about("Check that everything is here that `run` needs")
-        .arg(args::qemu())
-        .arg(args::flag("json", "Print one line of JSON instead of text"))
+        .arg(boot_args::qemu())
+        .arg(args::json("Print one line of JSON instead of text"))
 }
 
 /// The answer to one question.
@@ -57,9 +58,19 @@ impl Check {
     }
 }
 
+/// What was given.
+struct Arguments {
+    qemu: Option<PathBuf>,
+    json: bool,
+}
+
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
-    let qemu = matches.get_one::<PathBuf>("qemu").map(PathBuf::as_path);
+    doctor(&Arguments { qemu: BootArgs::from(matches).qemu, json: Telling::from(matches).json })
+}
+
+fn doctor(Arguments { qemu, json }: &Arguments) -> Result<Status, Failure> {
+    let qemu = qemu.as_deref();
     let checks = [
         Check::new("rustc", rustc(), RUST_CURE),
         Check::new("host", host(), format!("build kernels on {HOST}")),
@@ -89,7 +100,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
     if let Some(signal) = signals::caught() {
         return Err(Failure::new(Status::of_signal(signal), "interrupted"));
     }
-    if matches.get_flag("json") {
+    if *json {
         let checks: Vec<_> = checks.iter().map(Check::to_json).collect();
         tell!(
             "{}",

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::build::crates_here;
@@ -106,25 +106,35 @@ pub fn command() -> Command {
                 .long("template")
                 .value_name("TEMPLATE")
                 .default_value(TEMPLATES[0].name)
-                .value_parser(PossibleValuesParser::new(TEMPLATES.map(|t| t.name)))
+                .value_parser(PossibleValuesParser::new(TEMPLATES.map(|t| t.name)).map(template))
                 .help("What to begin with"),
         )
-        .arg(checkout_arg())
+        .arg(Checkout::arg())
         .before_help(format!("Templates:\n{}", templates.join("\n")))
 }
 
-/// `--path`, for every verb that makes packages.
-pub fn checkout_arg() -> Arg {
-    Arg::new("freestone")
-        .long("path")
-        .value_name("CHECKOUT")
-        .value_parser(value_parser!(PathBuf))
-        .help("Depend on Freestone in this folder [default: where this tool was built, else the registry's]")
+fn template(name: String) -> &'static Template {
+    TEMPLATES.iter().find(|template| template.name == name).expect("clap knows only these")
+}
+
+/// What was given.
+struct Arguments {
+    path: PathBuf,
+    template: &'static Template,
+    checkout: Checkout,
 }
 
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
-    let path: &PathBuf = matches.get_one("path").expect("clap insists on it");
+    make(&Arguments {
+        path: matches.get_one("path").cloned().expect("clap insists on it"),
+        template: matches.get_one("template").copied().expect("has a default"),
+        checkout: Checkout::from(matches),
+    })
+}
+
+fn make(arguments: &Arguments) -> Result<Status, Failure> {
+    let Arguments { path, template, checkout } = arguments;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     is_package_name(name).map_err(Failure::usage)?;
     // A link to nowhere is something, too.
@@ -134,9 +144,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
             path.shown()
         )));
     }
-    let chosen: &String = matches.get_one("template").expect("has a default");
-    let template = TEMPLATES.iter().find(|t| t.name == chosen).expect("clap knows only these");
-    let checkout = checkout(matches)?;
+    let checkout = checkout.folder()?;
     // It has its name when all is in it.
     let fail = |error| Failure::tool(format!("{}: {error}", path.shown()));
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -205,17 +213,35 @@ const KEYWORDS: [&str; 52] = [
 /// What cargo keeps in `target/debug`.
 const FOLDERS: [&str; 4] = ["build", "deps", "examples", "incremental"];
 
-/// Where Freestone's crates are, if not in the registry: named, or the folder that this tool came from.
-pub fn checkout(matches: &ArgMatches) -> Result<Option<PathBuf>, Failure> {
-    if let Some(path) = matches.get_one::<PathBuf>("freestone") {
-        let real = fs::canonicalize(path)
-            .map_err(|error| Failure::usage(format!("{}: {error}", path.shown())))?;
-        let is_one = real.join("freestone/Cargo.toml").is_file();
-        let message = format!("{}: no Freestone in this folder", path.shown());
-        return if is_one { Ok(Some(real)) } else { Err(Failure::usage(message)) };
+/// `--path`, for every verb that makes packages: where Freestone's crates are.
+pub struct Checkout(Option<PathBuf>);
+
+impl Checkout {
+    pub fn arg() -> Arg {
+        Arg::new("freestone")
+            .long("path")
+            .value_name("CHECKOUT")
+            .value_parser(value_parser!(PathBuf))
+            .help("Depend on Freestone in this folder [default: where this tool was built, else the registry's]")
     }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    Ok(source.filter(|folder| folder.join("freestone/Cargo.toml").is_file()).map(Path::to_owned))
+
+    pub fn from(matches: &ArgMatches) -> Self {
+        Self(matches.get_one("freestone").cloned())
+    }
+
+    /// The folder, if they are not in the registry: named, or the one that this tool came from.
+    pub fn folder(&self) -> Result<Option<PathBuf>, Failure> {
+        if let Some(path) = &self.0 {
+            let real = fs::canonicalize(path)
+                .map_err(|error| Failure::usage(format!("{}: {error}", path.shown())))?;
+            let is_one = real.join("freestone/Cargo.toml").is_file();
+            let message = format!("{}: no Freestone in this folder", path.shown());
+            return if is_one { Ok(Some(real)) } else { Err(Failure::usage(message)) };
+        }
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+        let is_one = |folder: &&Path| folder.join("freestone/Cargo.toml").is_file();
+        Ok(source.filter(is_one).map(Path::to_owned))
+    }
 }
 
 /// A template with its words filled in.

@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 use freestone_protocol::kernel_tests;
 
+use crate::args::Telling;
+use crate::boot::boot_args::{BootArgs, joined};
 use crate::boot::boot_options::{self, BootOptions};
 use crate::boot::install;
 use crate::boot::kvm;
@@ -31,6 +33,7 @@ use crate::boot::qemu;
 use crate::boot::request::{Boot, Verdict};
 use crate::boot::settings::{Asked, Settings};
 use crate::boot::xen;
+use crate::build::build_args::Which;
 use crate::build::cargo_args::CargoArguments;
 use crate::build::workspace::Workspace;
 use crate::color;
@@ -50,8 +53,6 @@ use crate::verbs::run;
 
 /// Its word on the command line.
 pub const VERB: &str = "runner";
-/// The verb's that boots a kernel.
-const RUN: &str = "run";
 
 /// Where to boot: what `--on` takes.
 pub const PLACE_VARIABLE: &str = "FREESTONE_TEST_ON";
@@ -136,10 +137,14 @@ fn run(image: &Path, arguments: Vec<OsString>) -> Result<u8, Failure> {
 
 /// What `run` does with this image, for `cargo run`.
 fn kernel(image: &Path, words: Vec<OsString>, settings: &Settings) -> Result<Status, Failure> {
-    let all = [OsString::from(RUN), image.into(), "--".into()].into_iter().chain(words);
-    let matches = run::command().try_get_matches_from(all);
-    let matches = matches.map_err(|error| Failure::usage(error.to_string()))?;
-    run::boot_and_tell(&matches, settings)
+    // Without words those count that are set.
+    let command_line = (!words.is_empty()).then(|| joined(&words));
+    let arguments = run::Arguments {
+        which: Which { elf: Some(image.into()), ..Which::default() },
+        boot: BootArgs { command_line, ..BootArgs::default() },
+        telling: Telling::default(),
+    };
+    run::boot_and_tell(&arguments, settings)
 }
 
 /// What the manifest of the package sets whose program cargo has run: cargo says where it is.

@@ -10,7 +10,7 @@ use freestone_inspect::contract::{self, Provider, Row};
 use freestone_inspect::symbol::Binding;
 use serde_json::json;
 
-use crate::args;
+use crate::args::{self, JSON, Telling, flag};
 use crate::build::sysroot;
 use crate::build::toolchains;
 use crate::build::toolchains::Toolchain;
@@ -21,6 +21,7 @@ use crate::tell;
 
 /// What the verb takes.
 pub fn command() -> Command {
+    let [json, verbose] = Telling::args("Print one line of JSON instead of a table");
     Command::new("symbols")
         .about("Show which symbols core and alloc, or the files named, want, and who provides them")
         .override_usage("cargo freestone symbols [--target TARGET] [OPTIONS] [FILE...]")
@@ -42,38 +43,66 @@ pub fn command() -> Command {
                 .conflicts_with("target")
                 .help("Where core, alloc and compiler_builtins of a build of your own are"),
         )
-        .arg(args::flag("json", "Print one line of JSON instead of a table"))
-        .arg(args::flag("markdown", "Print a Markdown table").conflicts_with("json"))
-        .arg(args::verbose())
+        .arg(json)
+        .arg(flag("markdown", "Print a Markdown table").conflicts_with(JSON))
+        .arg(verbose)
+}
+
+/// What was given.
+struct Arguments {
+    files: Vec<PathBuf>,
+    target: Option<String>,
+    /// Where to look instead of in toolchains.
+    libraries: Option<PathBuf>,
+    format: Format,
+    verbose: bool,
+}
+
+enum Format {
+    Table,
+    Json,
+    Markdown,
 }
 
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
-    let verbose = matches.get_flag("verbose");
-    let target = matches.get_one::<String>("target").map(String::as_str);
-    let libraries = match matches.get_one::<PathBuf>("libraries") {
+    let Telling { json, verbose } = Telling::from(matches);
+    symbols(&Arguments {
+        files: args::all(matches, "files").unwrap_or_default(),
+        target: matches.get_one("target").cloned(),
+        libraries: matches.get_one("libraries").cloned(),
+        format: match matches.get_flag("markdown") {
+            true => Format::Markdown,
+            false if json => Format::Json,
+            false => Format::Table,
+        },
+        verbose,
+    })
+}
+
+fn symbols(arguments: &Arguments) -> Result<Status, Failure> {
+    let target = arguments.target.as_deref();
+    let libraries = match &arguments.libraries {
         Some(folder) => Libraries::within(folder, &folder.shown().to_string()),
-        None => folder(target, verbose)
+        None => folder(target, arguments.verbose)
             .and_then(|folder| Libraries::within(&folder, target.unwrap_or("the host"))),
     };
-    let named: Vec<_> = matches.get_many::<PathBuf>("files").unwrap_or_default().collect();
+    let named = &arguments.files;
     let (files, helpers) = if named.is_empty() {
         let libraries = libraries?;
         (vec![open(&libraries.core)?, open(&libraries.alloc)?], Some(open(&libraries.helpers)?))
     } else {
         // compiler_builtins is good to have here, not needed.
-        let files = named.into_iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
+        let files = named.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
         files.iter().try_for_each(must_have_symbols)?;
         (files, libraries.ok().map(|libraries| open(&libraries.helpers)).transpose()?)
     };
     let rows = contract::contract(&files, helpers.as_ref())
         .map_err(|error| Failure::usage(error.to_string()))?;
-    if matches.get_flag("json") {
-        show_json(&rows);
-    } else if matches.get_flag("markdown") {
-        show_markdown(&rows);
-    } else {
-        show_table(&rows);
+    match arguments.format {
+        Format::Table => show_table(&rows),
+        Format::Json => show_json(&rows),
+        Format::Markdown => show_markdown(&rows),
     }
     Ok(Status::Success)
 }

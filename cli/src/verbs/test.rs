@@ -12,24 +12,23 @@ use std::time::Instant;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
-use crate::args;
-use crate::boot::boot_options::{BootOptions, joined};
+use crate::args::{self, Telling, flag};
+use crate::boot::boot_args::{self, BootArgs, joined};
+use crate::boot::boot_options::BootOptions;
 use crate::boot::machines::MACHINES;
-use crate::boot::place::{self, Place};
-use crate::boot::preflight;
+use crate::boot::place::Place;
 use crate::boot::qemu::Machine;
 use crate::boot::request::Boot;
-use crate::build::cargo_args::{self, CargoArguments};
+use crate::build::build_args::{How, MODE, TARGET, Which, package, programs};
 use crate::build::compile;
-use crate::build::host_tests::Request;
+use crate::build::host_tests;
 use crate::build::kernel_test;
 use crate::build::meant;
 use crate::build::mode::Mode;
 use crate::build::program::FULL;
-use crate::build::program::{Kernel, Program};
+use crate::build::program::Kernel;
 use crate::build::workspace::Workspace;
 use crate::foreign;
-use crate::image::bootable;
 use crate::image::name_table::Booted;
 use crate::say;
 use crate::status::{Failure, Status};
@@ -44,13 +43,13 @@ pub fn command() -> Command {
     Command::new("test")
         .about("Run tests on the host, tests inside a kernel, and boot the kernel on every machine")
         .override_usage("cargo freestone test [OPTIONS] [-- CARGO TEST ARGUMENTS]")
-        .arg(args::package().help("Only this package's tests, and its kernel if it is one"))
-        .args(args::programs().map(|arg| arg.help_heading("The kernel to boot")))
-        .arg(args::flag(
+        .arg(package().help("Only this package's tests, and its kernel if it is one"))
+        .args(programs().map(|arg| arg.help_heading("The kernel to boot")))
+        .arg(flag(
             "boot-per-test",
             "Boot anew for each kernel test, not only where one ended a boot or left traces",
         ))
-        .arg(args::flag("nextest", "Run the kernel tests with cargo nextest"))
+        .arg(flag("nextest", "Run the kernel tests with cargo nextest"))
         .arg(
             Arg::new("junit")
                 .long("junit")
@@ -59,37 +58,32 @@ pub fn command() -> Command {
                 .help("Write the kernel tests' results there as JUnit XML"),
         )
         .arg(
-            args::flag(FULL, "Run the longer tests on the host, which are left out otherwise")
+            flag(FULL, "Run the longer tests on the host, which are left out otherwise")
                 .conflicts_with_all([
-                    "on",
-                    "mode",
-                    "target",
-                    "machine",
+                    boot_args::ON,
+                    MODE,
+                    TARGET,
+                    boot_args::MACHINE,
                     "boot-per-test",
                     "nextest",
                 ]),
         )
-        .arg(args::flag("long", "Let tests take their time: sets FREESTONE_LONG=1"))
-        .args(args::mode())
-        .args(cargo_args::arguments())
-        .arg(
-            args::on_arg()
+        .arg(flag("long", "Let tests take their time: sets FREESTONE_LONG=1"))
+        .args(How::args())
+        .args([
+            boot_args::on()
                 .help("Run the tests inside a kernel, and the boots, there [default: qemu]"),
-        )
-        .arg(args::machine().help("Boot on this machine only [default: all of them]"))
-        .arg(args::memory())
-        .arg(args::cores())
-        .arg(args::timeout("60"))
-        .arg(args::qemu_arg())
-        .arg(args::qemu())
-        .arg(place::xen_arg())
-        .arg(preflight::no_check())
-        .arg(args::flag(
-            "yes",
-            "Install QEMU without asking if it is missing (as root, by apt-get)",
-        ))
-        .arg(args::flag("json", "End with one line of JSON on stdout; all else goes to stderr"))
-        .arg(args::verbose())
+            boot_args::machine().help("Boot on this machine only [default: all of them]"),
+            boot_args::memory(),
+            boot_args::cores(),
+            boot_args::timeout("60"),
+            boot_args::qemu_arg(),
+            boot_args::qemu(),
+            boot_args::xen(),
+            boot_args::no_check(),
+            boot_args::yes(),
+        ])
+        .args(Telling::args("End with one line of JSON on stdout; all else goes to stderr"))
         .arg(
             Arg::new("arguments")
                 .value_name("CARGO TEST ARGUMENTS")
@@ -98,6 +92,21 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(OsString))
                 .help("Passed on to `cargo test`; what follows another -- to kernel tests too"),
         )
+}
+
+/// What was given.
+struct Arguments {
+    /// Never a file.
+    which: Which,
+    boot: BootArgs,
+    boot_per_test: bool,
+    nextest: bool,
+    junit: Option<PathBuf>,
+    full: bool,
+    long: bool,
+    /// For `cargo test`.
+    for_cargo: Vec<OsString>,
+    telling: Telling,
 }
 
 /// One line of the summary.
@@ -153,13 +162,27 @@ impl Report {
 
 /// Runs the verb.
 pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
+    run(&Arguments {
+        which: Which::from(matches),
+        boot: BootArgs::from(matches),
+        boot_per_test: matches.get_flag("boot-per-test"),
+        nextest: matches.get_flag("nextest"),
+        junit: matches.get_one("junit").cloned(),
+        full: matches.get_flag(FULL),
+        long: matches.get_flag("long"),
+        for_cargo: args::all(matches, "arguments").unwrap_or_default(),
+        telling: Telling::from(matches),
+    })
+}
+
+fn run(arguments: &Arguments) -> Result<Status, Failure> {
     let mut report = Report::default();
-    let result = steps(matches, &mut report);
+    let result = steps(arguments, &mut report);
     let status = match &result {
         Ok(()) => report.status(),
         Err(failure) => failure.status,
     };
-    if matches.get_flag("json") {
+    if arguments.telling.json {
         let message = result.as_ref().err().map_or("", |failure| &failure.message);
         tell!("{}", foreign::json(&report.to_json(status, message)));
     } else if result.is_ok() {
@@ -169,28 +192,28 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
 }
 
 /// Does it all, a row for each step.
-fn steps(matches: &ArgMatches, report: &mut Report) -> Result<(), Failure> {
+fn steps(arguments: &Arguments, report: &mut Report) -> Result<(), Failure> {
+    let Arguments { which: Which { package, program, how, .. }, boot: given, telling, .. } =
+        arguments;
+    let (package, program, verbose) = (package.as_deref(), program.as_ref(), telling.verbose);
     // Cheap questions first: not to know the kernel should not cost a run of all tests.
-    let arguments = CargoArguments::of(matches);
-    let workspace = Workspace::read(&arguments, matches.get_flag("verbose"))?;
-    let package = package(matches);
-    let program = Program::of(matches);
+    let workspace = Workspace::read(&how.cargo, verbose)?;
     let kernel = match package {
-        Some(package) => workspace.kernel_of(package, program.as_ref())?,
-        None => workspace.default_kernel(program.as_ref(), &meant::here(&arguments)?)?,
+        Some(package) => workspace.kernel_of(package, program)?,
+        None => workspace.default_kernel(program, &meant::here(&how.cargo)?)?,
     };
     let kernel_tests = workspace.kernel_tests(package)?;
     // What the kernel that is booted asks for; kernel tests of other packages ask for themselves.
     let settings = kernel.as_ref().map(|kernel| workspace.settings(&kernel.package)).transpose()?;
-    let options = BootOptions::new(matches, &settings.unwrap_or_default())?;
-    if matches.get_flag("verbose") {
+    let options = BootOptions::new(given, &settings.unwrap_or_default())?;
+    if verbose {
         options.tell();
     }
     let on = options.on;
-    let place = Place::of(matches, &options)?;
+    let place = Place::of(given, &options)?;
     let qemu = place.qemu();
     let folder = &workspace.target_directory;
-    let mode = Mode::of(matches, folder)?;
+    let mode = Mode::of(how, folder, verbose)?;
     // A feature that only some packages of a workspace have is for those; of one that is named cargo has its say.
     let for_package = |name: &str| match package {
         Some(_) => mode.clone(),
@@ -199,9 +222,10 @@ fn steps(matches: &ArgMatches, report: &mut Report) -> Result<(), Failure> {
     let Report { rows, failed } = report;
     rows.push(match &place {
         Place::Qemu(_) if mode.name == "host" => {
-            host_tests(matches, &workspace, qemu, &mode, failed)?
+            host_tests(arguments, &workspace, qemu, &mode, failed)?
         }
-        Place::Qemu(_) if is_configured(matches) => {
+        // It is cargo's configuration that chose the target.
+        Place::Qemu(_) if how.mode.is_none() && how.target.is_none() => {
             let word =
                 format!("skipped: for {} there are none; --mode host runs them", mode.target_name);
             Row::new("cargo test", Status::Success, word)
@@ -209,7 +233,7 @@ fn steps(matches: &ArgMatches, report: &mut Report) -> Result<(), Failure> {
         Place::Qemu(_) => same_without(&format!("--mode {}", mode.name)),
         _ => same_without(&format!("--on {on}")),
     });
-    if matches.get_flag(FULL) {
+    if arguments.full {
         return Ok(());
     }
     for tests in &kernel_tests {
@@ -217,7 +241,7 @@ fn steps(matches: &ArgMatches, report: &mut Report) -> Result<(), Failure> {
         let mode = for_package(&tests.package);
         // A setting that means nothing is told of before all is built.
         workspace.settings(&tests.package)?;
-        let status = kernel_test::run(matches, qemu, &mode, folder, tests)?;
+        let status = arguments.kernel_tests().run(qemu, &mode, folder, tests)?;
         let word = if status == Status::Success { "passed" } else { "FAILED" };
         let result = format!("{word} in {:.1} s", begin.elapsed().as_secs_f64());
         rows.push(Row::new(format!("in kernel: {}", tests.package), status, result));
@@ -225,42 +249,52 @@ fn steps(matches: &ArgMatches, report: &mut Report) -> Result<(), Failure> {
     match kernel {
         Some(kernel) => {
             let mode = for_package(&kernel.package);
-            let image = compile::build(&kernel, &mode, folder, matches.get_flag("verbose"))?;
-            boots(matches, &options, place, &kernel, &image, rows)?;
+            let image = compile::build(&kernel, &mode, folder, verbose)?;
+            boots(arguments, &options, place, &kernel, &image, rows)?;
         }
         None => rows.push(Row::new("boot", Status::Success, "skipped: no kernel here")),
     }
     Ok(())
 }
 
-/// Where what cargo and kernels print goes.
-pub fn stdout(matches: &ArgMatches) -> Output<'static> {
-    if matches.get_flag("json") { Output::ToStderr } else { Output::Inherit }
-}
+impl Arguments {
+    fn host_tests(&self) -> host_tests::Request<'_> {
+        host_tests::Request {
+            package: self.which.package.as_deref(),
+            full: self.full,
+            long: self.long,
+            arguments: &self.for_cargo,
+            telling: self.telling,
+        }
+    }
 
-/// Whether it is cargo's configuration that chose the target.
-fn is_configured(matches: &ArgMatches) -> bool {
-    !matches.contains_id("mode") && !matches.contains_id("target")
+    fn kernel_tests(&self) -> kernel_test::Request<'_> {
+        // What follows the second `--`: meant for test programs, not for cargo.
+        let mut parts = self.for_cargo.splitn(2, |word| word == "--");
+        kernel_test::Request {
+            boot: &self.boot,
+            boot_per_test: self.boot_per_test,
+            nextest: self.nextest,
+            junit: self.junit.as_deref(),
+            arguments: parts.nth(1).unwrap_or_default(),
+            telling: self.telling,
+        }
+    }
 }
 
 fn same_without(option: &str) -> Row {
     Row::new("cargo test", Status::Success, format!("skipped: it is the same without {option}"))
 }
 
-/// What `-p` names.
-fn package(matches: &ArgMatches) -> Option<&str> {
-    matches.get_one::<String>("package").map(String::as_str)
-}
-
 fn host_tests(
-    matches: &ArgMatches,
+    arguments: &Arguments,
     workspace: &Workspace,
     qemu: &Path,
     mode: &Mode,
     failed: &mut Vec<String>,
 ) -> Result<Row, Failure> {
     let begin = Instant::now();
-    let request = Request::new(matches);
+    let request = arguments.host_tests();
     let what = if request.full { "cargo test, the longer ones" } else { "cargo test" };
     let Some(found) = request.run(workspace, qemu, mode)? else {
         return Ok(Row::new(what, Status::Success, "skipped: all tests here run in a kernel"));
@@ -272,20 +306,19 @@ fn host_tests(
 }
 
 fn boots(
-    matches: &ArgMatches,
+    arguments: &Arguments,
     options: &BootOptions,
     place: Place,
     kernel: &Kernel,
     image: &Path,
     rows: &mut Vec<Row>,
 ) -> Result<(), Failure> {
-    let verbose = matches.get_flag("verbose");
+    let Telling { json, verbose } = arguments.telling;
     let memory_mib = options.memory_mib.value;
     let words = [options.command_line.value.clone(), COMMAND_LINE.into()];
     let command_line = joined(words.iter().filter(|word| !word.is_empty()));
     let extra = options.qemu_args();
-    bootable::check(image)?.must_fit(memory_mib)?;
-    preflight::before_boot(image, matches)?;
+    meant::look(image, &arguments.boot, options)?;
     let booted = Booted::new(image, true, memory_mib);
     for place in places(options, place) {
         let name = place.name();
@@ -299,7 +332,7 @@ fn boots(
             limit: options.limit(Some(place.seconds())),
             verbose,
         };
-        rows.push(row_of(&place, &boot, matches.get_flag("json"))?);
+        rows.push(row_of(&place, &boot, json)?);
     }
     Ok(())
 }

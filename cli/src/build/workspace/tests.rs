@@ -103,10 +103,9 @@ fn a_package_gets_the_features_it_knows() {
     let mut first = two()[0].clone();
     first["features"] = json!({ "a": [], "b": [] });
     let w = workspace(&[first], json!(null));
-    let command =
-        clap::Command::new("x").no_binary_name(true).args(crate::build::cargo_args::arguments());
+    let command = clap::Command::new("x").no_binary_name(true).args(CargoArguments::args());
     let words = ["-F", "a c first/b freestone/x freestone?/y other/z"];
-    let all = CargoArguments::of(&command.try_get_matches_from(words).unwrap());
+    let all = CargoArguments::from(&command.try_get_matches_from(words).unwrap());
     let mut command = std::process::Command::new("cargo");
     w.arguments_for("first", &all).build(&mut command, false);
     let taken: Vec<_> = command.get_args().filter(|word| *word != "--features").collect();
