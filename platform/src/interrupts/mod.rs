@@ -1,8 +1,9 @@
-//! Interrupts: who handles which, when they are let in, and waiting for them.
+//! Interrupts: handlers, when interrupts are let in, and waiting for them.
 //!
-//! They are off until the kernel turns them on. Handlers run on a stack of their own and leave every register
-//! of the interrupted code as it was, vector registers and the red zone included. What an interrupt does not
-//! do is wait: a handler must take no lock that other code holds with interrupts on, and must not allocate.
+//! Interrupts are off until the kernel turns them on. Handlers run on a stack of their own and leave every register
+//! of the interrupted code as it was, vector registers and the red zone included. A handler must not wait: it must
+//! take no lock that other code holds with interrupts on. It may allocate only from a heap whose lock masks interrupts,
+//! as the heaps that `freestone::entry!` makes do.
 //!
 //! ```no_run
 //! # use freestone_platform as freestone;
