@@ -1,9 +1,9 @@
-//! [`timer`](crate::timer) for `embassy-time`: a driver that a kernel stamps in with
-//! [`embassy_time_driver!`](crate::embassy_time_driver).
+//! [`timer`](crate::timer) as the clock of `embassy-time`. The macro
+//! [`embassy_time_driver!`](crate::embassy_time_driver) defines the driver in a kernel.
 //!
-//! Tasks wait in `embassy-time-queue-utils`'s queue: inside the tasks of `embassy-executor` as it comes, or in a
-//! table of its own, for any executor, with one of its features `generic-queue-N`. One timer runs for the
-//! earliest of them. A tick is whatever the kernel's features of `embassy-time` say; without, a microsecond.
+//! Waiting tasks are queued by `embassy-time-queue-utils`: by default inside the tasks of `embassy-executor`, or, with one
+//! of its features `generic-queue-N`, in a table that works with any executor. One timer runs for the earliest task. The
+//! kernel's features of `embassy-time` choose the length of a tick; the default is a microsecond.
 
 use core::cell::RefCell;
 use core::task::Waker;

@@ -1,8 +1,9 @@
-//! One slot of a registry of handlers: a function and the word that is passed to it. All registries of handlers use it.
+//! One slot in a registry of handlers: a function and the word that is passed to it. All registries of handlers use it.
 //!
-//! Readers and writers may interrupt each other and themselves, in handlers of NMIs and single steps too. So a writer claims
-//! the slot first, and nobody else writes until its pair is whole: for that moment no function is there. Who finds it
-//! claimed has interrupted a registration, which replaces its own at once: it leaves the slot as it is.
+//! A handler is always called with the word that it was registered with, even if an NMI or a single step interrupts a
+//! registration and registers another handler. Registration takes three steps: claim the slot, which leaves it without a
+//! function for a moment; write the word; write the function. Code that finds the slot claimed has interrupted a
+//! registration. It leaves the slot as it is: its own registration counts as replaced at once by the one it interrupted.
 
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};

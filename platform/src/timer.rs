@@ -1,8 +1,7 @@
-//! One-shot timers: a function to be called when a time has come, and sleeping until one has.
+//! One-shot timers, which call a function at a given time, and `sleep`.
 //!
-//! A few at a time ([`MOST`]), kept in a small table that the timer's handler looks through: the next
-//! deadline is given to the hardware, one interrupt serves all that are due. A kernel with many more
-//! deadlines keeps them itself and asks for the earliest.
+//! A few can run at a time ([`MOST`]), in a small table. The hardware gets the earliest deadline; its interrupt calls all
+//! functions that are due. A kernel with many more deadlines keeps them itself and sets one timer for the earliest.
 //!
 //! ```no_run
 //! # use freestone_platform as freestone;

@@ -1,4 +1,4 @@
-//! Access rights of a page, and the errors for which a change of the page tables is refused.
+//! Access rights of a page, and the errors with which a change of the page tables is refused.
 
 use core::fmt;
 

@@ -1,12 +1,11 @@
-//! The kernel's map while it runs: pages added, taken away, protected; registers of devices.
+//! Changes of the page tables while the kernel runs: mapping, unmapping, protecting, and the registers of devices.
 //!
-//! What the boot code built is the identity: all RAM at its own address. Safe functions add devices and firmware's
-//! tables to it, outside RAM, and no more: a second address for memory, an address less, other rights are promises
-//! about every pointer there is, and so `unsafe`. What no caller can break, with `unsafe` or without, because every
-//! change passes one check:
+//! The boot code maps all RAM at its physical address. Safe functions only add devices and firmware's tables, outside RAM.
+//! The others are `unsafe`: a second address for memory, the loss of an address, or other rights concern every pointer in
+//! the kernel. Two rules hold for every caller, with `unsafe` or without, because every change passes one check:
 //!
-//! - nothing is writable and executable: [`Access`] cannot say it, and memory that is one of them under some address
-//!   does not become the other one under another;
+//! - nothing is writable and executable: [`Access`] cannot express it, and memory that is writable under one address does
+//!   not become executable under another, nor the other way round;
 //! - page 0 and the guard page of each stack stay unmapped, and a guard page stays its stack's.
 
 use core::ops::Range;

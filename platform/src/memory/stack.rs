@@ -1,11 +1,11 @@
 //! Stacks made while the kernel runs: frames of their own, above a page that is not mapped.
 //!
-//! Running off the low end faults instead of writing over a neighbour, the report names the stack, and
-//! backtraces go through it. What reports need to know stands in the stack itself, at its top, in a list.
+//! Running off the low end faults instead of writing over other memory, the report names the stack, and backtraces go
+//! through it. All stacks are in a list for the reports; each entry lies in its stack, at the top.
 //!
-//! A stack that is dropped is put on another list, of those to be given back, and that is worked off at once. A handler
-//! may be in the middle of somebody's use of the first list, or of a change of the map, without which no guard page comes
-//! back: then the stack stays on the list for who changes the map, or makes or drops a stack, next.
+//! A dropped stack is put on a second list, of stacks to be given back, and that list is emptied at once. A handler may have
+//! interrupted a use of the first list, or a change of the page tables, without which the guard page cannot be mapped again.
+//! Then the stack stays on the second list until the page tables are changed, or a stack is made or dropped, the next time.
 
 use core::fmt;
 use core::mem::{align_of, size_of};

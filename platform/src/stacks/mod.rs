@@ -1,9 +1,9 @@
-//! What reports ask about stacks: those that the kernel begins with, each above a page that is never mapped, and those
-//! that are [made later](crate::memory::KernelStack), in a list.
+//! All stacks, for reports and checks: those that the kernel begins with, and those that are
+//! [made later](crate::memory::KernelStack), in a list.
 //!
-//! A stack is a static whose first page is its guard: running off the low end faults there instead
-//! of writing over a neighbour, and the report can name the stack. The memory is `.bss`; loaders
-//! zero it, so no instruction of ours is spent on it.
+//! A stack that the kernel begins with is a static whose first page is its guard page, never mapped: running off the low
+//! end faults there instead of writing over other memory, and the report can name the stack. It lies in `.bss`, which
+//! loaders zero, so it costs no instruction at boot.
 
 pub mod named;
 

@@ -1,6 +1,6 @@
-//! A clock that the hypervisor shares, Xen's or KVM's: set up when the time is first asked for, read ever after.
+//! A clock in memory that the hypervisor shares, Xen's or KVM's: set up when the time is first asked for, read from then on.
 //!
-//! Only the boot processor's clock is read: it is the only one that runs so far.
+//! Only the boot processor's clock is read: no other processor runs so far.
 
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use core::time::Duration;

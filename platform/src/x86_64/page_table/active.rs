@@ -1,13 +1,13 @@
-//! The map in use: the tree of tables that CR3 names, changed under a lock.
+//! The page tables in use: the tree of tables that CR3 points to, changed under a lock.
 //!
-//! The lock is taken by who comes first; whoever interrupts him and wants it too is told so instead of
-//! waiting for ever. Whoever only reads takes the lock too, so that nobody who interrupts him frees a table under him;
-//! if it is taken, its owner is the one who is interrupted, between two writes that each leave the map whole.
+//! Code that interrupts the lock's holder and wants to change the tables gets an error instead of waiting for ever. Code that
+//! only reads takes the lock too, so that no handler frees a table while it reads. If the lock is taken, a reader reads all
+//! the same: it has interrupted the holder between two writes, each of which leaves the tables valid.
 //!
 //! Every change passes [`change`], which refuses what would break a promise, whoever asks.
 //!
-//! Tables come from what the boot code left over, then from free frames; a table that
-//! is no longer needed is kept for the next who needs one.
+//! Memory for tables comes from what the boot code left over, then from free frames. A table that is no longer needed is
+//! kept for later use.
 
 use core::arch::asm;
 use core::ops::Range;
