@@ -121,16 +121,16 @@ pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructo
 /// stack: BYTES      allocator: none | plain | checked | cached      panic: none      shims: none      audit: exit
 /// ```
 ///
-/// Stamped into the kernel, because they belong to the final program:
+/// Defined in the kernel's crate, because they belong to the final program:
 ///
-/// | what | refuse it with |
+/// | what | left out by |
 /// |---|---|
 /// | boot code and entry point | |
 /// | `#[panic_handler]`: report on every console, then [`Exit::Crash`] | `panic: none` |
 /// | `rust_eh_personality`, `_Unwind_Resume`, `__stack_chk_*` | `shims: none` |
 /// | `#[global_allocator]`: seven eighths of the free memory; in debug builds it [finds misuse](heap) | `allocator: none` |
 ///
-/// `allocator: plain`, `checked` or `cached` stamps [that one](heap), in every build.
+/// `allocator: plain`, `checked` or `cached` chooses [that heap](heap), in every build.
 ///
 /// Constructors (`.init_array`: C++, the crates `ctor` and `inventory`) are called before `main`, with the heap there.
 ///
@@ -142,7 +142,7 @@ pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructo
 /// success a failure if anything is writable and executable, or a guard page mapped ([`memory::audit`]). For tests; it
 /// takes some 2 KiB of the image.
 ///
-/// Refuse what you define yourself: `entry!(main, allocator: none, panic: none)`. Refused shims must be
+/// Leave out what you define yourself: `entry!(main, allocator: none, panic: none)`. Shims that are left out must be
 /// defined: every kernel links `rust_eh_personality`, and one that uses `alloc` links `_Unwind_Resume` too.
 /// The kernel crate may `#![forbid(unsafe_code)]`.
 #[macro_export]

@@ -79,7 +79,7 @@ pub mod shims;
 pub mod symbols;
 mod sync;
 
-/// Stamps the panic handler and the [shims](mod@shims) into a kernel.
+/// Defines the panic handler and the [shims](mod@shims) in a kernel's crate.
 ///
 /// `runtime!(exit = PATH)` where `PATH` is a `fn() -> !` that ends the machine with whatever it
 /// has for "crashed". It is called after the panic has been reported, in any context, possibly
