@@ -1,8 +1,8 @@
-//! The link contract: what a set of files wants from a kernel, and who provides it.
+//! The link contract: the symbols that a set of files leaves to a kernel, and the crate that provides each.
 //!
-//! Derived, not remembered: the files are read, what they define is taken from what they want, and each
-//! remaining name is looked up with those who may provide it. One list is kept: which of Freestone's crates
-//! exports which name, in `providers.txt`, compared with the crates themselves by a test of the repository.
+//! It is derived from the files: their undefined names, without the names that they define themselves. Each remaining name
+//! is looked up in the list of providers. Only that list is kept, in `providers.txt`: the names that each of Freestone's crates
+//! exports. A test of the repository compares it with the crates.
 
 use std::collections::BTreeSet;
 use std::fmt;

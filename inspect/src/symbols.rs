@@ -1,4 +1,4 @@
-//! Symbols: what a file defines, what it lacks, and who wants that.
+//! Symbols: those that a file defines, those that it lacks, and the code that refers to them.
 //!
 //! A [`Table`] takes in any number of objects and archives, and then answers what linking them
 //! together would leave undefined.

@@ -1,7 +1,7 @@
-//! Xen by CPUID: is it there, where are its leaves, which instruction reaches it.
+//! Finds Xen by CPUID: whether it is there, where its leaves are, and which instruction makes a hypercall.
 //!
-//! Everything here reads CPUID through a function that it is given, so it runs on any machine and
-//! a test can be any guest.
+//! Everything here reads CPUID through a function parameter, so it runs on any machine, and
+//! a test can simulate any guest.
 //!
 //! Source: Xen's `public/arch-x86/cpuid.h`; for leaves 0 and 1 the vendors' manuals.
 
