@@ -100,7 +100,7 @@ pub struct Cached<C, const CPUS: usize = 1, L = SpinLock, P = Slabs> {
     id: PhantomData<fn() -> C>,
 }
 
-/// A CPU's magazines, used only by who has set `busy`.
+/// A CPU's magazines, used only by the code that has set `busy`.
 #[repr(align(64))]
 struct Cpu {
     busy: AtomicBool,

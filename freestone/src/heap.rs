@@ -50,7 +50,7 @@ pub type Checked = freestone_alloc::Checked<Heap, Traces>;
 /// Magazines in front of a heap, for the one CPU that Freestone uses.
 pub type Cached = freestone_alloc::Cached<OneCpu, 1, Lock>;
 
-/// What `entry!` can stamp.
+/// The heaps that `entry!` can define.
 pub trait KernelHeap: GlobalAlloc + 'static {
     /// What is under its lock.
     type Pool: Pool;
@@ -118,8 +118,8 @@ unsafe impl Interrupts for MaskInterrupts {
     }
 }
 
-/// There is one processor: whoever finds the lock taken has interrupted its holder, by an exception or an NMI, and would
-/// wait for ever. An exception of its own has that reported, in the heap's `alloc` or `dealloc`, and in debug builds under
+/// There is one processor: code that finds the lock taken has interrupted its holder, by an exception or an NMI, and would
+/// wait for ever. An exception of its own reports that, in the heap's `alloc` or `dealloc`, and in debug builds under
 /// this name; a panic's message, or a call, would be more than a small kernel's budget has left.
 #[inline(always)]
 fn handler_interrupted_the_heap() {

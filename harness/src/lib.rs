@@ -344,8 +344,7 @@ fn run(test: &'static Test) -> Result<(), Failed> {
     returned.and(look_at_the_map())
 }
 
-/// Looks at every page of the map, as each test leaves it: nothing writable and executable, guard pages
-/// unmapped.
+/// Checks every page in the page tables after a test: nothing writable and executable, guard pages unmapped.
 fn look_at_the_map() -> Result<(), Failed> {
     freestone::memory::audit().map(drop).map_err(|violation| {
         println!("after the test the map is not as it should be: {violation}");

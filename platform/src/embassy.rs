@@ -44,11 +44,11 @@ impl Default for Driver {
 }
 
 impl Waiting {
-    /// Wakes who is due, and sets the timer for who is next.
+    /// Wakes the tasks that are due, and sets the timer for the next one.
     ///
     /// # Panics
     ///
-    /// If there is no timer to set: who waits would wait for ever.
+    /// If there is no timer to set: tasks would wait for ever.
     fn wake_and_arm(&mut self, driver: &'static Driver) {
         if let Some(alarm) = self.alarm.take() {
             timer::cancel(alarm);

@@ -60,7 +60,7 @@ fn extension(cpuid: &impl Cpuid) -> Option<Extension> {
 }
 
 /// Where Xen's leaves begin. First, except with Viridian enlightenments: those come first then, under
-/// Hyper-V's name, and Xen's follow. So whoever else is first is not Xen, and is asked nothing more:
+/// Hyper-V's name, and Xen's follow. So any other name in front means that it is not Xen, and no more leaves are read:
 /// each `cpuid` traps to a hypervisor.
 fn base(cpuid: &impl Cpuid) -> Option<u32> {
     const FIRST: u32 = 0x4000_0000;

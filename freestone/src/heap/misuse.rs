@@ -34,7 +34,8 @@ impl CallSite for Traces {
     }
 }
 
-/// Panics with what was done wrong, and who allocated and freed the block; the panic's own trace shows who did it.
+/// Panics with a description of the misuse, and the backtraces of the code that allocated and freed the block. The panic's own
+/// backtrace shows the code that misused it.
 pub fn report_misuse(misuse: &Misuse) {
     panic!("{}", Report(misuse));
 }

@@ -44,10 +44,10 @@ pub fn release(vector: u8) {
     arch::release(vector);
 }
 
-/// Has what comes on `wire` raise `vector` on this processor. The line is [masked](Line::mask) first. Who connects it
-/// again has the last word. The handler for a [level](Trigger::Level) must satisfy its device before it returns, else
-/// it is called again at once. Which wire a device has, the firmware's tables or the bus say; those
-/// of the ISA bus are told by [`io_apic::isa`](crate::devices::pc::io_apic::isa).
+/// Makes `wire` raise `vector` on this processor. The line is [masked](Line::mask) at first. Connecting a wire again
+/// replaces its vector. The handler for a [level](Trigger::Level) must satisfy its device before it returns, else
+/// it is called again at once. The firmware's tables or the bus say which wire a device has; for those
+/// of the ISA bus use [`io_apic::isa`](crate::devices::pc::io_apic::isa).
 ///
 /// # Errors
 ///

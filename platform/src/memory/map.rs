@@ -93,7 +93,7 @@ impl MemoryMap {
         }
     }
 
-    /// Adds what the loader reported as `len` bytes at `start`. Returns whether the map can be trusted
+    /// Adds what the loader reported as `len` bytes at `start`. Returns whether the memory map can be trusted
     /// after that: usable memory that does not fit, wraps around or is empty is dropped, which is less
     /// memory; a region of another kind that does not fit might lie on usable memory, which then would
     /// be wrong memory.

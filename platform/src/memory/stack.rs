@@ -42,8 +42,8 @@ unsafe fn put(node: NonNull<Node>) {
     }
 }
 
-/// Gives back every stack that was dropped, as far as that is possible now. Whoever has changed the map asks for it:
-/// a handler in the middle of that could not.
+/// Gives back every stack that was dropped, as far as that is possible now. Called after every change of the page tables,
+/// since a handler that interrupts a change cannot give stacks back.
 #[inline]
 pub(crate) fn give_back_dropped() {
     if !DROPPED.load(Ordering::Relaxed).is_null() {
@@ -100,7 +100,7 @@ unsafe fn give_back(node: NonNull<Node>) -> bool {
 pub enum StackError {
     /// No run of free frames is long enough.
     OutOfFrames,
-    /// The guard page could not be taken out of the map.
+    /// The guard page could not be unmapped.
     Map(MapError),
 }
 
@@ -115,8 +115,9 @@ impl fmt::Display for StackError {
 
 impl core::error::Error for StackError {}
 
-/// A stack above a guard page. Dropping it gives the memory back: nobody may run on it then, which is for
-/// whoever switches to it to see to. In a handler that interrupts a change of the map it comes back when that is done.
+/// A stack above a guard page. Dropping it gives the memory back: no code may run on it then, and code that switches to it
+/// by itself must ensure that. If a handler that interrupts a change of the page tables drops it, the memory is given back
+/// after that change.
 #[derive(Debug)]
 pub struct KernelStack {
     /// At the top of frames that are ours.

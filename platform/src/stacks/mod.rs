@@ -38,8 +38,8 @@ static FIRST: AtomicPtr<Node> = AtomicPtr::new(core::ptr::null_mut());
 /// Whether the list of all stacks is being walked or changed.
 static BUSY: AtomicBool = AtomicBool::new(false);
 
-/// Runs `work`, which changes the list, with interrupts out; `None` for a handler in the middle of another one's work, who
-/// may stand on any node. Whoever only looks may do so at any time, as the list is whole after every instruction.
+/// Runs `work`, which changes the list, with interrupts off. `None` for a handler that interrupts another such `work`, which
+/// may be at any node. Code that only reads the list may do so at any time: the list is valid after every instruction.
 fn on_list<R>(work: impl FnOnce() -> R) -> Option<R> {
     cpu::without_interrupts(|| {
         if BUSY.swap(true, Ordering::Acquire) {

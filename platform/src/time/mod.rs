@@ -38,7 +38,7 @@ pub fn now() -> Duration {
     Duration::from_nanos(latest(&LATEST, clock::nanoseconds_since_boot()))
 }
 
-/// A moment to come, for those who wait: it does come, also where the clock cannot be read for as long as they do.
+/// A moment in the future, to wait for. It comes also where the clock cannot be read during the wait.
 pub(crate) struct Moment {
     /// By the clock.
     at: Duration,

@@ -104,7 +104,7 @@ fn find_rate() -> Option<Rate> {
     publish(&FOUND, found.unwrap_or(ASSUMED))
 }
 
-/// Of those who found out at once, the first one's rate is everybody's.
+/// If several calls have found a rate, the first one's holds for all.
 fn publish(found: &AtomicU64, rate: Rate) -> Option<Rate> {
     let first = found.compare_exchange(0, pack(rate), Ordering::AcqRel, Ordering::Acquire);
     first.map_or_else(unpack, |_| Some(rate))

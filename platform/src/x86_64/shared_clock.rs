@@ -20,7 +20,7 @@ static PAGE: Page = Page::new();
 /// Where KVM writes.
 static KVM: KvmClock = KvmClock::new();
 
-/// Who shares a clock.
+/// The hypervisor that shares a clock.
 #[derive(Clone, Copy)]
 pub(super) enum Shared {
     Xen(SharedInfo),
@@ -69,7 +69,7 @@ pub(super) fn wall() -> Option<Duration> {
     Some(at_start.ok()? + Duration::from_nanos(since))
 }
 
-/// The page that Xen shares, for who wants more of it than the clock.
+/// The page that Xen shares, for uses other than the clock.
 pub(super) fn xen_page() -> Option<SharedInfo> {
     match get()? {
         Shared::Xen(page) => Some(page),

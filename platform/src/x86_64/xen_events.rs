@@ -29,7 +29,7 @@ pub const MOST: usize = 256;
 static HANDLERS: [Slot; MOST] = [const { Slot::empty() }; MOST];
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
-/// Who has registered.
+/// The registered functions.
 pub(crate) fn slots() -> &'static [Slot] {
     &HANDLERS
 }

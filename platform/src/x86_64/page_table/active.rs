@@ -80,7 +80,7 @@ impl Surroundings for Here {
     }
 }
 
-/// Whether the code that this interrupts is changing the map, so that nothing can be mapped until it goes on.
+/// Whether the interrupted code is changing the page tables, so that nothing can be mapped until it goes on.
 pub(crate) fn is_busy() -> bool {
     BUSY.load(Ordering::Relaxed)
 }
@@ -105,8 +105,8 @@ fn alone<R>(work: impl FnOnce(&mut Tree<Here>) -> Result<R, MapError>) -> Result
     done
 }
 
-/// Looks at the tables in use, of which none goes meanwhile. Can be called in any context: who changes them and is
-/// interrupted by this has left them whole, and goes on afterwards.
+/// Looks at the tables in use; none is freed meanwhile. Can be called in any context: code that changes them and is
+/// interrupted by this has left them valid, and goes on afterwards.
 pub(super) fn look<R>(at: impl FnOnce(*const u64) -> R) -> R {
     let is_mine = !BUSY.swap(true, Ordering::Acquire);
     let seen = at(child(cpu::table_root()));
@@ -232,7 +232,7 @@ fn map_identity(
     })
 }
 
-/// Where the map leads from the page at `at`, and with which flags.
+/// The physical address that the page at `at` is mapped to, and its flags.
 fn found(tree: &Tree<Here>, at: u64) -> Option<(u64, Flags)> {
     let mut found = None;
     tree.visit(at..at + PAGE_SIZE, &mut |page| {

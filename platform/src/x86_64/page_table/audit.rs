@@ -26,7 +26,7 @@ pub struct Audit {
     pub writable_bytes: u64,
 }
 
-/// What is wrong with the map.
+/// What is wrong with the page tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
     /// This page is writable and executable.

@@ -151,7 +151,7 @@ fn reserve_tables(memory: &mut MemoryMap, count: u64) -> Option<u64> {
     memory.reserve(room..room + bytes).then_some(room)
 }
 
-/// Why the map that stays cannot be built.
+/// Why the final page tables cannot be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// There was no memory left for a table.
@@ -171,7 +171,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Builds the map that stays and switches to it.
+/// Builds the final page tables and switches to them.
 ///
 /// # Safety
 ///

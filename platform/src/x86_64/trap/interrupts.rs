@@ -77,7 +77,7 @@ pub fn release(vector: u8) {
     }
 }
 
-/// Who interrupts this does it all too, and the same.
+/// A handler that interrupts this does all of it too, with the same result.
 fn make_gates() {
     static MADE: AtomicBool = AtomicBool::new(false);
     if !MADE.load(Ordering::Acquire) {
