@@ -38,8 +38,8 @@
 //!   NMIs. An interrupt takes 864 bytes of the interrupted stack. A stack that is used up ends in a report.
 //! - Interrupts are off until [`interrupts::enable`], and off again in a handler unless it turns them on. Exceptions and
 //!   NMIs come at any time.
-//! - No function of this crate waits for a lock in a handler: one that interrupts its own kind reports that by an error or
-//!   `None`. `print!` waits a bounded time and then prints.
+//! - No function of this crate waits for a lock: a call that interrupts another one's use of it returns an error or `None`,
+//!   or its effect comes when the other is done. `print!` waits a bounded time and then prints.
 //! - A handler must not wait for anything that the interrupted code holds. It may allocate only from a heap whose lock
 //!   masks interrupts, and in the handler of an exception or an NMI not at all. It can wake a task by a [`Signal`].
 //!
