@@ -1,7 +1,7 @@
 //! Sets `hardware_floats` where floats have registers of their own and C passes them there.
 //!
-//! On x86 and Arm a stable feature tells. On RISC-V it is `d`, of which rustc tells build scripts and `cfg` on nightly
-//! only; so there the target's name is read too, in which the letters of the instruction set stand.
+//! On x86 and Arm a stable target feature shows that. On RISC-V it is `d`, which rustc reports to build scripts and `cfg` on
+//! nightly only; so the target's name is read too, which has the letters of the instruction set.
 
 use std::env;
 

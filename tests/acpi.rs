@@ -1,4 +1,4 @@
-//! ACPI's tables as QEMU's firmware and Xen leave them, and machines that are powered off by them.
+//! ACPI's tables as QEMU's firmware and Xen leave them, and powering machines off by them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,4 @@
-//! Kernels that do what they should, on every machine.
+//! Kernels that work, on every machine.
 
 use freestone_tests::{MACHINES, Profile, boot, kernel, long, status};
 

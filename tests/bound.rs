@@ -1,7 +1,7 @@
-//! Work in proportion to the file, for files that were made to take for ever.
+//! Reading a file takes work in proportion to its size, also for files that are built to take for ever.
 //!
-//! Counted in instructions, by `valgrind`, never in seconds: each kind of file in two sizes, so that the larger
-//! must cost no more for each of its bytes. Without `valgrind` nothing is counted, and said so.
+//! `valgrind` counts instructions, not seconds. Each kind of file comes in two sizes: the larger must cost no more for each of
+//! its bytes. Without `valgrind` the tests are skipped, with a message.
 
 #[path = "../inspect/tests/made/mod.rs"]
 mod made;

@@ -1,4 +1,4 @@
-//! `cargo freestone check`: silent about this repository's kernels, loud about bad ones.
+//! `cargo freestone check` finds nothing in this repository's kernels, and finds the mistakes in bad ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};

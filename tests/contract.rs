@@ -1,5 +1,5 @@
-//! The link contract: everything that core and alloc want is provided, by our crates or, by design, by the
-//! kernel. Derived from the installed toolchain; `contract/` holds what was derived when last looked at.
+//! The link contract: every symbol that core and alloc need is provided, by our crates or, by design, by the
+//! kernel. It is derived from the installed toolchain; `contract/` holds the last accepted result.
 //!
 //! `FREESTONE_BLESS=1 cargo test -p freestone-tests --test contract` writes those files anew.
 

@@ -1,4 +1,4 @@
-//! Looking into a running kernel: gdb beside a machine, without a terminal; accesses to devices.
+//! gdb on a running kernel, without a terminal; and the table of accesses to devices.
 
 use std::process::Command;
 

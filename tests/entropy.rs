@@ -1,5 +1,5 @@
-//! Random bytes through the crate `getrandom`, in a kernel from an empty folder: the flag that it needs comes from
-//! `cargo freestone`, and a machine without a source gets a refusal.
+//! Random bytes through the crate `getrandom`, in a kernel from an empty folder: `cargo freestone` adds the flag that
+//! it needs, and on a machine without a source the call fails.
 
 use freestone_tests::sysroot::sysroot;
 use freestone_tests::{Ended, Scratch, cargo, root, run, status, target, tool};

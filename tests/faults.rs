@@ -1,4 +1,4 @@
-//! Kernels that go wrong: each must end with its report and its status, never in silence.
+//! Kernels that fail: each must end with its report and its status, never in silence.
 
 use std::time::{Duration, Instant};
 

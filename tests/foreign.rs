@@ -1,8 +1,8 @@
-//! Kernels that are not built on Freestone: they boot by themselves, keep a panic handler or an allocator of
-//! their own, and take a crate or two.
+//! Kernels that are not built on Freestone: they have boot code, a panic handler or an allocator of
+//! their own, and use a crate or two.
 //!
 //! One is started by GRUB, from a CD, through the PC's firmware. Making the CD takes Debian's packages grub-pc-bin,
-//! grub-common, xorriso and mtools; without them that test is skipped, and says so.
+//! grub-common, xorriso and mtools; without them that test is skipped, with a message.
 
 use std::collections::BTreeSet;
 use std::env;

@@ -1,6 +1,6 @@
-//! Linking, in every way that people link: three linkers, three kinds of link-time optimisation, three
-//! levels, one or many codegen units, two modes. Each image boots, tells the tour's verdict, and `check`
-//! finds no error in it; and a second provider of a symbol is named by the linker.
+//! Linking, in all common ways: three linkers, three kinds of link-time optimisation, three
+//! levels, one or many codegen units, two modes. Each image boots, reports the tour's verdict, and `check`
+//! finds no error in it. If a symbol is defined twice, the linker names it.
 //!
 //! A diagonal each time, the whole matrix with FREESTONE_LONG=1 (108 kernels); with FREESTONE_BLESS=1 beside it,
 //! what came out is written to `link-matrix.md`.

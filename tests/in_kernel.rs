@@ -1,6 +1,6 @@
-//! Tests inside a kernel, seen from outside: what is reported about tests that pass, fail, crash and hang.
+//! Tests inside a kernel, seen from outside: the reports on tests that pass, fail, crash and hang.
 //!
-//! The tests are those of a crate in an empty folder with one dev-dependency, as a user would begin.
+//! The tests belong to a crate in an empty folder with one dev-dependency, as a user would begin.
 
 #[path = "in_kernel/programs.rs"]
 mod programs;

@@ -1,4 +1,4 @@
-//! Kernels that are interrupted: nothing of the interrupted code is lost, whatever comes inside what.
+//! Kernels that are interrupted: the interrupted code loses nothing, however exceptions, NMIs and interrupts nest.
 
 use freestone_tests::sysroot::sysroot;
 use freestone_tests::{

@@ -1,6 +1,6 @@
 //! Kernels by Linux's KVM, which runs inside an emulated machine: each machine, each end, and KVM's own clock.
 //!
-//! Linux is Debian's, fetched by `cargo freestone` itself, which takes the network the first time. Without, these tests
+//! `cargo freestone` fetches Debian's Linux, which needs the network the first time. Without it these tests
 //! fail: a green run must mean that KVM was there. A boot takes some 10 s, so there are few, one after the other.
 
 use std::path::Path;

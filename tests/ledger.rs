@@ -1,4 +1,4 @@
-//! The ledger of promises, `SECURITY.md`: each has a test, and the test is there.
+//! The list of promises, `SECURITY.md`: each names a test, and that test exists.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! Loaders that lie, and command lines of any kind: the kernel goes on with what is true, or says what it refuses.
+//! Loaders that report false data, and command lines of any kind: the kernel uses the parts that are valid, or prints why it
+//! cannot boot.
 
 use std::ffi::OsStr;
 use std::fs;

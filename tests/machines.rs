@@ -1,7 +1,7 @@
 //! The library crates on other machines: built by Rust for aarch64 and riscv64, with and without hardware floats, and
 //! by target file, for i686 too; and run by QEMU's user mode.
 //!
-//! Skipped, and said so, where there is no way to build for a machine (see `sysroot`), no linker for it
+//! A test is skipped, with a message, if there is no way to build for a machine (see `sysroot`), no linker for it
 //! or no `qemu-aarch64`, `qemu-riscv64`, `qemu-i386` (Debian's package `qemu-user`).
 
 use std::ffi::OsString;

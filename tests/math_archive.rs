@@ -1,8 +1,8 @@
 //! `freestone-math` as an archive: what its code refers to and does, at every level of optimisation.
 //!
-//! A function that implements division must not divide: at some level the compiler makes a call of
-//! that, to the function itself. So nothing exported may come back to itself, by way of anything in
-//! the archive, and nothing may lead to the panic machinery.
+//! A function that implements division must not divide: at some level the compiler turns that into a call
+//! of the function itself. So no exported function may reach itself through calls in the archive, and none
+//! may reach the panic machinery.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

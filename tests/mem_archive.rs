@@ -1,4 +1,4 @@
-//! `freestone-mem` as an archive: what its code does, by disassembly, in every build a kernel can choose.
+//! `freestone-mem` as an archive: its code is disassembled, in every build a kernel can choose.
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -1,8 +1,8 @@
 //! How many instructions the memory routines take, by `callgrind`: exact, so a change shows.
 //!
-//! Instructions are not time, and `rep` counts one for each repetition. But a branch, a spill or a turn of a loop
-//! more in a short copy cannot hide here behind a noisy machine. `FREESTONE_BLESS=1 cargo test -p
-//! freestone-tests --test mem_counts` writes the table anew; without `valgrind` nothing is counted, and said so.
+//! Instructions are not time, and `rep` counts one for each repetition. But one more branch, spill or loop turn
+//! in a short copy shows here, however noisy the machine is. `FREESTONE_BLESS=1 cargo test -p
+//! freestone-tests --test mem_counts` writes the table anew; without `valgrind` the test is skipped, with a message.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,8 +1,8 @@
 //! The C memory functions inside a kernel, on several processors.
 //!
-//! The emulator runs the same instructions on all of them; what differs is what `CPUID` says, so that nothing
-//! is detected where nothing is, and that no body needs more than its processor has. It has no flag for
-//! fast short strings, so the kernel also makes the functions believe in them.
+//! The emulator runs the same instructions on all of them; only `CPUID` differs. So the
+//! tests show that nothing is detected that is not there, and that no body needs more than its processor has. The emulator has
+//! no flag for fast short strings, so the kernel also sets that by hand.
 
 use freestone_tests::{Profile, boot, kernel, status};
 

@@ -1,7 +1,7 @@
 //! The same kernels in all modes, and the folders that `cargo freestone new` makes.
 //!
-//! None and json mode need a toolchain with the library's source; without one these tests are skipped, and
-//! say so.
+//! None and json mode need a toolchain with the library's source; without one these tests are skipped,
+//! with a message.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! Names in backtraces: the table against the symbols that it was made of, and the reports that show it.
+//! Names in backtraces: the table against the symbols that it was made from, and the reports that show the names.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! A kernel outside this repository, from an empty folder: what a new user does, and forgets.
+//! A kernel outside this repository, from an empty folder: the steps of a new user, and each step left out.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,7 +1,7 @@
-//! Each crate's README, taken at its word: the files that it shows, in an empty folder, are what it says they are.
+//! Each crate's README: the files that it shows are built in an empty folder.
 //!
-//! A recipe is the code blocks of a README that follow a line with a file's name. Nothing is added to them but where
-//! the kit is: the crates are not published.
+//! A recipe is the code blocks of a README that follow a line with a file's name. Only the paths of the kit's crates are added:
+//! the crates are not published.
 
 use std::fs;
 use std::path::PathBuf;

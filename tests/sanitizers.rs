@@ -1,13 +1,13 @@
-//! The unit tests of the crates under tools that see what a test alone does not. With FREESTONE_LONG=1 only.
+//! The unit tests of the crates under memory checkers. With FREESTONE_LONG=1 only.
 //!
-//! | tool | sees | needs |
+//! | tool | finds | needs |
 //! |---|---|---|
 //! | AddressSanitizer | reads and writes outside of blocks, statics and stack variables, and after their end | a nightly toolchain with its runtime |
 //! | valgrind's memcheck | the same for blocks, and decisions made of bytes that were never written | `valgrind` |
 //!
-//! What is not here is said and skipped. ThreadSanitizer was tried and is not used: the standard library of a toolchain is not instrumented,
-//! and all that it put in order was reported as a race, first of all in the test runner's own `Arc` and channel. `models.rs` looks for what it
-//! would find.
+//! A missing tool is reported and skipped. ThreadSanitizer was tried and is not used: a toolchain's standard library is not
+//! instrumented, so correct synchronisation in it was reported as a race, first in the test runner's own `Arc` and channel.
+//! `models.rs` looks for such races instead.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,7 @@
-//! The seam between the platform and its machine: the platform's other half is built over a machine that is none, for
-//! processors that nothing here is written for yet.
+//! The border between the platform and its machine: all but the machine is built over a placeholder, for processors that have no
+//! machine here yet.
 //!
-//! Skipped, and said so, where there is no way to build for one (see `sysroot`).
+//! A test is skipped, with a message, if there is no way to build for a processor (see `sysroot`).
 
 use std::fs;
 use std::path::Path;

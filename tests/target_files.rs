@@ -1,8 +1,8 @@
-//! The target files against what compilers say: their schema, the specifications of their built-in targets, and
-//! whether they take a file at all. The tables of `targets/README.md` are read and held to it.
+//! The target files against compilers: their schema, the specifications of their built-in targets, and
+//! whether they accept a file. The tables of `targets/README.md` are compared with the results.
 //!
-//! What is said about 1.96 is asked of a compiler of that release; without one (Debian's `rustc-web`) it is skipped,
-//! and said so.
+//! Statements about 1.96 are tested with a compiler of that release; without one (Debian's `rustc-web`) they are skipped, with a
+//! message.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,7 +1,7 @@
-//! Kernels on a real Xen: each end has its status, and a Xen that cannot be had says so.
+//! Kernels on a real Xen: each end has its status, and a Xen that cannot be fetched is reported.
 //!
-//! Xen is Debian's, fetched by `cargo freestone` itself, which takes the network the first time. Without,
-//! these tests fail: a green run must mean that Xen was there.
+//! `cargo freestone` fetches Debian's Xen, which needs the network the first time. Without it these tests
+//! fail: a green run must mean that Xen was there.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

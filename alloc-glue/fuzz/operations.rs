@@ -1,5 +1,5 @@
-//! Any sequence of operations on six makes of heap: every block keeps its bytes, what is too large is refused, and in the end all
-//! comes back.
+//! Any sequence of operations on six types of heap: every block keeps its bytes, requests that are too large fail, and in the
+//! end all memory is free again.
 #![no_main]
 
 use std::alloc::{GlobalAlloc, Layout, alloc, dealloc};

@@ -1,10 +1,10 @@
 //! `malloc` and its family for C code in a kernel, over any heap.
 //!
-//! The functions here are generic and have Rust names and types; [`c_allocator!`](crate::c_allocator) stamps the six C symbols into the final program, for
-//! the heap that it names. A library must not export them behind a feature: linked into a hosted test program they would replace the
-//! C library's, whose `malloc` is what the test's own heap stands on.
+//! The functions here are generic and have Rust names and types; [`c_allocator!`](crate::c_allocator) defines the six C symbols
+//! in the final program, for the heap that it names. A library must not export them behind a feature: linked into a hosted test
+//! program they would replace the C library's `malloc`, on which the test's own heap is built.
 //!
-//! C does not tell the size when it frees, so that 16 bytes in front of each block do:
+//! C does not pass the size when it frees a block, so it is kept in the 16 bytes in front:
 //!
 //! ```text
 //! [ (padding to the alignment) | size, alignment | the caller's bytes ]

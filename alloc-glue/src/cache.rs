@@ -2,17 +2,18 @@
 //!
 //! For each [size class](crate::class) every CPU has a magazine, a stack of pointers to free blocks. A request pops
 //! one; a free pushes one. An empty magazine is filled with a small batch under the heap's lock, a full one gives its
-//! oldest batch back. Small batches, because whoever meets one waits for all of it. Which magazine a block belongs
-//! to follows from its layout, so a block may be freed on any CPU.
+//! oldest batch back. Batches are small because the request that causes one waits for all of it. The layout of
+//! a block decides which magazine it belongs to, so a block may be freed on any CPU.
 //!
-//! Batches go through a depot, shared by all CPUs under a lock of its own: a block that one CPU allocates and another
-//! frees goes round in it, eight pointers at a time, and no CPU touches the pool or the block for that.
+//! Batches go through a depot, which all CPUs share under a lock of its own: blocks that one CPU allocates and another frees
+//! go back through it, eight pointers at a time, and no CPU touches the pool or the block for that.
 //!
 //! # An interrupt in the middle
 //!
-//! No atomic instruction and no masking protects a CPU's magazines: a flag does. Whoever enters sets it and whoever
-//! finds it set (an interrupt handler, then) goes to the heap below, whose lock must mask interrupts for that. It works
-//! because contexts on one CPU nest: a handler has finished, and left everything in order, when the code it interrupted goes on.
+//! A flag protects a CPU's magazines, without an atomic instruction and without masking interrupts. Code that enters sets the
+//! flag. Code that finds it set is an interrupt handler; it uses the heap below, whose lock must mask interrupts for that.
+//! This works because contexts on one CPU nest: when the interrupted code goes on, the handler has finished and left
+//! everything in order.
 //! A handler between reading the flag and setting it does no harm either: it enters and leaves before the flag is set. The
 //! fences are for the compiler alone, as handler and interrupted code run on one CPU. The flag costs 1 ns where an atomic
 //! exchange costs 5.
@@ -99,7 +100,7 @@ pub struct Cached<C, const CPUS: usize = 1, L = SpinLock, P = Slabs> {
     id: PhantomData<fn() -> C>,
 }
 
-/// A CPU's magazines, used only by who has set `busy`.
+/// A CPU's magazines, used only by the code that has set `busy`.
 #[repr(align(64))]
 struct Cpu {
     busy: AtomicBool,

@@ -2,17 +2,17 @@
 //!
 //! ```text
 //! [ (padding to the alignment) | record | bytes of the caller | canary ]
-//!                                  │                              └ 8 bytes: tell the address; when freed, where that was
-//!                                  ├ 4 bytes: a seal, tells that this is a record
+//!                                  │                              └ 8 bytes: from the address; when freed, where it was freed
+//!                                  ├ 4 bytes: a seal, which marks a record
 //!                                  ├ 4 bytes: where it was allocated
 //!                                  └ 8 bytes: size and alignment, masked with the address; inverted when freed
 //! ```
 //!
-//! Nothing is looked up: a pointer that comes back is believed if the words next to its bytes, in front and behind, are those that its
-//! address and the layout that comes with it make. Otherwise it is reported and never freed, as nobody knows any more what it is.
+//! No table is kept. A pointer that is freed is accepted if the words in front of and behind its bytes are those that follow from
+//! its address and the layout passed with it. Otherwise it is reported and never freed, since it is not known any more what it is.
 //!
-//! The pool below puts its links where the record was. So that a double free can be told from a wild pointer all the same, and with the
-//! place of the first free, that is noted where the canary was: no pool writes there before the memory is used again.
+//! The pool below puts its links where the record was. To tell a double free from a wild pointer, and to report the place of the
+//! first free, that place is written where the canary was: no pool writes there before the memory is used again.
 //!
 //! With a quarantine a freed block is filled with a pattern and waits for its turn in a ring; on its way out the pattern is
 //! compared. That is what finds writes after free, and it keeps the records of freed blocks legible for longer.

@@ -1,8 +1,8 @@
 //! The heap: a pool, its regions, the lock and the counters put together as a [`GlobalAlloc`].
 //!
-//! [`State`] is what the lock protects. Each call is counted in the same critical section. What takes long or calls
-//! somebody else happens with the lock released: the copy of a large block that moves, the hook that has more memory,
-//! the report that there is none.
+//! [`State`] is what the lock protects. Each call is counted in the same critical section. The lock is released for what takes
+//! long or calls foreign code: the copy of a large block that moves, the hook that provides more memory, and the report
+//! that there is none.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::fmt;

@@ -1,11 +1,4 @@
-//! A global allocator for Rust kernels.
-//!
-//! [`Heap`] implements [`GlobalAlloc`](core::alloc::GlobalAlloc). It starts empty, so it can be a `static` that is right
-//! before any code has run; the kernel gives it memory when it knows which memory is free, in as
-//! many regions as there are. Below it is the two-level segregated fit allocator of the `rlsf`
-//! crate: every operation takes constant time (about 100 ns at worst on a current server), save for
-//! the copy in a `realloc` that has to move. Around it are one spin lock, counters, and a report
-//! when memory runs out.
+//! The heap for Rust kernels: a `static` that gets its memory at run time.
 //!
 //! ```
 //! use core::{mem::MaybeUninit, ptr::NonNull};
@@ -38,31 +31,47 @@
 //! }
 //! ```
 //!
-//! # The layers
+//! # How memory comes in
+//!
+//! A heap starts empty: until it has memory, every request fails. [`Heap::add_region`] gives it a range of memory for ever;
+//! call it as often as there are ranges, at any time. No block spans two regions. When a request cannot be met, the heap
+//! asks the hook of [`Heap::grow_with`] for another region and tries again. If that fails too, it calls the hook of
+//! [`Heap::on_exhausted`] once and returns null. Both hooks run without the lock.
+//!
+//! # Which heap
+//!
+//! | type | take it for | its price |
+//! |---|---|---|
+//! | [`Heap`] | the smallest, with constant time: about 100 ns at worst on a current server, apart from the copy when a `realloc` moves a block | 8.4 KB of `.bss` |
+//! | [`Cached`] | speed with small blocks, on one CPU or many, and the best packing of them | 30 KB of `.bss`; at most one operation in eight handles a batch; a few percent less memory with mixed sizes |
+//! | [`Checked`] around one of them | finding double frees, wrong layouts, foreign pointers and overflows | 24 bytes for each block |
+//!
+//! More types are layers and parts of these. Each stands in front of the one below:
 //!
 //! ```text
-//!     Checked<A>               finds misuse, optional
-//!       Paged<A, Pages>        pages from a page allocator, optional
-//!         Cached<C, CPUS, L, P>    magazines for each CPU in front, optional
-//!           Heap<L, P>             the lock, the regions, the counters, the hooks
-//!             P = Tlsf             constant time; or Slabs<P>: small objects in spans; or Zones<P>: memory below 4 GiB apart
+//! Checked<A>                   finds misuse, optional
+//!   Paged<A, Pages>            pages from a page allocator, optional
+//!     Cached<C, CPUS, L, P>    magazines (small stocks of free blocks) for each CPU, optional
+//!       Heap<L, P>             the lock, the regions, the counters, the hooks
+//!         P = Tlsf             constant time; or Slabs<P>: small objects side by side;
+//!                              or Zones<P>: memory below 4 GiB apart
 //! ```
 //!
-//! - `Heap` alone is the smallest: one lock, 8.4 KB of `.bss`, each operation in constant time.
-//! - `Cached` is the fastest with small blocks, alone or on many CPUs, and packs them best. At most one operation in eight
-//!   handles a batch. With large and small blocks mixed, a few percent less of the memory can be used.
-//!   `Cached<C, CPUS, L, Tlsf>` has no spans and gives up the packing instead.
+//! # The lock and the CPU
 //!
-//! # Interrupts
+//! `L` is the lock around a heap: [`SpinLock`], or any other [`lock_api::RawMutex`]. `SpinLock` alone does not mask
+//! interrupts, and a handler that allocates could interrupt the lock's holder and wait for ever. If handlers allocate,
+//! implement [`Interrupts`] for your kernel and use `SpinLock<Yours>`. It cannot mask NMIs and exceptions: their handlers
+//! must not allocate. The crate `freestone` does this for its kernels.
 //!
-//! A handler may allocate if the heap's lock masks interrupts: implement [`Interrupts`] and use `SpinLock<Yours>`. The crate
-//! `freestone` does so for its kernels.
+//! `C` tells CPUs apart, so that each has magazines of its own: implement [`CpuId`], or use [`OneCpu`]. A kernel that
+//! switches threads must not switch inside the allocator; `CpuId` states the exact rule.
 //!
-//! # What it does not do
+//! # What is not promised
 //!
-//! - **Misuse**, without [`Checked`]: a double free or a wrong layout corrupts the heap, as in every unchecked allocator.
-//! - **Whole pages**, without [`Paged`]: a block with a large alignment keeps the padding in front of it, so a page at page
-//!   alignment costs two.
+//! - Misuse is found by [`Checked`] only. In every other heap a double free or a wrong layout corrupts memory.
+//! - A block with a large alignment keeps the padding in front of it: without [`Paged`], a page at page alignment costs two.
+//! - No heap gives a region back.
 
 #![no_std]
 #![deny(unsafe_op_in_unsafe_fn)]

@@ -5,8 +5,8 @@
 //! other load, that was 2 to 20 times slower.
 //!
 //! A handler that allocates after it has interrupted the lock's holder on the same CPU would wait for
-//! ever. So [`SpinLock`] asks its [`Interrupts`] to mask them first. How that is done is the kernel's
-//! to say; [`Unmasked`] does nothing, for kernels whose handlers never touch the heap.
+//! ever. So [`SpinLock`] asks its [`Interrupts`] to mask interrupts first. The kernel implements that;
+//! [`Unmasked`] does nothing, for kernels whose handlers never touch the heap.
 //!
 //! A heap lock is a leaf: nothing else is locked, called or printed while it is held.
 //!

@@ -1,7 +1,7 @@
-//! A picture of the heap, and a check of it: what walks over all blocks.
+//! A picture of the heap, and a check of it, which both walk over all blocks.
 //!
-//! Both hold the lock for as long as the walk takes, some nanoseconds a block: they are for people who look, not for a
-//! running system. The picture is drawn after the lock has been released.
+//! Both hold the lock for as long as the walk takes, some nanoseconds a block: they are for debugging, not for a
+//! system in use. The picture is drawn after the lock has been released.
 
 use core::fmt;
 use core::ptr::NonNull;

@@ -1,6 +1,6 @@
 //! Whole pages: requests with an alignment of 4096 or more go to a page allocator.
 //!
-//! A heap keeps what it skips to reach an alignment, so that a page at page alignment costs it two. [`Paged`] hands such requests
+//! A heap keeps the bytes that it skips to reach an alignment with the block, so a page at page alignment costs two pages. [`Paged`] hands such requests
 //! to a [`PageProvider`], which a kernel's frame allocator implements, and everything else to the heap. [`PageBitmap`] is a small provider
 //! for kernels without a frame allocator, and for tests.
 

@@ -1,4 +1,4 @@
-//! Pools: what hands out memory under a heap's lock.
+//! Pools: the allocators under a heap's lock.
 //!
 //! [`Tlsf`] is the allocator of the `rlsf` crate, two-level segregated fit: every operation takes constant
 //! time. [`Zones`] is two pools, one of them for memory below 4 GiB. [`Slabs`](crate::Slabs), in a file of

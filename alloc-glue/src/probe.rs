@@ -1,7 +1,7 @@
-//! Where a test lets an interrupt happen.
+//! Points at which a test can simulate an interrupt.
 //!
 //! [`probe`] stands between any two steps of the magazines that an interrupt could come between. In a test build it
-//! calls what the test has set for its thread; in any other it is nothing.
+//! calls the function that the test has set for its thread; in any other build it does nothing.
 
 #[cfg(not(test))]
 #[inline(always)]

@@ -1,17 +1,17 @@
 //! Slab spans: small objects side by side, without a header each.
 //!
-//! A span is one block of the pool below, aligned to its own size, so that an object's address tells its span.
-//! It holds objects of one [class](crate::class). Free objects are linked through their first word; what has never
-//! been used is not linked but counted, so that making a span takes constant time whatever its class.
+//! A span is one block of the pool below, aligned to its own size, so the span of an object follows from its address.
+//! It holds objects of one [class](crate::class). Free objects are linked through their first word; objects that have never
+//! been used are not linked but counted, so making a span takes constant time whatever its class.
 //!
 //! ```text
 //! 0        header   first object, aligned as its size is                   SPAN_BYTES − 32
 //! [ Span | (gap) | object | object | … | object | fresh …          | (rest) ]   next block's header
 //! ```
 //!
-//! Spans with free objects are in a list per class, the one that was used last in front. A span that becomes empty
-//! goes back to the pool unless it is its class's only one with free objects: a lone object that comes and goes would
-//! make and unmake a span each time.
+//! Spans with free objects are in a list for each class, with the last used span in front. A span that becomes empty
+//! goes back to the pool, unless it is the only span of its class with free objects: otherwise a single object that is
+//! allocated and freed in turns would make and free a span each time.
 //!
 //! With spans a heap holds a third more objects of up to 128 bytes than without. With a mix of large and small
 //! ones it loses a few percent, since the pool leaves a gap in front of a block with a large alignment.

@@ -1,4 +1,4 @@
-//! What the heap counts.
+//! The heap's counters.
 //!
 //! The counters live beside the allocator under its lock, so a copy of them is one consistent
 //! moment and costs a few loads: nothing is walked.

@@ -1,8 +1,8 @@
-//! How long from the start of QEMU to a kernel's first text, beside the least that any kernel takes.
+//! How long from the start of QEMU to a kernel's first text, beside the smallest possible kernel.
 //!
 //! `cargo run -p freestone-benches --bin boot-time [ROUNDS]` prints a Markdown table. The two kernels
-//! take turns, so that what else the machine does falls on both; the ratio of the medians is the figure
-//! to quote, milliseconds belong to one machine and one hour.
+//! take turns, so that other load on the machine affects both. Quote the ratio of the medians: milliseconds
+//! depend on the machine and the hour.
 
 use std::io::Read;
 use std::path::Path;

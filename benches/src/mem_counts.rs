@@ -1,7 +1,7 @@
 //! Each body's routines once at each size, for `callgrind` to count.
 //!
 //! Run by `tests/mem_counts.rs` under `valgrind --tool=callgrind --collect-atstart=no`; each call ends in a
-//! dump under its own name. By itself it does nothing that one could see: `callgrind`'s requests are rotations
+//! dump under its own name. Without `callgrind` it has no visible effect: `callgrind`'s requests are rotations
 //! that cancel out.
 
 use std::ffi::CString;

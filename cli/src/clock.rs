@@ -1,14 +1,14 @@
-//! A limit of time for a child that does not depend on how busy the machine is.
+//! A time limit for a child process that does not depend on how busy the machine is.
 //!
-//! What counts is the time since the start less the time in which the child was kept waiting for a processor: the
-//! kernel says of each thread how long it could have run and did not (`/proc/PID/task/TID/schedstat`, second number).
-//! Of the threads the one that waited longest is taken, which in QEMU is mostly the guest's processor. So a guest
+//! It counts the time since the start, less the time in which the child waited for a processor. Linux reports for each
+//! thread how long it could have run and did not (`/proc/PID/task/TID/schedstat`, second number).
+//! The thread that waited longest counts, which in QEMU is mostly the guest's processor. So a guest
 //! that loops gets the same amount of work on a busy machine and on an idle one, and one that waits for an interrupt
 //! that never comes ends after the limit's time. Counting only processor time would never end the second.
 //!
-//! The kernel is asked when the limit has passed by the clock on the wall, not before. Where it does not answer (other
-//! systems, a kernel without `CONFIG_SCHED_INFO`), the wall's time counts. What a hypervisor takes from the whole machine
-//! counts in any case: limits are generous.
+//! Linux is asked only when the limit has passed by wall-clock time. Where there is no answer (other systems, a kernel without
+//! `CONFIG_SCHED_INFO`), wall-clock time counts. Time that a hypervisor takes from the whole machine always counts: limits are
+//! generous.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,6 +1,6 @@
 //! Colours: the first word of a line on a terminal, where that word is a verdict, and libtest's verdicts at the end of one.
 //!
-//! Whether there are any is decided as everywhere: `--color` wins, then NO_COLOR and CLICOLOR_FORCE, and by default a
+//! They are switched in the usual way: `--color` wins, then NO_COLOR and CLICOLOR_FORCE, and by default a
 //! terminal gets them and a pipe or a file does not. JSON has no such words.
 
 use std::ffi::{OsStr, OsString};

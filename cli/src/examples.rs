@@ -1,4 +1,4 @@
-//! What every verb's help shows of its use. A test has clap read each of them.
+//! The examples in every verb's help. A test has clap parse each of them.
 
 use crate::status;
 

@@ -1,9 +1,9 @@
-//! What the tool prints, with text of others in it: names in files, paths, what programs complain about, what guests said.
+//! Everything that the tool prints, with text from outside in it: names in files, paths, error messages of programs, quotations
+//! of guests.
 //!
-//! All that the tool writes goes through here, so none of it moves a terminal's cursor, sets its title or turns a line
-//! around: control characters and their like are written as Rust writes them, `\u{1b}`. A text that is to be one line is
-//! made one where it is put into a message ([`line()`], [`Shown`]). Only the guest's console and the compiler's
-//! messages pass as they are.
+//! No such text can move a terminal's cursor, set its title or reverse a line: control characters and their like are escaped as
+//! Rust escapes them, `\u{1b}`. Text that must be one line is made one where it is put into a message ([`line()`], [`Shown`]).
+//! Only the guest's console and the compiler's messages are passed on unchanged.
 
 use std::fmt;
 use std::fs::File;

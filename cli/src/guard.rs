@@ -1,25 +1,25 @@
-//! A guard beside the tool: whatever ends it, SIGKILL too, nothing that it started goes on.
+//! A guard process beside the tool: however the tool is ended, by SIGKILL too, all programs that it started end.
 //!
 //! The tool is two processes. The one that the user's shell started is the guard: it starts a second one by
 //! fork(2), the worker, which is the tool proper, passes signals on to it and ends as it ends. Both are
-//! subreapers (`PR_SET_CHILD_SUBREAPER`): what loses its parent below them becomes their child, however deep it was,
-//! whatever its process group or session. So [`sweep`] finds everything: it kills its children until it has none.
+//! subreapers (`PR_SET_CHILD_SUBREAPER`): a process below them that loses its parent becomes their child, however deep it was,
+//! whatever its process group or session. So [`sweep`] finds every process: it kills its children until it has none.
 //!
-//! | who is killed | who sweeps |
+//! | killed | who sweeps |
 //! |---|---|
 //! | the guard | the worker, which the kernel then sends `ORPHANED` (`PR_SET_PDEATHSIG`) |
 //! | the worker | the guard, whose children its orphans are |
 //! | neither, the tool was told to stop | the worker, when it has stopped its own child in order |
 //!
-//! What would be simpler does not hold: a parent-death signal alone ends cargo and leaves the compilers and test
-//! programs that cargo started; a process group is left by whoever makes one of their own, as nextest and this tool do;
-//! a namespace of processes asks for rights that not everybody has.
+//! Simpler ways are not enough. A parent-death signal alone ends cargo but not the compilers and test programs that cargo
+//! started. A process can leave its process group, as nextest and this tool do. A process namespace needs rights that not every
+//! user has.
 //!
-//! What the worker had half made goes too, see [`unfinished`](crate::unfinished).
+//! Half-written files of the worker are removed too, see [`unfinished`](crate::unfinished).
 //!
-//! Nothing is swept after an end in order: what a build leaves behind then, a compiler's cache that serves the next
-//! build too, is meant to stay. Who kills both at once leaves the worker's own children to the parent-death signal that
-//! [`supervise`](crate::supervise) gives them. Systems other than Linux have no guard.
+//! After a normal end nothing is swept: a process that a build leaves behind then, such as a compiler's cache that serves the
+//! next build too, is meant to stay. If both processes are killed at once, the worker's own children end by the parent-death
+//! signal that [`supervise`](crate::supervise) gives them. Systems other than Linux have no guard.
 
 #[cfg(target_os = "linux")]
 pub use linux::{stand, sweep};

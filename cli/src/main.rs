@@ -1,23 +1,23 @@
 //! `cargo freestone`: runs and tests Rust kernels.
 //!
-//! Each verb is a file with two functions: `command` says what it takes, `main` reads that once and does it. A new
-//! verb is such a file and a line in [`VERBS`]. Four wings:
+//! Each verb is a file with two functions: `command` defines its arguments, `main` reads them once and does the
+//! work. A new verb is such a file and a line in [`VERBS`]. There are four folders:
 //!
-//! - [`verbs`]: what the tool does
-//! - [`build`]: cargo and compilers, which kernel is meant, building it
-//! - [`boot`]: what a boot is asked to be, where it happens, what came of it
-//! - [`image`]: what stands in an image
+//! - [`verbs`]: a file for each verb
+//! - [`build`]: cargo and compilers: chooses the kernel that is meant, and builds it
+//! - [`boot`]: options, places, machines and verdicts of a boot
+//! - [`image`]: reads and changes images
 //!
-//! and what all of them stand on:
+//! and files that all of them use:
 //!
-//! - [`args`]: how command lines are read; [`spelling`]: what a misspelt word may mean
-//! - [`status`]: how the tool ends, all exit statuses in one place
-//! - [`examples`]: what the help of each verb shows of it; [`color`]: verdicts in colours, and when
-//! - [`foreign`]: what the tool prints, with text of others in it; [`shell`]: words as they can be typed
-//! - [`marks`]: lines by which a harness in a kernel tells what came of its tests
-//! - [`whole`]: files that the tool writes, and [`unfinished`]: what nobody is to find if it ends before they are whole
-//! - [`supervise`]: child processes, and [`guard`]: none of them outlives the tool, nor do theirs;
-//!   [`signals`]: how the tool is told to stop; [`clock`]: their limits of time
+//! - [`args`]: how command lines are read; [`spelling`]: guesses for misspelt words
+//! - [`status`]: all exit statuses
+//! - [`examples`]: examples in the help of each verb; [`color`]: coloured verdicts
+//! - [`foreign`]: printing, with text from outside escaped; [`shell`]: commands as they can be typed
+//! - [`marks`]: lines by which the harness in a kernel reports its tests
+//! - [`whole`]: writes files so that they are complete or absent; [`unfinished`]: removes half-written files
+//! - [`supervise`]: child processes; [`guard`]: ends them and their children with the tool;
+//!   [`signals`]: signals that stop the tool; [`clock`]: time limits of children
 
 mod args;
 mod boot;

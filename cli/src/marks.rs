@@ -1,11 +1,11 @@
-//! One boot of kernel tests, heard: which test runs, what it prints, how it ended, and whom to believe about that.
+//! Reads the output of one boot of kernel tests: which test runs, what it prints, how it ended.
 //!
-//! freestone-harness reports each test by two lines that only it can say: its `marks.rs` has their form, and why. Here
-//! only the very next line is a line, at any place of the output; all else, however it looks, is what a test printed.
-//! What is reported out of turn ends the report: the test that runs then has failed.
+//! freestone-harness reports each test by two lines that only it can make; its `marks.rs` has their form. Only the line
+//! with the next number counts as a report, at any place of the output; everything else is the test's output. A report that is
+//! out of order ends the reading, and the test that runs then has failed.
 //!
-//! A test has passed when it is said to have and the next test begins, or the boot ends with success behind the last
-//! line. So what a test leaves behind that ends the machine a moment later is its own failure.
+//! A test has passed if the harness reports that and the next test begins, or the boot ends with success after the last
+//! line. So if a test leaves something behind that ends the machine a moment later, that test has failed.
 
 #![expect(
     deprecated,

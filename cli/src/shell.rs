@@ -1,4 +1,4 @@
-//! Commands and words as a shell takes them.
+//! Commands and words, quoted for a shell.
 
 use std::ffi::OsStr;
 use std::process::Command;

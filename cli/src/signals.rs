@@ -1,16 +1,16 @@
-//! Signals that tell the tool to stop, and how it ends then: in order where that is somebody's work, else at once.
+//! Signals that tell the tool to stop: it stops its child first if it watches one, else it ends at once.
 //!
 //! | what the tool does | SIGINT, SIGTERM, SIGHUP and SIGQUIT |
 //! |---|---|
 //! | watches a child | are noted; [`supervise`](crate::supervise) stops the child, and the verb says what there is to say |
-//! | anything else: reckons, reads, writes where nobody reads, waits | end it in the handler |
-//! | ends already | end it in the handler, if they come again or if it takes longer than [`ORDER_SECONDS`] |
+//! | anything else: computes, reads, writes, waits | end it in the handler |
+//! | is ending already | end it in the handler, if they come again or if it takes longer than [`ORDER_SECONDS`] |
 //!
 //! Either way children end with it, what is [`unfinished`] is removed, and the status is 128 and the signal's number.
-//! The handler's way needs no order: [`guard::sweep`] and [`unfinished::remove_files`] make system calls only.
+//! An end in the handler is possible at any moment: [`guard::sweep`] and [`unfinished::remove_files`] make system calls only.
 //!
 //! For a child that is watched the handler does as little as can be done: it stores the number, poll(2) returns with EINTR
-//! (it is never restarted), the loop sees the number. A signal that lands between the look and the poll waits for the
+//! (it is never restarted), the loop sees the number. A signal that comes between the check and the poll waits for the
 //! next turn. A pipe to self would save that and cost a file descriptor and a handler that has to rescue `errno`.
 
 use std::ffi::c_int;

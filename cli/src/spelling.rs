@@ -1,4 +1,4 @@
-//! What somebody may have meant by a word that is none here.
+//! Guesses what a misspelt word means.
 
 /// The nearest of the known words, if it is near: one letter wrong, missing, too many, or two in the wrong order, for
 /// every four letters.

@@ -1,6 +1,6 @@
-//! How the tool ends: every exit status it has, and the error that carries one.
+//! Every exit status of the tool, and the error that carries one.
 //!
-//! Scripts and CI rely on these numbers. They stand here once; `--help` prints this table and
+//! Scripts and CI rely on these numbers. They are defined here once; `--help` prints this table and
 //! a test compares the README with it. The numbers follow custom: 2 is what argument parsers use,
 //! 101 what cargo uses, 124 what timeout(1) uses, and 128 + N stands for signal N.
 

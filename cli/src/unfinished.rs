@@ -1,10 +1,10 @@
-//! What is half made: files and folders that nobody is to find when the tool has ended.
+//! Half-written files and folders, which are removed when the tool ends early.
 //!
-//! Whatever the tool makes has another name until it is whole, and that name is on a list for so long. The list lies in
-//! memory that the [`guard`](crate::guard) shares, so that whatever ends the worker, SIGKILL too, the guard removes what
-//! is still on it. A worker that loses its guard removes it too, from a handler of signals.
+//! Until a file is complete it has a temporary name, and that name is on a list. The list lies in memory that the
+//! [`guard`](crate::guard) shares: however the worker is ended, by SIGKILL too, the guard removes the files on the list. A
+//! worker that loses its guard removes them itself, in a signal handler.
 //!
-//! Each name is one that no other process takes, so removing one late disturbs nobody.
+//! No other process uses these names, so removing a file late does no harm.
 
 use std::ffi::{OsStr, c_char};
 use std::fs::{self, File, OpenOptions};

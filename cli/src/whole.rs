@@ -1,4 +1,4 @@
-//! Files that the tool leaves: each is there as a whole or not at all, and what was there before stays until then.
+//! Writes files so that each is complete or absent; a file that it replaces stays until the new one is complete.
 //!
 //! | what is at the path | what happens |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! Debugging information that was made to take all memory or for ever: a trace through such a kernel ends, within a
-//! limit of memory that the kernel's own system enforces, whatever the information says.
+//! Debug information that is built to take all memory, or for ever: a backtrace through such a kernel ends, within a memory limit
+//! that the system enforces.
 
 mod common;
 #[path = "../../inspect/tests/made/mod.rs"]

@@ -1,4 +1,4 @@
-//! From a folder to a verdict: which kernel is chosen, how it is built, what `test` makes of it all.
+//! From a folder to a verdict: the kernel that is chosen, how it is built, and what `test` reports.
 
 mod common;
 

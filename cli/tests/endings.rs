@@ -1,5 +1,5 @@
-//! However the tool ends, wherever it is: signals in the middle of every verb, output that nobody takes or that has no
-//! room, and what is left of files that were half written.
+//! Every way in which the tool can end: signals in the middle of every verb, output that nobody reads or that has no room; and
+//! no half-written file is left.
 
 mod common;
 #[path = "../../inspect/tests/made/mod.rs"]

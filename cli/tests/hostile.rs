@@ -1,4 +1,4 @@
-//! Files and programs that lie: names with terminal escapes through every verb that prints them, addresses at the end
+//! Hostile files and programs: names with terminal escapes through every verb that prints them, addresses at the end
 //! of the address space, and a megabyte of gzip that stands for a gigabyte.
 
 mod common;

@@ -1,4 +1,4 @@
-//! Nothing that the tool started outlives it, whatever happens to it. Shown with a fake QEMU that only sleeps, with
+//! No process that the tool started outlives it, whatever happens to it. Tested with a fake QEMU that only sleeps, with
 //! one that leaves the sleeping to a child, with the real QEMU and a kernel that hangs; and for every verb that starts
 //! programs, with a fake whose descendants leave its process group and session.
 

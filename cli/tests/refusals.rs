@@ -1,4 +1,4 @@
-//! What the tool refuses before anything is booted: images, arguments, a system that lacks something.
+//! Errors before anything is booted: bad images, bad arguments, a system that lacks something.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Settings in manifests, and what cargo runs by this tool: what counts for a boot, and where it was said.
+//! Settings in manifests, and programs that cargo runs by this tool: the value that counts for a boot, and its source.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Boots of a stub kernel in the real QEMU: every verdict, every machine, what the options do.
+//! Boots of a stub kernel in the real QEMU: every verdict, every machine, and what the options do.
 
 mod common;
 

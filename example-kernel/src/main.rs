@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo freestone run                    # the tour
-//! cargo freestone run -- verbose         # the same, with the log at its most talkative
+//! cargo freestone run -- verbose         # the same, with the most detailed log
 //! ```
 //!
 //! The words of the command line are the kernel's arguments. `oneshot` ends after the tour, which is

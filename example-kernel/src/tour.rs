@@ -1,4 +1,4 @@
-//! One stop per layer. Each prints what it finds and checks it; what is wrong is its error.
+//! One stop per layer. Each prints what it finds and checks it; it returns an error if something is wrong.
 
 use alloc::collections::BTreeMap;
 use alloc::format;

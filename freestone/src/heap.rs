@@ -1,22 +1,23 @@
-//! The heaps that `entry!` stamps: the memory that the boot left free, and a voice when it runs out or is misused.
+//! The heaps that [`entry!`](crate::entry!) defines in a kernel: they get the memory that is free after boot, and report when it
+//! runs out or is misused.
 //!
 //! | `entry!(main, allocator: …)` | type | |
 //! |---|---|---|
-//! | `checked`, in debug builds by itself | [`Checked`] | double free, overflow, wrong layout and foreign pointers end in a panic that names who allocated and who freed |
+//! | `checked`, in debug builds by itself | [`Checked`] | double free, overflow, wrong layout and foreign pointers end in a panic that names the code that allocated and freed the block |
 //! | `plain`, in release builds by itself | [`Heap`] | the smallest, each operation in constant time |
 //! | `cached` | [`Cached`] | magazines in front: half the time with small blocks, and a third more of them in the same memory; 30 KB of `.bss`, 4 KB of code, and once in a while a batch that takes three times as long |
 //! | `none` | yours | any other type of [`freestone_alloc`], or another crate's |
 //!
-//! The static is called `FREESTONE_HEAP`, where `entry!` stands: `FREESTONE_HEAP.stats()`.
+//! The static is called `FREESTONE_HEAP`, in the module that calls `entry!`: `FREESTONE_HEAP.stats()`.
 //!
-//! Memory with attributes (below 4 GiB, aligned to pages, in one piece, for a device) is not the heap's but comes as
-//! [`Frames`], with [`Zone::Low`] for instance, of which every memory range keeps an eighth. So it is there with each of these types,
-//! after the heap has run out too.
+//! Memory with attributes (below 4 GiB, aligned to pages, in one piece, for a device) does not come from the heap but as
+//! [`Frames`], with [`Zone::Low`] for instance. An eighth of every free range is kept for frames, so they can be had with each
+//! of these heaps, also after the heap has run out.
 //!
 //! ```no_run
 //! use freestone::heap::{Cached, KernelHeap};
 //!
-//! // In a kernel `entry!(main, allocator: cached)` stamps this, and fills it before `main`.
+//! // In a kernel `entry!(main, allocator: cached)` defines this, and gives it memory before `main`.
 //! static FREESTONE_HEAP: Cached = Cached::NEW;
 //!
 //! let stats = FREESTONE_HEAP.stats();
@@ -49,7 +50,7 @@ pub type Checked = freestone_alloc::Checked<Heap, Traces>;
 /// Magazines in front of a heap, for the one CPU that Freestone uses.
 pub type Cached = freestone_alloc::Cached<OneCpu, 1, Lock>;
 
-/// What `entry!` can stamp.
+/// The heaps that `entry!` can define.
 pub trait KernelHeap: GlobalAlloc + 'static {
     /// What is under its lock.
     type Pool: Pool;
@@ -117,8 +118,8 @@ unsafe impl Interrupts for MaskInterrupts {
     }
 }
 
-/// There is one processor: whoever finds the lock taken has interrupted its holder, by an exception or an NMI, and would
-/// wait for ever. An exception of its own has that reported, in the heap's `alloc` or `dealloc`, and in debug builds under
+/// There is one processor: code that finds the lock taken has interrupted its holder, by an exception or an NMI, and would
+/// wait for ever. An exception of its own reports that, in the heap's `alloc` or `dealloc`, and in debug builds under
 /// this name; a panic's message, or a call, would be more than a small kernel's budget has left.
 #[inline(always)]
 fn handler_interrupted_the_heap() {

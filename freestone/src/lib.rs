@@ -1,33 +1,66 @@
 //! The support kit under a Rust kernel: one dependency and [`entry!`], on stable Rust.
 //!
-//! ```ignore
-//! #![no_std]
-//! #![no_main]
+//! ```
+//! use freestone::{BootInfo, Exit, println};
 //!
-//! freestone::entry!(main);
-//!
-//! fn main(boot: &'static freestone::BootInfo) -> freestone::Exit {
-//!     freestone::println!("hello from {}", boot.protocol());
-//!     freestone::Exit::Success
+//! // In a kernel also #![no_std] and #![no_main], and: freestone::entry!(kernel_main);
+//! fn kernel_main(boot: &'static BootInfo) -> Exit {
+//!     println!("hello from {}", boot.hypervisor());
+//!     Exit::Success
 //! }
+//! # fn main() {}
 //! ```
 //!
-//! The kernel's `build.rs` passes on what the linker must know, and its manifest turns unwinding off:
+//! The kernel's `build.rs` passes on what the linker must know:
 //!
-//! ```ignore
+//! ```no_run
 //! fn main() {
 //!     println!("cargo::rustc-link-arg-bins=@{}", std::env::var("DEP_FREESTONE_LINK").unwrap());
 //! }
 //! ```
-//! ```toml
-//! [profile.dev]
-//! panic = "abort"
-//! [profile.release]
-//! panic = "abort"
-//! ```
 //!
-//! Each layer is a crate of its own and is re-exported here under a short name. A kernel that wants
-//! only one of them (its own boot code, say, with our panic path) depends on that one alone.
+//! and its manifest turns unwinding off, by `panic = "abort"` in `[profile.dev]` and `[profile.release]`.
+//! `cargo freestone new` makes all of this; `cargo freestone run` builds and boots it.
+//!
+//! # Boot
+//!
+//! [`entry!`] defines in your crate what belongs to the final program: the entry point, the panic handler, the symbols that
+//! `core` wants, and the heap. Each of the last three can be left out. Before `main` the machine is set up so that faults
+//! are reported and `print!` works; [`platform`] tells the whole way. [`BootInfo`] has the loader's command line, memory
+//! map and modules; [`mod@exit`] has the ways to end.
+//!
+//! # Memory
+//!
+//! The heap has seven eighths of the free memory before `main` runs; [`heap`] lists the four choices. The rest are
+//! [`Frames`](memory::Frames), whole pages for devices and stacks. All RAM is mapped at its physical address, and nothing
+//! is writable and executable; [`memory`] changes page tables under that rule.
+//!
+//! # Time
+//!
+//! [`time::now`] never goes back and may be called anywhere; [`time::wall`] is the time of day where the machine knows it.
+//! [`timer`] calls a function at a time, and sleeps. The clock is found by the first call that needs it, not at boot.
+//!
+//! # Interrupts
+//!
+//! They are off until [`interrupts::enable`]. [`interrupts`] registers handlers and connects devices; [`traps`] does the
+//! same for exceptions. A handler may use vector registers, print, and allocate from the heap that `entry!` made; the
+//! handler of an exception or an NMI must not allocate.
+//!
+//! # Tasks
+//!
+//! There is no scheduler. A [`Signal`] wakes a task from a handler, whichever executor polls it, and [`interrupts::wait`]
+//! halts until the next interrupt. With the features `embassy-time` and `critical-section` Embassy's raw executor and its
+//! timers run on this crate.
+//!
+//! # Each layer alone
+//!
+//! [`platform`], [`rt`], [`alloc_glue`], [`mem`], [`math`] and [`xen`] are crates of their own, re-exported here. A kernel
+//! that wants only one of them (our panic report under its own boot code, say) depends on that one alone.
+//!
+//! # What is not promised
+//!
+//! One x86-64 processor, in QEMU or on Xen. There are no processes, no PCI bus, no drivers for disks or networks, and no C
+//! library. Real hardware has not been tried.
 
 #![no_std]
 
@@ -88,16 +121,16 @@ pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructo
 /// stack: BYTES      allocator: none | plain | checked | cached      panic: none      shims: none      audit: exit
 /// ```
 ///
-/// Stamped into the kernel, because they belong to the final program:
+/// Defined in the kernel's crate, because they belong to the final program:
 ///
-/// | what | refuse it with |
+/// | what | left out by |
 /// |---|---|
 /// | boot code and entry point | |
 /// | `#[panic_handler]`: report on every console, then [`Exit::Crash`] | `panic: none` |
 /// | `rust_eh_personality`, `_Unwind_Resume`, `__stack_chk_*` | `shims: none` |
 /// | `#[global_allocator]`: seven eighths of the free memory; in debug builds it [finds misuse](heap) | `allocator: none` |
 ///
-/// `allocator: plain`, `checked` or `cached` stamps [that one](heap), in every build.
+/// `allocator: plain`, `checked` or `cached` chooses [that heap](heap), in every build.
 ///
 /// Constructors (`.init_array`: C++, the crates `ctor` and `inventory`) are called before `main`, with the heap there.
 ///
@@ -109,7 +142,7 @@ pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructo
 /// success a failure if anything is writable and executable, or a guard page mapped ([`memory::audit`]). For tests; it
 /// takes some 2 KiB of the image.
 ///
-/// Refuse what you define yourself: `entry!(main, allocator: none, panic: none)`. Refused shims must be
+/// Leave out what you define yourself: `entry!(main, allocator: none, panic: none)`. Shims that are left out must be
 /// defined: every kernel links `rust_eh_personality`, and one that uses `alloc` links `_Unwind_Resume` too.
 /// The kernel crate may `#![forbid(unsafe_code)]`.
 #[macro_export]

@@ -1,6 +1,6 @@
 //! Tests that run inside a kernel, on stable Rust.
 //!
-//! A test file is a small kernel: [`harness!`] stamps the boot code and a `main` that runs tests,
+//! A test file is a small kernel: [`harness!`] defines the boot code and a `main` that runs tests,
 //! [`tests!`] takes ordinary functions and registers them. `cargo freestone test` builds it with the
 //! flags it needs, boots it, and prints what libtest would print.
 //!
@@ -42,19 +42,25 @@
 //! # How tests are found and run
 //!
 //! Each test is a [`Test`] in the link section `freestone_tests`; the linker script keeps them all and
-//! marks both ends. The tool reads that table out of the ELF file, so listing boots nothing. The kernel's
-//! command line says what to do: `test=NAME` runs one test by hand, and its verdict is the kernel's;
-//! `tests=4,0,7`, the byte 0x1f and a key is what the tool asks for: these tests in this order, each reported by two
-//! lines. What stands behind that byte is not part of the command line, and given away once, to the harness.
+//! marks both ends. The tool reads that table from the ELF file, so listing the tests boots nothing. The kernel's
+//! command line selects the tests:
 //!
-//! A test must not be able to say for the harness that it passed. So such a line begins with a word that follows from
-//! the key and the line's number (see `marks.rs`): the key is another one in each boot, no safe code of a test can
-//! read it, and no line says anything about the next. A boot that ends before its last line, in whatever way, has
-//! failed in the test that ran.
+//! - `test=NAME` runs one test by hand; the test's verdict is the kernel's.
+//! - `tests=4,0,7`, followed by the byte 0x1f and a key, is what the tool passes: the kernel runs these tests in this
+//!   order and reports each by two lines. The key is not part of the command line; only the harness can read it, once.
 //!
-//! Nothing of a test must reach the next one. What cannot be undone ends the boot in order, and the tool boots again
-//! for the rest: a panic, which abandons a stack with all its locks, inside a handler perhaps; any other failure;
-//! handlers, timers or consoles that stayed registered; interrupts that stayed on.
+//! # A test cannot report its own success
+//!
+//! The tool believes only lines of the harness. Each begins with a word computed from the key and the line's number (see
+//! `marks.rs`). Every boot has another key, safe code of a test cannot read it, and no line helps to make the next one. If a
+//! boot ends before its last line, in whatever way, the test that ran has failed.
+//!
+//! # A test does not disturb the next one
+//!
+//! After a test that leaves something which cannot be undone, the harness ends the boot, and the tool boots again for
+//! the remaining tests. That is the case after a panic, which abandons a stack and the locks held on it; after any other
+//! failure; and if handlers, timers or consoles are still registered, or interrupts are still on. Statics and the heap are
+//! shared by the tests of one boot.
 
 #![no_std]
 
@@ -338,8 +344,7 @@ fn run(test: &'static Test) -> Result<(), Failed> {
     returned.and(look_at_the_map())
 }
 
-/// Looks at every page of the map, as each test leaves it: nothing writable and executable, guard pages
-/// unmapped.
+/// Checks every page in the page tables after a test: nothing writable and executable, guard pages unmapped.
 fn look_at_the_map() -> Result<(), Failed> {
     freestone::memory::audit().map(drop).map_err(|violation| {
         println!("after the test the map is not as it should be: {violation}");

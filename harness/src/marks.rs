@@ -1,4 +1,4 @@
-//! The lines that are meant for the tool, which no test can say.
+//! The lines by which the harness reports to the tool. A test cannot forge them.
 //!
 //! ```text
 //! RS word SPACE what [argument] LF        RS: ASCII "record separator", 0x1e
@@ -6,12 +6,13 @@
 //!    what: `run NUMBER`, then `ok` or `failed`; at last `end`
 //! ```
 //!
-//! The key is 32 hexadecimal digits behind the command line and the byte 0x1f, made for the boot by `cargo freestone`, whose file `marks.rs`
-//! reads these lines; the two change together. Who has seen lines, by a console that a test registered perhaps, cannot
-//! make the next one. SipHash is core's own, deprecated as a hasher of maps and not as a function.
+//! The key is 32 hexadecimal digits behind the command line and the byte 0x1f. `cargo freestone` makes a new one for each boot
+//! and reads these lines in its file `marks.rs`; the two files change together. A test that sees the lines, by a console that
+//! it registered perhaps, still cannot make the next one. SipHash is core's own; it is deprecated as a hasher of maps, not
+//! as a function.
 //!
-//! A line is one write to each console, with interrupts off and no lock: it comes out whole from any context, behind
-//! whatever a test left half printed.
+//! A line is one write to each console, with interrupts off and without a lock: it comes out whole from any context, also
+//! after a line that a test has left half printed.
 
 #![expect(deprecated, reason = "core::hash::SipHasher is the one keyed function in core")]
 

@@ -1,4 +1,4 @@
-//! The two macros: one stamps the kernel around the tests, one registers them.
+//! The two macros: `harness!` defines the kernel around the tests, `tests!` registers them.
 
 /// Makes a test file a kernel that runs its tests. Once per file, at the top level.
 #[macro_export]

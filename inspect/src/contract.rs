@@ -1,8 +1,8 @@
-//! The link contract: what a set of files wants from a kernel, and who provides it.
+//! The link contract: the symbols that a set of files leaves to a kernel, and the crate that provides each.
 //!
-//! Derived, not remembered: the files are read, what they define is taken from what they want, and each
-//! remaining name is looked up with those who may provide it. One list is kept: which of Freestone's crates
-//! exports which name, in `providers.txt`, compared with the crates themselves by a test of the repository.
+//! It is derived from the files: their undefined names, without the names that they define themselves. Each remaining name
+//! is looked up in the list of providers. Only that list is kept, in `providers.txt`: the names that each of Freestone's crates
+//! exports. A test of the repository compares it with the crates.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,18 +13,18 @@ use crate::names;
 use crate::symbol::Binding;
 use crate::symbols::Table;
 
-/// Who provides a symbol to a kernel.
+/// The provider of a symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Provider {
     /// `freestone-mem`, feature `export`.
     Mem,
     /// `freestone-math`, feature `export`.
     Math,
-    /// `freestone-rt`'s `runtime!` or `shims!`, which `entry!` stamps.
+    /// `freestone-rt`'s `runtime!` or `shims!`, which `entry!` calls.
     Shims,
-    /// The kernel's `#[panic_handler]`, which `entry!` and `runtime!` stamp.
+    /// The kernel's `#[panic_handler]`, which `entry!` and `runtime!` define.
     PanicHandler,
-    /// The kernel's `#[global_allocator]`, which `entry!` stamps.
+    /// The kernel's `#[global_allocator]`, which `entry!` defines.
     Allocator,
     /// The toolchain's own library, linked behind everything else.
     CompilerBuiltins,
@@ -60,7 +60,7 @@ pub fn ours(name: &str) -> Option<Provider> {
     }
 }
 
-/// Everything that Freestone exports, with who does.
+/// Everything that Freestone exports, with the provider of each.
 pub fn exports() -> impl Iterator<Item = (&'static str, Provider)> {
     PROVIDERS.lines().filter_map(|line| {
         let (name, _) = line.split_once(' ')?;
@@ -79,7 +79,7 @@ pub struct Row {
     pub uses: usize,
     /// Whether the program links without it.
     pub is_weak: bool,
-    /// Who provides it.
+    /// Its provider.
     pub provider: Provider,
     /// How compiler_builtins defines it, if it does.
     pub in_compiler_builtins: Option<Binding>,

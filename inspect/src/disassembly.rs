@@ -1,20 +1,20 @@
 //! What a function's machine code does, for x86_64: registers, stack, calls.
 //!
-//! The code is read once, in the order of addresses, with the `iced-x86` decoder. How deep the stack is
-//! is followed along: pushes, `sub rsp`, frame pointers. Where the code goes on after a jump, the depth is
-//! that of a branch to this place seen before, else the deepest so far; compilers lay out their
-//! code so that this is right but for hand-written tricks.
+//! The code is read once, in the order of addresses, with the `iced-x86` decoder. The depth of the stack
+//! is tracked: pushes, `sub rsp`, frame pointers. After an unconditional jump the depth is
+//! that of an earlier branch to this place, else the deepest so far; that is right for the way compilers
+//! lay out code, but can be wrong for hand-written assembly.
 //!
-//! **The red zone** is the 128 bytes below the stack pointer, which the System V ABI lets functions use
-//! that call nobody. Counted are memory operands (`lea` apart, as it touches no memory):
+//! **The red zone** is the 128 bytes below the stack pointer, which the System V ABI lets functions without
+//! calls use. These memory operands count (but not in `lea`, which touches no memory):
 //!
 //! - at `rsp − N`, in any function: compilers emit that for nothing else;
 //! - at `rbp − N`, where `rbp` is the frame pointer of a function without calls, below the lowest place
 //!   that pushes and `sub rsp` have made;
 //! - at `rsp + index − N`, in a function without calls and without a frame. With a frame it can be the
-//!   frame's own array, and is counted as doubtful.
+//!   frame's own array, and counts as doubtful.
 //!
-//! Not seen is an address below `rsp` that was computed into another register.
+//! An address below `rsp` that was computed into another register is not found.
 
 mod frame;
 mod reader;

@@ -1,7 +1,7 @@
 //! ELF, 32 or 64 bits, either byte order, linked or not, as one set of plain structures.
 //!
 //! Headers are checked when an [`Object`] is made: every section, segment and symbol table lies inside the
-//! file, so what is handed out afterwards are slices. The copies made here are of a size in
+//! file, so later reads are plain slices. The copies made here are of a size in
 //! proportion to the file's own tables; contents are never copied.
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! The one error of this crate: which file, which member of it, at what offset, and what is wrong.
+//! The one error type of this crate: file, member, offset, and what is wrong.
 
 use std::fmt;
 use std::io;

@@ -1,8 +1,7 @@
-//! A file in memory: an archive, an object or an image, not yet looked into.
+//! A file in memory: an archive, an object or an image, not yet parsed.
 //!
-//! What lies in memory is never more than the file. Debugging information, which in a large kernel
-//! is nine bytes in ten and which nothing here looks at, is not even read: its place in the buffer
-//! stays untouched zero pages.
+//! It never takes more memory than the file's size. Debug information, nine bytes in ten of a large kernel, is not used here
+//! and not read: its place in the buffer stays untouched zero pages.
 
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};

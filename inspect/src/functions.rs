@@ -1,8 +1,7 @@
-//! Functions: which symbols are some, and which bytes are their code.
+//! Functions: the symbols that are functions, and the bytes of each.
 //!
-//! A symbol with a size says itself where its function ends. Assembly often gives no size; such a
-//! function goes on to the next symbol or the end of the section. A label inside a function that
-//! knows its size is not a function.
+//! A symbol with a size gives the end of its function. Assembly often gives no size; such a function goes on to the next
+//! symbol or the end of the section. A label inside a function with a size is not a function.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;

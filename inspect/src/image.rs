@@ -1,4 +1,4 @@
-//! A linked executable: an [`Object`] with something to load, and where a boot loader enters it.
+//! A linked executable: an [`Object`] with segments to load, and its entry points.
 
 use std::ops::Deref;
 

@@ -3,19 +3,18 @@
 //! A [`File`] is read once; an [`Archive`], an [`Object`] or an [`Image`] is a view of it:
 //!
 //! - [`elf`]: sections, segments, notes, relocations
-//! - [`symbols`]: what is defined, what is not, and who wants it
-//! - [`functions`]: which bytes are whose code
-//! - [`disassembly`]: what that code does, for x86_64
-//! - [`contract`]: what is wanted of a kernel, and who provides it
-//! - [`program`]: an image's functions together, and who calls whom; [`stack`]: how deep
+//! - [`symbols`]: defined and undefined symbols, and the objects that refer to each
+//! - [`functions`]: the functions of a file, and the bytes of each
+//! - [`disassembly`]: what machine code does, for x86_64
+//! - [`contract`]: the symbols that a kernel must provide, and the crate that has each
+//! - [`program`]: an image's functions and their graph of calls; [`stack`]: the depth of the stack
 //! - [`rules`]: what can be wrong with an image
 //! - [`size`]: what its bytes are spent on
 //! - [`libcalls`]: the functions that compilers call on their own
-//! - [`names`]: demangling, and whose crate it is
+//! - [`names`]: demangling, and the crate that a name belongs to
 //!
-//! Files are hostile: every offset and every length in them is checked, and what does not hold is
-//! an [`Error`] that names the file, the member and the offset, never a panic. There is no `unsafe`
-//! here.
+//! Files are not trusted: every offset and every length in them is checked. An invalid one is an [`Error`] that names the
+//! file, the member and the offset, never a panic. There is no `unsafe` here.
 //!
 //! ```no_run
 //! let library = freestone_inspect::File::open("libcore.rlib")?;

@@ -1,8 +1,8 @@
-//! How much work it is to write a mangled Rust name out, known before it is written.
+//! Computes how much work it is to demangle a Rust name, before that is done.
 //!
 //! A name may refer back to parts of itself (RFC 2603, `B`). A demangler reads such a part anew each time, and some parts
-//! take much reading and say little: references to references, the path of an `impl`, which is not shown. So each
-//! part is read here once, and what it takes with all that it refers to is kept for those that refer to it.
+//! take much reading for little text: references to references, the path of an `impl`, which is not shown. Here each
+//! part is read once, and its cost, with all that it refers to, is kept for later references to it.
 
 /// `rustc-demangle` gives up at this depth too.
 const DEEPEST: u32 = 500;

@@ -1,8 +1,7 @@
-//! Names: what a mangled one says, whose code it is, and how it is shown.
+//! Names: demangling, the crate that a name belongs to, and escaping for output.
 //!
-//! A name in a file is any bytes, and a mangled name may stand for a text as long as its maker likes. What is
-//! handed out here has neither what moves a terminal's cursor nor what turns its text around, and is no
-//! longer than [`EXPANSION`] times what is in the file.
+//! A name in a file can be any bytes, and a mangled name can stand for a text of any length. The names that this module returns
+//! cannot move a terminal's cursor or reverse its text, and are at most [`EXPANSION`] times as long as in the file.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};

@@ -1,7 +1,7 @@
-//! An image's functions and what their code does, found out when first asked for.
+//! An image's functions and what their code does, computed on first use.
 //!
-//! An image without a symbol table still has code. Then the targets of its direct calls are taken
-//! for functions: enough to say that something is there, not enough to say whose it is.
+//! In an image without a symbol table the targets of direct calls are taken for functions. That is enough to find problems, but
+//! not to name the function.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;

@@ -1,7 +1,7 @@
 //! What an image's bytes are spent on: by crate, and by symbol.
 //!
-//! Only symbols that say how long they are count, and each byte once: of symbols that lie over each
-//! other, the first has it. What no symbol claims (padding, texts, constants without names) is the rest.
+//! Only symbols with a size count, and each byte counts once: where symbols overlap, it belongs to the first.
+//! Bytes without a symbol (padding, texts, constants without names) are listed as the rest.
 
 use std::collections::BTreeMap;
 

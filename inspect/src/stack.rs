@@ -1,8 +1,8 @@
 //! The deepest chain of calls, by the frames of its functions.
 //!
-//! Calls and jumps whose target is known make a graph. Each function's depth is its own frame, or its
-//! frame at a call, the return address, and the depth of who is called there, whichever is most. A
-//! call back to a function that is on the chain already is left out, as it could go on for ever.
+//! Calls and jumps whose target is known make a graph. A function's depth is the largest of its own frame
+//! and, for each call, its frame there plus the return address plus the depth of the called function. A
+//! call back to a function that is on the chain already is left out: recursion has no bound.
 
 use crate::program::Program;
 

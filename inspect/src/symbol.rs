@@ -19,7 +19,7 @@ pub enum Binding {
     Other,
 }
 
-/// Who can see a symbol that is not local.
+/// The scope of a symbol that is not local.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Visibility {
     /// Everyone.
@@ -79,7 +79,7 @@ pub struct Symbol<'data> {
     pub name: Cow<'data, str>,
     /// How it meets others of its name.
     pub binding: Binding,
-    /// Who can see it.
+    /// Its scope.
     pub visibility: Visibility,
     /// What it names.
     pub kind: SymbolKind,

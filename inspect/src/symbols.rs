@@ -1,4 +1,4 @@
-//! Symbols: what a file defines, what it lacks, and who wants that.
+//! Symbols: those that a file defines, those that it lacks, and the code that refers to them.
 //!
 //! A [`Table`] takes in any number of objects and archives, and then answers what linking them
 //! together would leave undefined.
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::file::File;
 use crate::symbol::{Binding, Place, Visibility};
 
-/// Who defines a symbol.
+/// A definition of a symbol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
     /// The file.
@@ -21,7 +21,7 @@ pub struct Definition {
     pub crate_name: Option<String>,
     /// Strong or weak.
     pub binding: Binding,
-    /// Who can see it.
+    /// Its scope.
     pub visibility: Visibility,
     /// Code, data or else.
     pub place: Place,
@@ -29,7 +29,7 @@ pub struct Definition {
     pub size: u64,
 }
 
-/// Who wants a symbol.
+/// A reference to a symbol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Use {
     /// The file.
@@ -94,7 +94,7 @@ impl Table {
         }
     }
 
-    /// What is wanted and not defined, by name, with everyone who wants it.
+    /// The undefined symbols, by name, with all references to each.
     pub fn missing(&self) -> impl Iterator<Item = (&str, &[Use])> {
         self.undefined
             .iter()

@@ -1,4 +1,4 @@
-//! For every rule an image that it must reject, and one beside it that it must not.
+//! For every rule an image that it must reject, and a similar one that it must accept.
 
 use std::fs;
 use std::path::{Path, PathBuf};

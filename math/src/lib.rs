@@ -1,5 +1,5 @@
-//! Arithmetic for kernels: what the compiler calls for where a machine cannot compute, the methods that
-//! `core` lacks, and the symbols of C.
+//! Arithmetic for kernels: the functions that the compiler calls where a machine lacks an instruction, the methods that
+//! `core` lacks, and the functions of C's `math.h`.
 //!
 //! - [`int`] divides, multiplies and shifts integers of two words, counts bits, and reports overflow.
 //! - [`soft`] computes with floats of five formats in integer registers.
@@ -16,15 +16,15 @@
 //! assert_eq!(diagonal, 5.0);
 //! ```
 //!
-//! The values of `sin` and its like are its own where the `libm` crate's are slow or inaccurate; ACCURACY.md
-//! has the errors of all.
+//! Where the crate `libm` is slow or inaccurate, functions such as `exp` are implemented here; the others come from it.
+//! ACCURACY.md has the errors of all.
 //!
 //! # When the symbols exist
 //!
 //! Only with the feature `export`, only under `panic = "abort"`, never in this crate's own tests. A
 //! kernel on stable always aborts on panic and a host test always unwinds, so
 //! `cargo test --workspace --all-features` cannot replace the functions of the process that runs
-//! the tests. A kernel that sees undefined `fmod` has forgotten one of the two.
+//! the tests. If the linker reports an undefined `fmod`, one of the two is missing.
 
 #![cfg_attr(not(test), no_std)]
 

@@ -1,4 +1,4 @@
-//! Stamps out the exported functions.
+//! The macro that defines the exported functions.
 
 /// Stamps out `pub extern "C" fn name(x: Carrier<X>) -> Carrier<Y>`, documented and exported, that
 /// hands its arguments to a function and its result back; and, for the tests, a list of the names.

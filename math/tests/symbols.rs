@@ -1,6 +1,6 @@
-//! `SYMBOLS.md`: every name that somebody may ask for, and whether it is here or why not.
+//! `SYMBOLS.md`: every name that code may refer to, and whether it is here, or why not.
 //!
-//! The names are in `symbols/`, one file for each who asks. `FREESTONE_BLESS=1` writes the table anew.
+//! The names are in `symbols/`, one file for each library that refers to them. `FREESTONE_BLESS=1` writes the table anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 

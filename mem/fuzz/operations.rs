@@ -1,4 +1,4 @@
-//! A memory between guard pages, and the operations that the input spells, by every body, each beside plain
+//! Memory between guard pages, and operations that the input encodes, by every body, each compared with plain
 //! Rust on a copy. `run.sh` says how to start it.
 #![no_main]
 

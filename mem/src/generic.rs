@@ -9,7 +9,7 @@
 //! aligned as well, and use whole loads when it is.
 //!
 //! The six are never inlined: in another crate, without `#![no_builtins]`, their loops would become calls
-//! to the very functions they are.
+//! to these functions themselves.
 //!
 //! Two rules keep an unoptimised build free of calls, panics and recursion:
 //!

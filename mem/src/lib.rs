@@ -14,12 +14,12 @@
 //! Only with the feature `export`, only under `panic = "abort"`, never in this crate's own tests. A
 //! kernel on stable always aborts on panic and a host test always unwinds, so
 //! `cargo test --workspace --all-features` cannot replace the `memcpy` of the process that runs
-//! the tests. A kernel that sees undefined `memcpy` has forgotten one of the two.
+//! the tests. If the linker reports an undefined `memcpy`, one of the two is missing.
 //!
 //! # Why nothing here calls itself
 //!
 //! A loop that copies bytes may be compiled into a call to `memcpy`, which is this function. Three
-//! things stand against that.
+//! things prevent that.
 //!
 //! - The x86_64 bodies are assembly.
 //! - `#![no_builtins]` tells the compiler to leave loops as they are. It is needed: without it the
@@ -27,12 +27,12 @@
 //! - The portable bodies move single words by plain loads and stores, because in a build without
 //!   optimisation `ptr::read` and its relatives are calls into `core`, with checks that can panic.
 //!
-//! The README says how the result is proved.
+//! The README says how the result is tested.
 //!
 //! # What callers promise
 //!
-//! Beside each function's *Safety* section, the C ABI's own promise: on x86_64 the direction flag
-//! is clear. Nothing here ever sets it.
+//! The conditions in each function's *Safety* section, and a rule of the C ABI: on x86_64 the direction flag
+//! is clear. No function here sets it.
 
 #![cfg_attr(not(test), no_std)]
 #![no_builtins]

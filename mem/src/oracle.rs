@@ -1,4 +1,4 @@
-//! What the tests measure by: naive versions, guarded memory, and the list of bodies.
+//! The oracle of the tests: naive versions, guarded memory, and the list of bodies.
 
 use core::ffi::{c_int, c_void};
 use std::ptr;

@@ -1,17 +1,16 @@
-//! The machine that this is built for: which it is, and what every machine defines.
+//! Chooses the machine that the crate is built for, and lists what every machine must define.
 //!
-//! Nothing else asks for the processor: the rest of this crate, but for the machines' own folders, says `arch::…`. A new
-//! machine is a folder beside `x86_64` that defines these names, the families of devices that go with it, and its lines
-//! here.
+//! No other file asks for the processor: code outside the machines' own folders uses `arch::…`. A new machine is a folder
+//! beside `x86_64` that defines these names, the families of devices that belong to it, and its lines here.
 //!
 //! | name | what it is |
 //! |---|---|
-//! | `page_table::active` | the map in use: `map`, `map_device`, `map_firmware`, `map_guard`, `unmap`, `protect`, `translate`, `is_busy`, `highest_physical` |
-//! | `page_table::audit` | the proof of that map: `audit`, `audit_at_exit`, `Audit`, `Violation` |
+//! | `page_table::active` | the page tables in use: `map`, `map_device`, `map_firmware`, `map_guard`, `unmap`, `protect`, `translate`, `is_busy`, `highest_physical` |
+//! | `page_table::audit` | the check of these page tables: `audit`, `audit_at_exit`, `Audit`, `Violation` |
 //! | `page_table::format` | `HIGHEST`: the end of the addresses that can be mapped |
 //! | `boot` | what only this machine does on the way to `main`: `silence`, `begin`, `read`, `complete`, `protect`, `end`, `LOW_MEMORY`, `Error`, `MapError` |
 //! | `clock` | `nanoseconds_since_boot`, `wall`, `battery`, `rate`, `FASTEST_HERTZ` |
-//! | `consoles` | `detect`: registers those that the machine has |
+//! | `consoles` | `detect`: registers the consoles that the machine has |
 //! | `cpu` | `ticks`, `without_interrupts`, `disable_interrupts`, `hypervisor_signature` |
 //! | `entropy` | `word`: the processor's source of random words |
 //! | `trap::interrupts` | `handle`, `allocate`, `release`, `enable`, `disable`, `are_enabled`, `without`, `wait`, `in_handler`, `unexpected`, `slots` |
@@ -21,7 +20,7 @@
 //! | `power` | `end`, `prepare`, `Error` |
 //! | `trap::stacks` | `all`, `set_boot`, `call_on` |
 //! | `trap::frame` | `Frame`, `Handler`, `Outcome` |
-//! | `trap::traps` | exceptions, and what a kernel may do with them: public, as each machine has others; of them `slots`, `in_handler` |
+//! | `trap::traps` | exceptions: public as a whole, since each machine has different ones; every machine defines `slots`, `in_handler` |
 //! | `pci_ports` | `read`, `write`: PCI's configuration by ports; where there are none, every word is all ones |
 //! | `RSDP_AREA` | where firmware leaves ACPI's root pointer |
 

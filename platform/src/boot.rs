@@ -1,8 +1,7 @@
 //! From the entry code to `main`.
 //!
-//! [`boot`] is the whole story, top to bottom: consoles first, so that everything after can report;
-//! then descriptor tables, so that faults are caught; then what the loader said; then the final page
-//! tables. No device is waited for, and nothing is calibrated before somebody asks for the time.
+//! [`boot`] does the steps in order: consoles first, so that all later steps can report; then descriptor tables, so that
+//! faults are caught; then the loader's data; then the final page tables. It waits for no device and calibrates no clock.
 
 use core::ops::Range;
 use core::sync::atomic::Ordering;

@@ -28,10 +28,10 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Who runs us, by CPUID's own word.
+/// The hypervisor that runs the kernel, as CPUID reports it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Hypervisor {
-    /// Nobody admits to it.
+    /// CPUID reports none.
     None,
     /// Xen.
     Xen,
@@ -123,7 +123,7 @@ impl BootInfo {
         self.protocol
     }
 
-    /// Who runs us.
+    /// The hypervisor that runs the kernel.
     pub fn hypervisor(&self) -> Hypervisor {
         self.signature.map_or(Hypervisor::None, Hypervisor::from_signature)
     }
@@ -224,7 +224,7 @@ pub(crate) fn apart(line: &'static [u8]) -> (&'static [u8], &'static [u8]) {
     (line.get(..end).unwrap_or_default(), line.get(end + 1..).unwrap_or_default())
 }
 
-/// What stood behind the mark on the command line, for the first who asks; then nothing.
+/// The text behind the mark on the command line, for the first caller; after that nothing.
 #[doc(hidden)]
 pub fn take_secret() -> &'static [u8] {
     if !STARTED.load(Ordering::Acquire) || IS_SECRET_TAKEN.swap(true, Ordering::Relaxed) {

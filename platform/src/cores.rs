@@ -1,4 +1,4 @@
-//! Which core this is. There is one so far: what depends on that says so by asking here.
+//! Numbers of cores. Only one core runs so far: code that depends on which core runs it uses [`BOOT`].
 
 /// The core that boots the kernel, and the only one that runs.
 pub const BOOT: usize = 0;

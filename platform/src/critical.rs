@@ -1,5 +1,5 @@
-//! `critical-section` for one processor: interrupts are kept out. A kernel stamps it in with
-//! [`critical_section!`](crate::critical_section).
+//! `critical-section` for one processor, by masking interrupts. The macro
+//! [`critical_section!`](crate::critical_section) defines it in a kernel.
 
 use crate::interrupts;
 

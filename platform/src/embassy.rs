@@ -1,9 +1,9 @@
-//! [`timer`](crate::timer) for `embassy-time`: a driver that a kernel stamps in with
-//! [`embassy_time_driver!`](crate::embassy_time_driver).
+//! [`timer`](crate::timer) as the clock of `embassy-time`. The macro
+//! [`embassy_time_driver!`](crate::embassy_time_driver) defines the driver in a kernel.
 //!
-//! Tasks wait in `embassy-time-queue-utils`'s queue: inside the tasks of `embassy-executor` as it comes, or in a
-//! table of its own, for any executor, with one of its features `generic-queue-N`. One timer runs for the
-//! earliest of them. A tick is whatever the kernel's features of `embassy-time` say; without, a microsecond.
+//! Waiting tasks are queued by `embassy-time-queue-utils`: by default inside the tasks of `embassy-executor`, or, with one
+//! of its features `generic-queue-N`, in a table that works with any executor. One timer runs for the earliest task. The
+//! kernel's features of `embassy-time` choose the length of a tick; the default is a microsecond.
 
 use core::cell::RefCell;
 use core::task::Waker;
@@ -44,11 +44,11 @@ impl Default for Driver {
 }
 
 impl Waiting {
-    /// Wakes who is due, and sets the timer for who is next.
+    /// Wakes the tasks that are due, and sets the timer for the next one.
     ///
     /// # Panics
     ///
-    /// If there is no timer to set: who waits would wait for ever.
+    /// If there is no timer to set: tasks would wait for ever.
     fn wake_and_arm(&mut self, driver: &'static Driver) {
         if let Some(alarm) = self.alarm.take() {
             timer::cancel(alarm);

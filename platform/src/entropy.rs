@@ -1,10 +1,11 @@
-//! Random bytes that nobody can guess, or a refusal: never a weak seed.
+//! Random bytes that cannot be guessed, or an error: never a weak seed.
 //!
-//! They come from the processor's own source, or else from a virtio device. What either gives is looked at: a source that is stuck, or returns
-//! all zeros or all ones while it claims success (AMD family 15h and 16h after a suspension, early Zen 2 with
-//! old firmware), is refused for good. So is one that stays empty. A correct source is refused by mistake once in 2^62 words.
+//! They come from the processor's own source, or else from a virtio device. What a source gives is checked. A source that is
+//! stuck, or returns all zeros or all ones while it claims success (AMD family 15h and 16h after a suspension, early Zen 2
+//! with old firmware), is refused for good; so is one that stays empty. A correct source is refused by mistake once in
+//! 2^62 words.
 //!
-//! Meant to seed a generator, not to be one: it is slow, and a hypervisor may make it slower.
+//! Use it to seed a generator, not as one: it is slow, and a hypervisor may make it slower.
 //!
 //! ```no_run
 //! # use freestone_platform as freestone;

@@ -1,8 +1,8 @@
 //! The image as it was linked: its own ELF program headers, which are the first bytes of it in memory.
 //!
-//! The headers say which parts are code, constants and variables, whatever sections the linker put into
-//! them, in the place where loaders read it too. So there is no second list of borders to be wrong, and
-//! no symbol that only a kernel's linker script has: this library links on the host.
+//! The headers say which parts are code, constants and variables, whatever sections the linker put into them, and loaders
+//! read the same headers. So there is no second list of borders that could be wrong, and this library needs no symbol of a
+//! kernel's linker script: it links on the host.
 //!
 //! Source: System V ABI, ELF-64 object file format, version 1.5, chapters 3 and 7.
 

@@ -1,9 +1,7 @@
-//! The machine under a unikernel: boot, page tables, traps, consoles, clock and exit.
+//! The machine under a unikernel: boot, page tables, traps, interrupts, timers, consoles, clock and exit.
 //!
-//! One image starts on QEMU (`microvm`, `q35`, `pc`) and on Xen through the PVH boot protocol.
-//! [`boot!`] stamps the entry point into a kernel; by the time its `main` runs, the processor is in
-//! long mode, faults are reported with registers and a trace, memory is mapped so that nothing is
-//! both writable and executable, and `print!` works. What the loader told is in [`BootInfo`].
+//! One image starts on QEMU (`microvm`, `q35`, `pc`) and on Xen, by the PVH boot protocol, on one x86-64 processor. Most
+//! kernels take the façade crate `freestone` instead, whose `entry!` adds a panic handler and a heap.
 //!
 //! ```
 //! use freestone_platform::{BootInfo, Exit};
@@ -18,10 +16,52 @@
 //! # fn main() {}
 //! ```
 //!
-//! Most kernels take the façade crate `freestone` instead, whose `entry!` adds panic handler and heap.
+//! # How boot goes
 //!
-//! The machine-independent surface is in [`boot_info`], [`console`], [`mod@exit`], [`interrupts`], [`memory`] and
-//! [`time`]; what only one machine has is in its own module ([`x86_64`]).
+//! 1. [`boot!`] defines the entry point in your crate. The loader enters it in 32-bit mode. It checks the processor, maps
+//!    the first GiB, enables SSE and no-execute, and switches to 64-bit mode.
+//! 2. The [consoles](console) that answer are registered, so every later step can report its failure.
+//! 3. Descriptor tables are loaded: from here on an exception ends in a report with registers and a trace.
+//! 4. The loader's data is checked and kept in [`BootInfo`]. A boot that cannot go on prints why and ends as a crash.
+//! 5. The final page tables replace the first ones.
+//! 6. `main` runs, on a stack of 256 KiB above a guard page. What it returns is the kernel's [`Exit`].
+//!
+//! Boot waits for no device, and interrupts stay off. Clock, timer, ACPI tables and random numbers are set up by the first
+//! call that needs them; images without such a call do not contain that code.
+//!
+//! # What interrupted code may assume
+//!
+//! - An exception or an interrupt gives every register back as it was, vector registers included, unless its handler
+//!   changes the [`Frame`](interrupts::Frame). The red zone is not overwritten. So ordinary Rust, compiled for the host's
+//!   target, may be interrupted anywhere.
+//! - Handlers run on stacks of their own, 16 KiB each, above guard pages: one for interrupts, others for exceptions and
+//!   NMIs. An interrupt takes 864 bytes of the interrupted stack. A stack that is used up ends in a report.
+//! - Interrupts are off until [`interrupts::enable`], and off again in a handler unless it turns them on. Exceptions and
+//!   NMIs come at any time.
+//! - No function of this crate waits for a lock: a call that interrupts another one's use of it returns an error or `None`,
+//!   or its effect comes when the other is done. `print!` waits a bounded time and then prints.
+//! - A handler must not wait for anything that the interrupted code holds. It may allocate only from a heap whose lock
+//!   masks interrupts, and in the handler of an exception or an NMI not at all. It can wake a task by a [`Signal`].
+//!
+//! # Who owns memory
+//!
+//! - **Free memory** is usable RAM that nothing occupied when `main` began. It is divided once. A heap that calls
+//!   [`memory::heap_share`] first gets the lower seven eighths of each free range. All other free memory is for frames.
+//! - **Frames** are whole pages. A [`Frames`](memory::Frames) owns a run of them and gives it back when dropped. A
+//!   [`KernelStack`](memory::KernelStack) is made of frames.
+//! - **Page tables** map all RAM at its physical address. Code is not writable, and all else is not executable; page 0 and
+//!   the guard pages of stacks are not mapped. [`map_mmio`](memory::map_mmio) adds a device's registers.
+//!   [`map`](memory::map), [`unmap`](memory::unmap) and [`protect`](memory::protect) are `unsafe`; they too refuse what
+//!   would be writable and executable, and guard pages. [`audit`](memory::audit) checks every page in use.
+//!
+//! # What is not promised
+//!
+//! There is one processor, no PCI bus, and no driver for disks or networks. AVX state is not saved: building with `+avx` is
+//! an error. `unsafe` code that writes to page tables or control registers itself can break all of the above; `audit` finds
+//! such page tables afterwards.
+//!
+//! What only one machine has is in its own module ([`x86_64`], [`devices::pc`]); all other modules are meant to be the
+//! same on every machine.
 
 #![no_std]
 // Over a machine that is none, much has nobody to use it.

@@ -1,8 +1,8 @@
-//! Mutual exclusion: a value that only one piece of code at a time can use.
+//! A lock that never waits: a value that one piece of code at a time can use.
 //!
-//! It never waits. There is one core so far ([`cores`](crate::cores)), so whoever finds a lock taken has interrupted its
-//! holder, and would wait for ever: it is told, and says to its own caller that it must come again. Where other cores
-//! run too, [`Lock::with`] is the place that waits for them, and for them alone.
+//! There is one core so far ([`cores`](crate::cores)). Code that finds a lock taken has therefore interrupted the code that
+//! holds it, and would wait for ever. So [`Lock::with`] returns `None` instead of waiting, and the caller reports that to
+//! its own caller. With more cores, `with` would wait for holders on other cores only.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! What the boot code finds out once and everybody may read after.
+//! Values that the boot code writes once and that any code may read afterwards.
 
 use core::cell::UnsafeCell;
 

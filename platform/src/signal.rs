@@ -1,7 +1,7 @@
-//! What an interrupt tells a task: a signal that is raised in a handler and awaited outside of it.
+//! A signal from an interrupt to a task: it is raised in a handler and awaited outside of it.
 //!
-//! It has no executor and no queue: [`Signal::wait`] is a future like any other, woken from the handler. Raised twice
-//! before somebody looks is raised once: a signal says that there is something to look at, not what or how much.
+//! It has no executor and no queue: [`Signal::wait`] is a future like any other, and the handler wakes its task. A signal
+//! that is raised twice before the task looks counts once: it says that there is something to do, not what or how much.
 //!
 //! ```no_run
 //! # use freestone_platform as freestone;
@@ -11,7 +11,7 @@
 //! static RECEIVED: Signal = Signal::new();
 //!
 //! async fn serve() {
-//!     // What a device is told to interrupt by.
+//!     // Set up the device to raise this vector.
 //!     let vector = RECEIVED.vector().expect("a free vector");
 //!     loop {
 //!         RECEIVED.wait().await;

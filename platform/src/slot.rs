@@ -1,9 +1,9 @@
-//! One slot of a registry of handlers: a function and the word that is passed to it. All registries of handlers use it.
+//! One slot in a registry of handlers: a function and the word that is passed to it. All registries of handlers use it.
 //!
-//! Readers and writers may interrupt each other and themselves, in handlers of NMIs and single steps too. So there are two
-//! pairs and a version, whose lowest bit says which of them counts. A writer fills the other one and then raises the version; a
-//! reader looks at the version before and after, and looks again if it has changed. A registration that interrupts another
-//! one is left out, as if it had come before: the one that it interrupts replaces it.
+//! A handler is always called with the word that it was registered with, even if NMIs or single steps interrupt a
+//! registration, or a call, and register others. There are two pairs and a version, which says which of the two counts. A
+//! registration fills the other one and then raises the version. A call reads the version before and after the pair, and
+//! reads again if it has changed. A registration that interrupts another one is left out: it counts as replaced at once.
 
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};

@@ -1,8 +1,7 @@
 //! A placeholder machine: every name that [`arch`](crate::arch) requires, with no hardware behind it.
 //!
-//! It proves that the rest of this crate asks for nothing else: `tests/seam.rs` builds the crate over it, with
-//! `--cfg freestone_machine="stubs"`, for processors that no machine is written for yet. Whoever writes one begins with a
-//! copy of this file.
+//! It proves that the rest of this crate needs nothing else: `tests/seam.rs` builds the crate with it, by
+//! `--cfg freestone_machine="stubs"`, for processors that have no machine yet. To write one, begin with a copy of this file.
 
 #![expect(missing_docs, reason = "the names and their meaning stand in `arch`")]
 

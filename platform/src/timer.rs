@@ -1,8 +1,7 @@
-//! One-shot timers: a function to be called when a time has come, and sleeping until one has.
+//! One-shot timers, which call a function at a given time, and `sleep`.
 //!
-//! A few at a time ([`MOST`]), kept in a small table that the timer's handler looks through: the next
-//! deadline is given to the hardware, one interrupt serves all that are due. A kernel with many more
-//! deadlines keeps them itself and asks for the earliest.
+//! A few can run at a time ([`MOST`]), in a small table. The hardware gets the earliest deadline; its interrupt calls all
+//! functions that are due. A kernel with many more deadlines keeps them itself and sets one timer for the earliest.
 //!
 //! ```no_run
 //! # use freestone_platform as freestone;
@@ -125,8 +124,8 @@ pub(crate) fn is_started() -> bool {
 }
 
 /// Finds the machine's timer and takes a vector for it. Does nothing if that is done. The other functions
-/// here call it; who calls it first learns what is wrong. Takes a millisecond or two, with interrupts out, if the timer
-/// has a count, which must be measured. The timer is this file's from then on.
+/// here call it, but only this one returns what is wrong. The first call takes a millisecond or two, with interrupts off, if
+/// the timer counts at a rate that must be measured. The timer belongs to this module from then on.
 pub fn start() -> Result<(), Error> {
     if STATE.load(Ordering::Relaxed) == RUNS {
         return Ok(());
@@ -184,10 +183,10 @@ pub fn cancel(timer: Timer) -> bool {
     with_table(|table| table.cancel(timer)).unwrap_or(false)
 }
 
-/// Halts until that time has passed. Lets interrupts in meanwhile. Without a timer it watches the clock: if the machine
-/// has none, if [`MOST`] of them run, and in the handler of an interrupt, an exception or an NMI, who must not halt for an
-/// interrupt that may be held up by the one he came in. Where not even the clock can be read ([`time::now`]) it is longer
-/// than asked for, up to some ten times.
+/// Halts until that time has passed, with interrupts enabled meanwhile. It watches the clock instead of halting if the machine
+/// has no timer, if [`MOST`] timers run, and in the handler of an interrupt, an exception or an NMI: the interrupt that
+/// would end the halt may be held back by the one being handled. Where the clock cannot be read either ([`time::now`]), it
+/// takes longer than asked for, up to some ten times.
 pub fn sleep(duration: Duration) {
     let moment = Moment::after(duration);
     let were_enabled = interrupts::are_enabled();
@@ -217,7 +216,7 @@ fn in_handler() -> bool {
 
 /// Gives the earliest deadline to the hardware. Interrupts are out.
 fn arm() {
-    /// Who interrupts somebody that looks at the table comes again, this much later.
+    /// If this interrupts code that uses the table, it tries again this much later.
     const AGAIN: u64 = 100_000;
     // The handler of an NMI may set a timer after the first look at the table and before the hardware is told. Each
     // time that is one more.

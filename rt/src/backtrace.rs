@@ -1,4 +1,4 @@
-//! Who called whom: return addresses, found by following frame pointers.
+//! Backtraces: return addresses, found by following frame pointers.
 //!
 //! A function that keeps a frame pointer starts with `push rbp; mov rbp, rsp` (or its like on other
 //! machines), so that memory at the frame pointer holds the caller's frame pointer, and the word
@@ -9,7 +9,7 @@
 //! to the stack it interrupted), and every return address inside the kernel's code. Their number is
 //! limited.
 //!
-//! What is a stack and what is code is the machine layer's knowledge; it tells by [`set_bounds`].
+//! The machine layer knows which memory is a stack and which is code; it registers that by [`set_bounds`].
 //! Without that there is no trace.
 
 use core::fmt;

@@ -1,10 +1,9 @@
 //! Where text goes: a registry of consoles, and `print!` over all of them.
 //!
 //! A console is anything that can take bytes in any context. Consoles are registered once, early,
-//! and stay. `print!` takes a lock so that lines of two contexts do not mix; the lock is polite,
-//! never binding: who has waited for a bounded time prints anyway. That is what makes a fault
-//! handler that prints over its own interrupted `print!` safe. The panic path does not even look
-//! at the lock ([`emergency`]).
+//! and stay registered. `print!` takes a lock so that lines of two contexts do not mix, but it waits for the lock
+//! a bounded time only and then prints anyway. So a fault handler that has interrupted a `print!` can print
+//! too. A panic report does not take the lock at all ([`emergency`]).
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};

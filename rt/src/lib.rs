@@ -1,18 +1,8 @@
-//! What the compiler expects to find in a Rust kernel, and a voice to report with.
+//! What the compiler expects to find in a Rust kernel, and text output to report with.
 //!
-//! `core` needs somebody to handle a panic, and prebuilt `core` and `alloc` leave a few symbols
-//! undefined that only an unwinder would define. Both belong to the final program, so they are
-//! stamped into it by [`runtime!`], never exported by this library: a library that defined them
-//! would break every host test that links it.
-//!
-//! - [`console`]: a registry of consoles, `print!` and `println!`.
-//! - [`mod@panic`]: a report that always comes out: it takes no lock, and a panic while panicking
-//!   still prints and ends.
-//! - [`backtrace`]: return addresses by following frame pointers, inside bounds that are checked.
-//! - [`symbols`]: names of functions, from a compact table in the image.
-//! - [`number`]: numbers in reports, without `core`'s padding machinery.
-//! - [`mod@shims`]: the unwinder's and stack protector's names.
-//! - `logger` (feature `log`): a backend for the `log` crate.
+//! `core` needs a panic handler, and the prebuilt `core` and `alloc` refer to a few symbols that only an unwinder would
+//! define. These belong to the final program. So this library does not export them: a macro, [`runtime!`], defines them in
+//! your kernel. A library that exported them would break every host test that links it.
 //!
 //! This crate knows no machine. A kernel with boot code of its own brings a console and a way to end:
 //!
@@ -45,6 +35,33 @@
 //! ```
 //!
 //! The kernel in `tests/kernels/own-boot` of the repository is this one, complete.
+//!
+//! # Output
+//!
+//! [`console::register`] adds a [`Console`](console::Console): anything that takes bytes in any context. It stays
+//! registered. `print!` and `println!` write to all of them. A lock keeps the lines of two contexts apart, but `print!`
+//! waits for it a bounded time only and then prints anyway. So a handler may print, even over a `print!` that it
+//! interrupted; lines may mix then. Nothing is buffered. The feature `log` adds `logger`, a backend for the crate `log`.
+//!
+//! # A panic
+//!
+//! The [panic report](mod@panic) writes the location, the message and a backtrace to every console, without a lock and
+//! without allocating. Then it calls the function that `runtime!` was given, which must not return. A panic inside the
+//! report prints a shorter report, and a third panic one line. The report is as good as the consoles: one that waits for
+//! ever stops it.
+//!
+//! # A backtrace
+//!
+//! [`backtrace`] follows frame pointers, at most 32 of them. Code has them if it is compiled with
+//! `-C force-frame-pointers=yes`; frames of other functions are missing, or the trace ends early. There is no trace until
+//! boot code has called [`backtrace::set_bounds`], which says which memory is a stack and which is code. Nothing outside of
+//! these is read or shown. Functions have names if the image holds a [table of them](symbols), which `cargo freestone`
+//! makes; otherwise the trace shows addresses.
+//!
+//! # The other parts
+//!
+//! [`mod@shims`] has the symbols of the unwinder and the stack protector. Nothing unwinds: a kernel is built with
+//! `panic = "abort"`. [`number`] formats numbers without `core`'s padding code, which saves some 3.5 KiB in a small kernel.
 
 #![no_std]
 
@@ -62,7 +79,7 @@ pub mod shims;
 pub mod symbols;
 mod sync;
 
-/// Stamps the panic handler and the [shims](mod@shims) into a kernel.
+/// Defines the panic handler and the [shims](mod@shims) in a kernel's crate.
 ///
 /// `runtime!(exit = PATH)` where `PATH` is a `fn() -> !` that ends the machine with whatever it
 /// has for "crashed". It is called after the panic has been reported, in any context, possibly

@@ -1,8 +1,7 @@
 //! Numbers for reports, without `core`'s formatting of integers.
 //!
 //! `{:#018x}` and even `{}` of an integer go through padding code of some 3.5 KiB that a small kernel
-//! has no other use for, and that is more machinery than should have to work while the kernel is
-//! failing. These few lines print the same digits.
+//! has no other use for, and that is a lot of code to rely on while the kernel is failing. These few lines print the same digits.
 
 use core::fmt;
 

@@ -1,8 +1,8 @@
-//! A panic report that always comes out.
+//! The panic report, which is written so that a second failure does not lose it.
 //!
 //! The report takes no lock and allocates nothing. It must survive its own failure: a message
-//! whose `Display` panics, a console that faults, an exit function that panics. A counter tells how
-//! deep we are, and each level does less than the one before: everything, then the location and
+//! whose `Display` panics, a console that faults, an exit function that panics. A counter holds the
+//! number of panics so far, and each level does less than the one before: everything, then the location and
 //! message of the second panic, then one fixed line, then only the exit, then nothing but waiting.
 
 use core::fmt::Write as _;
@@ -19,7 +19,7 @@ pub fn in_progress() -> bool {
     DEPTH.load(Ordering::Relaxed) > 0
 }
 
-/// Reports a panic on every console, then calls `exit`. What [`panic_handler!`](crate::panic_handler) stamps.
+/// Reports a panic on every console, then calls `exit`. The handler that [`panic_handler!`](crate::panic_handler) defines calls it.
 pub fn report(info: &PanicInfo<'_>, exit: fn() -> !) -> ! {
     let mut out = console::emergency();
     // Results are ignored on purpose: there is nobody left to tell.
@@ -56,7 +56,7 @@ pub fn describe(out: &mut console::Writer, info: &PanicInfo<'_>) {
     let _ = write!(out, "\n  {}\n", info.message());
 }
 
-/// Stamps the `#[panic_handler]`: `panic_handler!(exit = PATH)`, `PATH` a `fn() -> !`.
+/// Defines the `#[panic_handler]` in a kernel's crate: `panic_handler!(exit = PATH)`, `PATH` a `fn() -> !`.
 #[macro_export]
 macro_rules! panic_handler {
     (exit = $exit:path) => {

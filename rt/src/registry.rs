@@ -1,4 +1,4 @@
-//! A few places that are claimed once, filled once, and read by anybody from then on, without a lock.
+//! A few places, each claimed once, filled once, and then readable by any code, without a lock.
 //!
 //! `tests/models` includes this file with atomics of its own, and tries every order that the memory model allows.
 

@@ -1,11 +1,11 @@
-//! Symbols that prebuilt `core`, `alloc` or a C object may name, and that a kernel never means.
+//! Symbols that prebuilt `core`, `alloc` or a C object may refer to, although a kernel never uses them.
 //!
 //! `core` and `alloc` come compiled for unwinding. A kernel that aborts on panic never unwinds, but
 //! their objects still refer to the personality routine and to `_Unwind_Resume`. Stable accepts
-//! plain functions under these names; nobody calls them. C objects compiled with
+//! plain functions under these names; no code calls them. C objects compiled with
 //! `-fstack-protector` want the `__stack_chk_*` pair.
 
-/// Stamps the shims:
+/// Defines the shims in a kernel's crate:
 ///
 /// - `rust_eh_personality` (Itanium C++ ABI, exception handling 2.5.2): never called;
 /// - `_Unwind_Resume` (the same, 1.5.2): panics, since only a landing pad can call it;

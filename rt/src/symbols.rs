@@ -1,8 +1,8 @@
 //! Names of functions, from a compact table in the image.
 //!
 //! `cargo freestone` makes the table out of the linked image's symbols, names demangled, and puts it into a
-//! segment of its own; without one, reports show addresses. What follows is the format and its reader, which
-//! trusts nothing: a report is made when something is broken already. All numbers are little-endian.
+//! segment of its own; without one, reports show addresses. What follows is the format. Its reader
+//! checks everything: when a report is made, memory may be damaged already. All numbers are little-endian.
 //!
 //! ```text
 //!  0  8  "FSNAMES" and the version, 1

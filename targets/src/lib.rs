@@ -29,7 +29,7 @@ pub const X86_64_PVH: &str = include_str!("../x86_64-pvh.ld");
 /// The target file for x86_64 kernels; see the README for what it is good for.
 pub const X86_64_JSON: &str = include_str!("../x86_64-freestone.json");
 
-/// Targets whose kernels can be linked today, and who links them. A target file (`*.json`) counts by the
+/// Targets whose kernels can be linked today, and the kind of linker for each. A target file (`*.json`) counts by the
 /// name that its build scripts see: Cargo gives them the file's stem.
 const LINKED_BY: [(&str, Linker); 3] = [
     ("x86_64-unknown-linux-gnu", Linker::Driver),
@@ -126,8 +126,8 @@ impl LinkInput {
         LinkInput { script: script.to_owned(), relro: "norelro", ..self }
     }
 
-    /// The same without the tables by which gdb finds who called whom. They are never loaded, but `strip` leaves them
-    /// in the file, a fifth of a small kernel's: who builds without debug information does without them.
+    /// The same without the tables by which gdb makes backtraces. They are never loaded, but `strip` leaves them
+    /// in the file, where they are a fifth of a small kernel. A build without debug information does not need them.
     pub fn without_unwind_tables(self) -> LinkInput {
         LinkInput { has_unwind_tables: false, ..self }
     }

@@ -1,4 +1,4 @@
-//! Test files that lie, forge, spoil and try every form of attribute.
+//! Test files that forge results, disturb other tests, and use every form of attribute.
 
 /// The first makes a page of variables executable, behind the back of everything that would refuse to.
 pub const OPEN: &str = "\

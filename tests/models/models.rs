@@ -1,8 +1,8 @@
-//! The pieces that work without a lock, in every order that the memory model allows: loom runs each scenario with every choice of who goes
-//! on and of what a load may see, so that an ordering that is too weak is found on a machine that would never show it.
+//! The pieces that work without a lock, in every order that the memory model allows: loom runs each scenario with every choice of the thread that
+//! goes on and of the value that a load may see. So it finds an ordering that is too weak, also on a machine that would never show it.
 //!
-//! A piece is the crate's own source file, included here, whose atomics come from `super::sync`: there the processor's, here loom's. Each
-//! scenario was seen to fail with the piece made wrong; the comments say how.
+//! A piece is the crate's own source file, included here. Its atomics come from `super::sync`: in the crate the processor's, here
+//! loom's. Each scenario was seen to fail with a mistake in the piece; the comments say which.
 //!
 //! | piece | of | what could go wrong |
 //! |---|---|---|
@@ -11,7 +11,7 @@
 //! | `places` | the call sites of a checked heap ([`freestone`](../../freestone)) | a number names a trace that is not all there |
 //!
 //! The magazines of the heap are in `alloc-glue/src/tests/schedules.rs`. Flags that let one in at a time (`swap` with acquire, `store` with
-//! release) and pointers to handlers are not here: with one processor, whom they keep apart are an interrupt and the code below it.
+//! release) and pointers to handlers are not tested here: with one processor they only keep an interrupt and the interrupted code apart.
 
 #![cfg(test)]
 #![expect(dead_code, reason = "the files of other crates, of which not all is used")]

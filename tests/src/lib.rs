@@ -1,4 +1,4 @@
-//! What the tests share: building kernels and running them as a user does, with `cargo freestone`.
+//! Helpers that the tests share: building kernels and running them as a user does, with `cargo freestone`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

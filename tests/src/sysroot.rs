@@ -2,7 +2,7 @@
 //!
 //! It builds one, once, with a toolchain that has the library's source: rustup's component `rust-src`, or
 //! Debian's package `rust-web-src`. Debian's is another toolchain than the one that runs the tests, so
-//! whatever is built by it is also a test with a second compiler.
+//! a build with it also tests a second compiler.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,7 +1,7 @@
-//! Xen by CPUID: is it there, where are its leaves, which instruction reaches it.
+//! Finds Xen by CPUID: whether it is there, where its leaves are, and which instruction makes a hypercall.
 //!
-//! Everything here reads CPUID through a function that it is given, so it runs on any machine and
-//! a test can be any guest.
+//! Everything here reads CPUID through a function parameter, so it runs on any machine, and
+//! a test can simulate any guest.
 //!
 //! Source: Xen's `public/arch-x86/cpuid.h`; for leaves 0 and 1 the vendors' manuals.
 
@@ -60,7 +60,7 @@ fn extension(cpuid: &impl Cpuid) -> Option<Extension> {
 }
 
 /// Where Xen's leaves begin. First, except with Viridian enlightenments: those come first then, under
-/// Hyper-V's name, and Xen's follow. So whoever else is first is not Xen, and is asked nothing more:
+/// Hyper-V's name, and Xen's follow. So any other name in front means that it is not Xen, and no more leaves are read:
 /// each `cpuid` traps to a hypervisor.
 fn base(cpuid: &impl Cpuid) -> Option<u32> {
     const FIRST: u32 = 0x4000_0000;

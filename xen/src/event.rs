@@ -1,9 +1,9 @@
-//! Event channels: how Xen, another guest, or the guest itself says that something has happened.
+//! Event channels: signals to a guest from Xen, another guest, or itself.
 //!
 //! A channel's end in a guest is a [`Port`], a small number. Each port has two bits in the shared page:
-//! *pending*, which Xen sets, and *mask*, which the guest sets to keep Xen from telling. If a pending bit is
-//! set that is not masked, Xen sets a bit for the word it is in and a byte that there is anything at all, and
-//! when that byte was 0, raises an interrupt: the *upcall*, by the vector of [`Xen::set_upcall_vector`].
+//! *pending*, which Xen sets, and *mask*, which the guest sets to keep Xen from reporting it. For a pending bit that
+//! is not masked, Xen sets a second bit, for the word that the first is in, and a byte that says that anything is
+//! pending. If that byte was 0, Xen raises an interrupt: the *upcall*, by the vector of [`Xen::set_upcall_vector`].
 //!
 //! ```text
 //! vcpu_info.evtchn_upcall_pending   1 byte    anything at all?

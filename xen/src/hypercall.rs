@@ -1,7 +1,7 @@
-//! The edge: a number and five words go in, one word comes out.
+//! The raw hypercall: a number and five words go in, one word comes out.
 //!
-//! Typed calls are written against [`Hypercall`], so that a test can look at what they would pass.
-//! Behind it in a guest is a machine's `Gate`.
+//! Typed calls use the trait [`Hypercall`], so that a test can check what they would pass.
+//! In a guest a machine's `Gate` implements it.
 
 use crate::{Error, Xen};
 

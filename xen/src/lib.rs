@@ -1,8 +1,8 @@
 //! Xen hypercalls for Rust guests.
 //!
-//! For guests that run in 64-bit mode in ring 0 of a hardware-virtualised domain: PVH and HVM. The
-//! key is [`Xen`]: [`Xen::detect`] returns one only where hypercalls work, and each call is a
-//! method of it. So without Xen nothing is executed but one `cpuid`, and no call needs `unsafe`.
+//! They are for kernels that run in 64-bit mode and ring 0 of a hardware-virtualised guest (PVH or HVM). The crate is not
+//! for PV guests, which make hypercalls in another way, nor for tools in dom0, which go through their kernel. It prints
+//! nothing and allocates nothing. It has no grant tables and no PV drivers.
 //!
 //! ```no_run
 //! use freestone_xen::{Reason, Xen};
@@ -14,11 +14,41 @@
 //! }
 //! ```
 //!
-//! There is a file for each header of Xen's public interface; constants and layouts are restated
-//! from the headers of Xen 4.17 (MIT licence). On machines other than x86_64 everything compiles
-//! and [`Xen::detect`] returns `None`.
+//! # How a call is made
 //!
-//! All calls here are older than PVH itself, so every Xen that can start such a guest has them.
+//! [`Xen::detect`] looks for Xen by CPUID and returns a [`Xen`] only where hypercalls work. Every hypercall is a method of
+//! `Xen`, so code without Xen cannot make one by mistake. A `Xen` is 8 bytes and `Copy`: call `detect` once and keep the
+//! result.
+//!
+//! The hypercall page is not used, and nothing has to be mapped for a call: the instruction (`vmcall` or `vmmcall`) follows
+//! from the processor's vendor. Xen reads and writes arguments through the guest's page tables, so buffers and stacks must
+//! be mapped where the kernel passes them from.
+//!
+//! A call returns Xen's own [`Error`]. The documentation of each says since which Xen it exists, whether it can block, and
+//! which of Xen's headers describes it.
+//!
+//! # The shared page
+//!
+//! Clocks and events live in one page that Xen shares with the guest. A kernel gives up a [`Page`] for it by
+//! [`Xen::shared_info`] and gets a [`SharedInfo`].
+//!
+//! - **Clock.** [`SharedInfo::system_time`] reads the nanoseconds since Xen started; [`SharedInfo::wall_clock`] says what
+//!   the time of day was then. Both readings are consistent, although Xen may write at any time.
+//! - **Events.** A [`Port`] is the guest's end of an event channel. Xen marks the port in the page and raises one
+//!   interrupt, the upcall, whose vector [`Xen::set_upcall_vector`] sets. Its handler calls
+//!   [`SharedInfo::take_events`]. Events are not counted: two that come before the guest looks are seen as one.
+//!
+//! # What is safe
+//!
+//! All methods are safe but two. [`Xen::shared_info`] lets Xen write to memory that the caller names. [`Xen::call`] makes
+//! any other hypercall, whose effect on memory this crate does not know.
+//!
+//! # What is not promised
+//!
+//! On processors other than x86-64 everything compiles and `detect` returns `None`. Ports are those of the two-level form,
+//! 4096 of them. `vmcall`, the instruction of Intel processors, has not been run; `vmmcall` has, on Xen 4.17. Constants and
+//! layouts restate the headers of Xen 4.17 (MIT licence). All calls exist since Xen 4.6 or
+//! longer, and every Xen that boots PVH kernels is newer.
 
 #![no_std]
 #![deny(unsafe_op_in_unsafe_fn)]

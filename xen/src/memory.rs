@@ -81,9 +81,9 @@ const _: () = assert!(size_of::<MemoryMap>() == 16 && offset_of!(MemoryMap, buff
 impl Xen {
     /// Fills `entries` with the guest's memory map and returns how many there are.
     ///
-    /// If that is all of them the map may be longer: Xen does not say.
+    /// If it fills all of `entries`, the memory map may be longer: Xen does not report that.
     ///
-    /// - Since: before PVH. [`Error::ENOSYS`] if nobody has given this guest a map.
+    /// - Since: before PVH. [`Error::ENOSYS`] if this guest was given no memory map.
     /// - Blocks: no.
     /// - Source: `public/memory.h`, `XENMEM_memory_map`.
     #[inline]

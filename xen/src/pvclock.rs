@@ -10,10 +10,10 @@
 //! time of day = sec, nsec (the time of day at system time 0) + system time
 //! ```
 //!
-//! A version number in front of each record tells whether what was read is whole (`settled.rs`); the counter is read in between too, since
-//! a moment of one CPU says nothing about the counter of another.
+//! A version number in front of each record shows whether a reading is consistent (`settled.rs`). The counter is read between
+//! the two looks at the version too, since the record of one CPU says nothing about the counter of another.
 //!
-//! The records are made of atomics: somebody else writes to them at any time.
+//! The records are made of atomics, since the hypervisor writes to them at any time.
 //!
 //! Sources: Xen, `public/xen.h`, `struct vcpu_time_info`; Linux, `Documentation/virt/kvm/x86/msr.rst`.
 

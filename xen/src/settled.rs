@@ -1,7 +1,7 @@
-//! Reading what somebody else writes at any time, so that it is of one moment: a version number tells.
+//! Reads data that another party writes at any time, so that all of it is from one moment, by a version number.
 //!
-//! The number is odd while the writer is at it, and another even one after. A reader takes what it read if the number was even
-//! before and is the same after.
+//! The number is odd while the writer writes, and a new even number afterwards. A reader accepts what it has read if the number
+//! was even before and is the same after.
 //!
 //! `tests/models` includes this file with atomics of its own, and tries every order that the memory model allows.
 

@@ -1,3 +1,3 @@
-//! The atomics of `settled.rs`. `tests/models` has others in their place.
+//! The atomics of `settled.rs`. `tests/models` replaces this file by its own.
 
 pub use core::sync::atomic::{AtomicU32, Ordering, fence};

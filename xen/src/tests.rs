@@ -1,4 +1,4 @@
-//! The scan against made-up machines, and each call against a Xen that records what it is told.
+//! Detection on simulated machines, and each call against a fake Xen that records what it is passed.
 
 use core::cell::{Cell, RefCell};
 use core::ptr::{with_exposed_provenance, with_exposed_provenance_mut};

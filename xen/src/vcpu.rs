@@ -1,4 +1,4 @@
-//! A virtual CPU's own timer: one deadline, told by an event ([`Virq::Timer`](crate::Virq::Timer)).
+//! A virtual CPU's own timer: one deadline, reported by an event ([`Virq::Timer`](crate::Virq::Timer)).
 //!
 //! Source: `public/vcpu.h`, `VCPUOP_*`.
 

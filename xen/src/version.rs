@@ -29,7 +29,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// What follows the version, such as `.4-rc1`: up to 15 bytes that whoever built Xen chose.
+/// What follows the version, such as `.4-rc1`: up to 15 bytes, chosen when Xen was built.
 ///
 /// Shown with anything but printable ASCII escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //!
 //! A guest may ask Xen (by an MSR) to fill a page with code and call into it. That hides which
 //! instruction the CPU needs. But it takes a page which the hypervisor writes and we execute, which
-//! a kernel with write-xor-execute page tables has to map and guard, and it is code that the
+//! a kernel with write-xor-execute page tables has to map and protect, and it is code that the
 //! kernel's own mitigations against speculation do not cover (Xen Security Advisory 466, after which
 //! Linux stopped using the page). There are just two instructions, and the vendor in CPUID leaf 0
 //! decides between them; so they are executed where they are needed.

@@ -1,5 +1,5 @@
-//! Requests that nobody can meet, up to the largest layout there is: each is null, by every entry and on every make of heap, and
-//! the heap goes on.
+//! Requests that no heap can meet, up to the largest layout there is: each returns null, by every function and on every type of
+//! heap, and the heap works afterwards.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicUsize, Ordering};

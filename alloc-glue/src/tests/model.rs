@@ -1,4 +1,4 @@
-//! Heaps of every make against a list of what they should hold.
+//! Heaps of every type against a list of the blocks that they should hold.
 
 use core::alloc::GlobalAlloc;
 use std::vec::Vec;

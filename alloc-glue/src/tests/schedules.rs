@@ -1,4 +1,4 @@
-//! Two CPUs in schedules that shuttle draws: whoever runs may change at every step of the magazines.
+//! Two CPUs in schedules that shuttle chooses: at every step of the magazines the other CPU may go on.
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! What is measured: each case runs on any heap and answers with nanoseconds per operation.
+//! The cases: each runs on any heap and returns nanoseconds per operation.
 //!
-//! Every block is written to and read back, as a program would; a heap that hands memory out twice is found out.
+//! Every block is written to and read back, as a program would; a heap that hands memory out twice is detected.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::{black_box, spin_loop};

@@ -1,4 +1,4 @@
-//! How long single operations take, with interrupts and neighbours taken out.
+//! How long single operations take, without interrupts and other load.
 //!
 //! The same trace is replayed, and of each operation the shortest time counts: what remains is what the heap itself does,
 //! a batch for a magazine for instance, which falls on the same operation every time.

@@ -1,10 +1,10 @@
-//! The heap beside every other one that can be had on stable Rust, and hosted ones.
+//! The heap beside all others for stable Rust, and hosted ones.
 //!
 //! `cargo run --release` measures everything. With a word, only that: `time`, `memory`, `latency`. `--only a/b` names
 //! contenders, `--cases x,y` cases, `--rounds N` measures longer. The two-thread cases want two processors.
 //!
-//! All heaps live in one process, each on an arena of its own, and take turns case by case, so that whatever else the
-//! machine does falls on all. The figure is the ratio of the medians to rlsf's behind a spin lock.
+//! All heaps live in one process, each on an arena of its own, and take turns case by case, so that other load on the
+//! machine affects all. The figure is the ratio of the medians to rlsf's behind a spin lock.
 
 mod cases;
 mod contenders;

@@ -1,4 +1,4 @@
-//! What goes to `benches/records/`: the tables as Markdown, and pictures as SVG.
+//! Writes `benches/records/`: tables as Markdown, and pictures as SVG.
 
 use std::fmt::Write as _;
 use std::path::Path;

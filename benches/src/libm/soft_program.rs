@@ -1,4 +1,4 @@
-//! What `soft.rs` builds for `x86_64-unknown-none`: the functions where every operation on floats is a call.
+//! The program that `soft.rs` builds for `x86_64-unknown-none`: the functions where every operation on floats is a call.
 //!
 //! It prints for each its name, our time and that of the crate `libm`, in thousandths of a tick of the time-stamp
 //! counter. Without the feature `ours` there is only the crate, and the toolchain's soft float under it.

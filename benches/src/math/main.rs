@@ -1,8 +1,8 @@
 //! Soft float and wide integers beside the toolchain's own, the C compiler's and Berkeley SoftFloat.
 //!
 //! Each contender is a shared library made here out of the archive that a kernel would link, several
-//! times, with its functions in another order each time: where a short function lies is worth more
-//! than what is in it, and must not decide. Two calling conventions are measured:
+//! times, with its functions in another order each time: the place of a short function in memory can
+//! matter more than its code, and must not decide. Two calling conventions are measured:
 //!
 //! - *general*: `x86_64-unknown-none`, floats in general registers, where every `+` is such a call
 //! - *vector*: the host's, where the calls are for 128 bits, and complex numbers

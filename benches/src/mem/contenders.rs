@@ -1,4 +1,4 @@
-//! Who is measured: our bodies, and what comes in shared libraries.
+//! The contenders: our bodies, and functions from shared libraries.
 
 use std::ffi::{CString, c_char, c_void};
 use std::path::Path;

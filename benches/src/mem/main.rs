@@ -5,10 +5,10 @@
 //! to the terminal: `mem "memcpy mix,strlen 64"`. `--rounds N` measures longer, and
 //! `--with library.so:prefix` adds the functions `prefix_memcpy` and so on.
 //!
-//! Contenders take turns in one process, so that whatever else the machine does falls on all. The
-//! figure is the ratio of the medians; nanoseconds belong to one machine and one hour.
+//! Contenders take turns in one process, so that other load on the machine affects all. The
+//! figure is the ratio of the medians; nanoseconds depend on the machine and the hour.
 //!
-//! `compiler_builtins` needs nightly, and musl Debian's `musl-dev`; what is not there is left out.
+//! `compiler_builtins` needs nightly, and musl Debian's `musl-dev`; contenders that are missing are left out.
 
 mod cases;
 mod contenders;

@@ -1,4 +1,4 @@
-//! Building what is measured beside ours.
+//! Builds the other contenders.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

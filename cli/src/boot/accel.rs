@@ -1,4 +1,4 @@
-//! Emulation or this machine's own KVM: what `--accel` asks for, and whether it can be had.
+//! Emulation or this machine's own KVM: reads `--accel` and finds out whether KVM works.
 
 use std::env;
 use std::fs::{self, File};

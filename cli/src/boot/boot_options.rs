@@ -1,4 +1,4 @@
-//! What a boot is asked to be: by the verb's options, else by settings that stay, else by default.
+//! The options of a boot: from the verb's options, else from settings in `Cargo.toml`, else the default.
 
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! A missing QEMU: finding out, saying so, and installing it where that is wanted.
+//! A missing QEMU: detects that, reports it, and installs QEMU if the user agrees.
 //!
-//! Who is asked, and what runs:
+//! What runs, by who started the tool and how:
 //!
 //! | who | on Debian and Ubuntu | elsewhere |
 //! |---|---|---|

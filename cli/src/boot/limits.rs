@@ -1,7 +1,7 @@
-//! How much is taken of what others send: output of programs, unpacked files, downloads.
+//! Limits for everything that comes from outside: output of programs, unpacked files, downloads.
 //!
-//! A megabyte of gzip can stand for a gigabyte, so everything that is unpacked or fetched has a limit, and what
-//! exceeds it is an error that says so.
+//! A megabyte of gzip can stand for a gigabyte, so everything that is unpacked or fetched has a limit, and an
+//! error says when it is exceeded.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! The machines that a kernel can be booted on, and what they may have.
+//! The machines that a kernel can be booted on, and the ranges of their memory and cores.
 
 use std::ops::RangeInclusive;
 

@@ -1,4 +1,4 @@
-//! Booting: what is asked for, where, on what, and what came of it.
+//! Booting: options, places (QEMU, Xen, KVM), machines, and verdicts.
 
 pub mod accel;
 pub mod boot_args;

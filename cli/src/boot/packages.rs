@@ -1,18 +1,18 @@
-//! What Debian has and cargo has not: packages fetched once into the user's cache, never installed.
+//! Debian's packages, fetched once into the user's cache and never installed.
 //!
 //! ```text
 //! $XDG_CACHE_HOME/freestone/   (or ~/.cache/freestone/)
 //!     xen/                     is there only when complete
-//!         xen.elf              what was made of the packages
-//!         xen-hypervisor-…deb  where it comes from; licence and changelog are in it
-//!         SHA256SUMS           of all; a package's as apt knows it from the signed lists
-//!     .freestone-PID-0/        while it is being made
-//!     lock                     held by the process that makes it
+//!         xen.elf              unpacked from the packages
+//!         xen-hypervisor-…deb  the package itself, with licence and changelog
+//!         SHA256SUMS           of all files; a package's sum is the one in apt's signed lists
+//!     .freestone-PID-0/        while it is unpacked
+//!     lock                     held by the process that unpacks it
 //! ```
 //!
 //! apt does the work, with its own configuration, mirrors and keys. If it has no package lists, or old
 //! ones, lists are fetched into that folder, so nothing here needs root or changes the system. The sums are
-//! checked before each use, which takes some 20 ms for each 10 MB; a folder that does not agree with them is made anew.
+//! checked before each use, which takes some 20 ms for each 10 MB; a folder that does not match them is fetched again.
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};

@@ -1,6 +1,6 @@
-//! Where a boot happens, and booting there.
+//! The places where a kernel can be booted, and booting there.
 //!
-//! What one place needs and another has not is in that place's file: [`qemu`], [`xen`], [`kvm`].
+//! Code that only one place needs is in that place's file: [`qemu`], [`xen`], [`kvm`].
 
 use std::io::{self, IsTerminal};
 use std::path::Path;

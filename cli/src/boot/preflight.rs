@@ -1,4 +1,4 @@
-//! What `run` and `test` look at before they boot: the quick rules of `check`, and only errors.
+//! The check that `run` and `test` make before they boot: the quick rules of `check`, and only errors.
 
 use std::path::Path;
 

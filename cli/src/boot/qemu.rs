@@ -1,4 +1,4 @@
-//! QEMU: how it is started, and what its end says about the guest.
+//! QEMU: how it is started, and how its exit status gives the guest's verdict.
 //!
 //! The guest ends the machine by writing to the debug-exit device at port 0xf4; QEMU then ends with
 //! the status `value << 1 | 1`:

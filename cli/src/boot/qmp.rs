@@ -1,7 +1,7 @@
-//! Asking a running QEMU: its monitor protocol (QMP), as far as a hung kernel makes it necessary.
+//! Questions to a running QEMU by its monitor protocol (QMP), as far as reports about hung kernels need it.
 //!
-//! The tool and QEMU share a pair of sockets; nothing appears in the file system, and nobody else can ask.
-//! Every wait has a limit: a QEMU that does not answer is one that is not asked again.
+//! The tool and QEMU share a pair of sockets: nothing appears in the file system, and no other process can connect.
+//! Every wait has a limit: a QEMU that does not answer once is not asked again.
 //! Source: QEMU's documentation, "QEMU Machine Protocol Specification".
 
 use std::io::{self, BufRead, BufReader, Write};

@@ -1,4 +1,4 @@
-//! A boot: what is asked for, and what came of it. Where it happens is [`place`](crate::boot::place)'s.
+//! The request for a boot, and its result. [`place`](crate::boot::place) does the boot.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;

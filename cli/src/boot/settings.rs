@@ -1,7 +1,7 @@
-//! Settings that stay: `[package.metadata.freestone]` of a kernel's package, and `[workspace.metadata.freestone]` for all
-//! of a workspace. Options and environment win over them, a package's over its workspace's.
+//! Settings in `Cargo.toml`: `[package.metadata.freestone]` of a kernel's package, and `[workspace.metadata.freestone]` for
+//! all kernels of a workspace. Options and environment override them, and a package's settings override its workspace's.
 //!
-//! | key | is | as by option |
+//! | key | value | same as option |
 //! |---|---|---|
 //! | `machine` | text | `--machine` |
 //! | `memory` | MiB | `-m` |
@@ -11,7 +11,7 @@
 //! | `command-line` | text | what follows `--` |
 //! | `test-timeout` | seconds for each kernel test, 0: never | `test --timeout` |
 //!
-//! What is no key or has no such value is refused, not skipped: a setting that is misspelt would be missed in silence.
+//! An unknown key or a wrong value is an error: otherwise a misspelt setting would be ignored in silence.
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;

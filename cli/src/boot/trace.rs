@@ -1,7 +1,7 @@
-//! `run --trace`: which devices a boot talked to, by QEMU's own account of every access.
+//! `run --trace`: the devices that a boot accessed, from QEMU's trace of every access.
 //!
 //! QEMU's trace events `memory_region_ops_read` and `_write` have a line for each access to a port or a
-//! register that a device answers, with the device's name. They come through a pipe and are summed up as they come: a
+//! register that a device answers, with the device's name. They come through a pipe and are counted at once, since a
 //! boot may have any number of them. The firmware's accesses, before the kernel starts, are among them.
 
 use std::collections::BTreeMap;

@@ -1,11 +1,11 @@
-//! Xen: how it is started with a kernel as its guest, and what its log says about the guest's end.
+//! Xen: how it is started with a kernel as its guest, and how its log gives the guest's end.
 //!
 //! Xen runs on a machine of QEMU's, by emulation, and the kernel as the first guest (dom0, type PVH):
-//! the one that Xen itself starts, so nothing else is needed, no Linux and no tools. Nothing outside
-//! this file and its folder knows that; other ways to be a guest can come beside it.
+//! the one that Xen itself starts, so no Linux and no tools are needed. No code outside this file and its folder
+//! depends on that; other kinds of guests can be added beside it.
 //!
-//! The machine is chosen around what QEMU's emulation and Xen ask of each other, each seen to matter
-//! with QEMU 7.2 and Xen 4.17:
+//! The machine's options are those that QEMU's emulation and Xen need together; each was found necessary with QEMU 7.2 and
+//! Xen 4.17:
 //!
 //! | | why |
 //! |---|---|

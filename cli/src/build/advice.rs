@@ -1,10 +1,10 @@
-//! What to do about a build that failed in a way that kernels fail: said before rustc's own words, and at the end.
+//! Advice on builds that fail in ways typical of kernels: printed before rustc's own words, and at the end.
 //!
 //! Every build of this tool's is run by [`build`], and cargo's messages come through a [`Reader`]. They are shown at once,
 //! as cargo would show them; an error that a rule knows has its advice in front.
 //!
-//! The rules are the two tables below. One knows texts, the other undefined symbols, whose names and users linkers
-//! print in three ways ([`undefined`]).
+//! The rules are the two tables below. One matches texts, the other undefined symbols. Linkers print these, and the code that
+//! refers to them, in three ways ([`undefined`]).
 
 mod linkers;
 mod std_users;

@@ -1,8 +1,8 @@
 //! Cargo's own arguments, which mean here what they mean in cargo.
 //!
-//! They stand in one table, are taken off the command line once, and go to every cargo that is called: those for all of
-//! cargo's commands also to its questions about the workspace, those that choose features also to `cargo tree`, the
-//! rest to builds alone. What is wrong with a value, cargo says.
+//! They are in one table, are taken off the command line once, and go to every cargo that is called. Those for all of cargo's
+//! commands go to `cargo metadata` too, those that choose features to `cargo tree` too, the rest to builds alone. Cargo
+//! reports wrong values.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

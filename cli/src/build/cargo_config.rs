@@ -1,7 +1,7 @@
-//! Cargo's configuration, as far as this tool has to know it: cargo has no stable command that tells.
+//! Cargo's configuration, as far as this tool needs it: cargo has no stable command that prints it.
 //!
 //! The strongest first: `--config`, the last one before the others; the environment; the files of this folder and of
-//! those above; the user's own. Of a value the strongest counts, of lists cargo joins all.
+//! those above; the user's own. For a value the strongest counts; lists are joined, as cargo does.
 
 use std::env;
 use std::ffi::{OsStr, OsString};

@@ -1,11 +1,11 @@
 //! Building a kernel by cargo.
 //!
-//! The build is exactly `cargo build -p PACKAGE --bin NAME`, with what the user says to cargo: no flags of our own,
-//! but for what a mode other than the host's needs ([`crate::build::mode`]). Frame pointers
-//! everywhere would improve backtraces of release kernels, but `build.rustflags` was tried and lost:
+//! The build is exactly `cargo build -p PACKAGE --bin NAME`, with the user's arguments for cargo and no flags of our own,
+//! except those that a mode other than the host's needs ([`crate::build::mode`]). Frame pointers
+//! everywhere would improve backtraces of release kernels, but `build.rustflags` was tried and rejected:
 //! it makes `cargo build` and this tool rebuild the package in turns, gives way silently to a set
-//! RUSTFLAGS, and what runs here would not be what `cargo build` leaves in target/. Whoever wants
-//! them sets RUSTFLAGS, which cargo inherits.
+//! RUSTFLAGS, and what runs here would not be what `cargo build` leaves in target/. To have
+//! them, set RUSTFLAGS, which cargo inherits.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

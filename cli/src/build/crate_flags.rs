@@ -2,7 +2,7 @@
 //!
 //! So far there is one: `getrandom`, from 0.3 on, asks the system for random bytes, and takes them from the kernel
 //! only with `--cfg getrandom_backend="custom"`. The flags are for the kernel's target alone: with them cargo gets
-//! `--target`, so that what runs on the host while building keeps the host's source. What is added is said.
+//! `--target`, so build scripts and macros, which run on the host, keep the host's source. A line reports what is added.
 
 use std::ffi::OsString;
 use std::process::Command;

@@ -1,7 +1,7 @@
-//! Crates of the registry for packages that the tool makes: those that Freestone's own lock file names.
+//! A lock file for packages that the tool makes, cut from Freestone's own.
 //!
-//! A package without a lock file has cargo ask the registry, though everything may be here. With ours, nothing is asked
-//! if cargo has what that names, and what is built is what we tested.
+//! For a package without a lock file cargo asks the registry, even if it has every crate already. With this lock file it asks
+//! nothing if it has the crates that it names, and builds the versions that were tested.
 
 use std::fs;
 use std::path::Path;

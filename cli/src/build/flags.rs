@@ -1,4 +1,4 @@
-//! The user's compiler flags: joined with ours, and what in them cannot work.
+//! The user's compiler flags: joins them with ours, and finds flags that cannot work.
 
 use std::env;
 use std::ffi::{OsStr, OsString};

@@ -1,8 +1,8 @@
-//! The tests on the host: plain `cargo test`, which goes on after a failure, and what failed, said again at the end.
+//! The tests on the host: plain `cargo test`, which goes on after a failure, and a list of the failures at the end.
 //!
-//! Two tiers, so that a person who checks a clone does not wait for what only changes of this project need: test targets
-//! whose manifest asks for a feature `full` (`required-features = ["full"]`) are left alone by plain `cargo test`, and
-//! are what `--full` runs.
+//! There are two tiers, so that checking a clone is quick. Test targets whose manifest requires a feature `full`
+//! (`required-features = ["full"]`) are needed for changes of this project only: plain `cargo test` leaves them alone, and
+//! `--full` runs them.
 
 use std::env;
 use std::ffi::{OsStr, OsString};

@@ -1,12 +1,12 @@
-//! Tests inside a kernel: how cargo is told to build them for one and to run them in one.
+//! Tests inside a kernel: how cargo builds and runs them.
 //!
-//! Everything that a test file needs beyond its manifest is said here, on the command line and in the
+//! Everything that a test file needs beyond its manifest goes on the command line and into the
 //! environment of one `cargo test`:
 //!
 //! - `--target`, even though it is the host's: flags then stay away from build scripts and macros;
 //! - `-C panic=abort`, which profiles cannot ask for in tests, and `-C force-frame-pointers=yes` for
 //!   complete backtraces, and the link arguments, unless plain `cargo test` builds the tests too, by a build script that
-//!   passes them on: of flags that the user has set already nothing is said, so that nothing is built twice;
+//!   passes them on: flags that the user has set already are not added, so that nothing is built twice;
 //! - a runner: this tool's verb `runner`, which cargo or nextest calls with each built file.
 
 use std::env;

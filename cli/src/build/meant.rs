@@ -1,4 +1,4 @@
-//! The kernel that the arguments of a verb mean, built and looked at; and how it is to be booted.
+//! The kernel that the arguments of a verb mean, built and checked, with the options of its boot.
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Cargo and compilers: which kernel is meant, and building it.
+//! Cargo and compilers: chooses the kernel that is meant, and builds it.
 
 pub mod advice;
 pub mod build_args;

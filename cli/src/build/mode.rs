@@ -6,11 +6,11 @@
 //! | none | `x86_64-unknown-none` | installed, or a private sysroot, see [`crate::build::sysroot`] |
 //! | json | a target file | built with the kernel, with flags that stable refuses |
 //!
-//! Without a wish it is host mode where there is one, because it needs nothing. What was chosen and why
-//! is said on stderr, except for the plain case: host mode, not asked for.
+//! The default is host mode where there is one, because it needs nothing. A line on stderr says what was chosen and why,
+//! except for the default.
 //!
-//! In host mode a plain build takes no flags of ours at all, so what `cargo build` leaves in `target/` is
-//! what runs. In the others the compiler, the flags and the target are put on cargo's command line and
+//! In host mode a plain build takes no flags of ours at all, so the file that `cargo build` leaves in `target/` is
+//! the one that runs. In the others the compiler, the flags and the target are put on cargo's command line and
 //! in its environment; `--verbose` shows them.
 
 use std::ffi::{OsStr, OsString};

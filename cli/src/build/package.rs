@@ -1,4 +1,4 @@
-//! One package of a workspace, as far as this tool has to know it.
+//! One package of a workspace, as far as this tool needs it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

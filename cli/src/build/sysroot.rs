@@ -7,12 +7,12 @@
 //!   .freestone-PID-0/          while one is built; renamed into place when it is whole
 //! ```
 //!
-//! A compiler that is given `--sysroot` looks there instead of in its own, so builds are as if the
-//! target were installed: stable, with no flag that stable refuses. Only the library itself is built
-//! with one, for which its source asks (RUSTC_BOOTSTRAP, `-Z build-std`). This is the one place for that.
+//! With `--sysroot` a compiler looks there instead of in its own library folder, so builds work as if the
+//! target were installed: on stable, with no flag that stable refuses. Only the library itself is built
+//! with such flags, which its source needs (RUSTC_BOOTSTRAP, `-Z build-std`). No other file does that.
 //!
 //! The path is absolute: with a relative one crates from a registry, built elsewhere, find no `core`.
-//! With bitcode embedded, or a kernel with `lto = true` could not take it in.
+//! The library has bitcode embedded: otherwise a kernel with `lto = true` could not link it.
 
 use std::fs::{self, File, TryLockError};
 use std::io;

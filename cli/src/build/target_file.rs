@@ -1,7 +1,7 @@
-//! Target files of other releases: what a compiler has against one, and what to do about it.
+//! Target files of other releases: a compiler's error about one, and what to do about it.
 //!
-//! Their keys are not stable, and rustc's complaint comes out of cargo behind a line of a thousand characters. So it
-//! is asked beforehand, and the cure is added where one is known. What each key means, and since when, is in
+//! Their keys are not stable, and cargo prints rustc's error behind a line of a thousand characters. So the compiler
+//! is asked beforehand, and advice is added where there is some. What each key means, and since when, is in
 //! `targets/README.md`.
 
 use std::path::Path;

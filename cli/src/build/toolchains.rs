@@ -1,7 +1,7 @@
 //! The Rust toolchains of this machine, and what each can build kernels with.
 //!
-//! Nothing is asked of rustup, which might answer by downloading: its toolchains are folders. Looked at
-//! are, in this order, the compiler in use (`RUSTC`, else `rustc` on PATH), rustup's toolchains, and the
+//! Rustup itself is not run, since it might download: its toolchains are found as folders. The tool looks
+//! at, in this order, the compiler in use (`RUSTC`, else `rustc` on PATH), rustup's toolchains, and the
 //! distribution's `/usr/bin/rustc`; each once, though it may have several names.
 //!
 //! A kernel for a target needs three things: a compiler that is new enough, `core` for the target

@@ -1,8 +1,8 @@
-//! What `cargo metadata` says about the workspace around the current directory: which kernel is meant, and which tests
-//! there are.
+//! What `cargo metadata` says about the workspace around the current directory: the kernel that is meant, and the
+//! tests.
 //!
 //! Without a name on the command line the kernel is, in this order: the binary of the package the
-//! user stands in, if that is a kernel's; what the workspace says under
+//! user stands in, if that is a kernel's; the one that the workspace names under
 //! `[workspace.metadata.freestone] run = "NAME"`; the only package with a binary that is a kernel's; the
 //! binary of the package the user stands in; the only package with a binary. A kernel's package depends on
 //! freestone, or has a table `[package.metadata.freestone]`.

@@ -1,7 +1,7 @@
-//! Is this file a kernel that can be booted? Asked before a machine starts, because afterwards a bad
-//! image shows itself as silence.
+//! Checks whether a file is a kernel that can be booted. The check comes before the machine starts, because a bad image
+//! boots to silence.
 //!
-//! What the tool boots is an ELF64 executable for x86-64 with a PVH entry: a note named `Xen` of type
+//! The tool boots an ELF64 executable for x86-64 with a PVH entry: a note named `Xen` of type
 //! 18 (`XEN_ELFNOTE_PHYS32_ENTRY`, xen/include/public/elfnote.h) in a PT_NOTE segment, whose
 //! descriptor is the physical address where a loader enters in 32-bit mode. QEMU and Xen both take
 //! it. Every offset and length in the file is treated as hostile; the `object` crate checks bounds,

@@ -1,9 +1,9 @@
-//! Where in the source an address is, by a file's debugging information.
+//! Finds file and line of an address in a file's debug information.
 //!
-//! Nothing but an index of functions is kept: for each question the one unit that holds the address is opened, its
-//! program of lines is run until it passes the address, and the entries of the one function are walked. So memory
-//! goes by the index and by what one unit needs, and both have limits: a table of lines costs nothing however many
-//! rows it has. (`addr2line` keeps every row of it, and a byte can stand for one.) Work has a limit too, see
+//! Only an index of functions is kept. For each question the unit that holds the address is opened, its line program is run
+//! until it passes the address, and the entries of that function are walked. So memory is needed for the index and for one
+//! unit, and both have limits. Tables of lines are not kept, however many rows they have. (`addr2line` keeps every row, and one
+//! byte can make one.) Work has a limit too, see
 //! [`dwarf_reader`](crate::image::dwarf_reader).
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]

@@ -1,5 +1,5 @@
-//! The lines of a unit: its program is run, and no row of the table that it stands for is kept. A byte of
-//! the program may be a row.
+//! The lines of a unit: runs its line program, and keeps no row of the table that it makes, since a single byte of
+//! the program may make a row.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

@@ -1,8 +1,8 @@
-//! Debugging information as `gimli` reads it, within limits.
+//! Reads debug information for `gimli`, within limits.
 //!
 //! A file of a hundred kilobytes can hold a thousand units that share one table of lines, or entries that refer to each
-//! other in circles: reading it would take for ever. All reading goes through a [`Reader`], so that is where it is
-//! counted. When a limit is reached the reader says that the data ends, and the place in the source stays unknown.
+//! other in circles: reading it would take for ever. All reading goes through a [`Reader`], which counts
+//! it. When a limit is reached the reader reports the end of the data, and the place in the source stays unknown.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

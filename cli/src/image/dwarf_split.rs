@@ -1,8 +1,8 @@
-//! Debugging information that is not in the image: `split-debuginfo = "packed"` puts what is known of functions into a
+//! Debug information outside the image: `split-debuginfo = "packed"` puts the information on functions into a
 //! `.dwp` file beside it, `"unpacked"` into a `.dwo` file for each unit, which the image names.
 //!
-//! These names are any paths that the image's maker likes: only regular files are opened, no more than
-//! [`MOST_BYTES`] are read of all of them together, and one whose number is not the wanted one is not believed.
+//! The maker of the image can write any paths there. So only regular files are opened, no more than [`MOST_BYTES`] are read
+//! of all of them together, and a file whose number is not the expected one is not used.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

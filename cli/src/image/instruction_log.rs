@@ -1,4 +1,4 @@
-//! What a kernel spent its instructions on: QEMU's log of every instruction, counted by who called whom.
+//! What a kernel spent its instructions on: QEMU's log of every instruction, counted in a tree of calls.
 //!
 //! The log (`-d exec,nochain`, one instruction to a block) has a line for each instruction:
 //!
@@ -9,13 +9,13 @@
 //!                                      the line before did not count: it will come again
 //! ```
 //!
-//! Calls are found by where functions begin, not by looking at instructions: who arrives at a function's
-//! beginning was called by (or jumped there from) the function before; who arrives in the middle of one returns
-//! to it if it has called, else has interrupted. So tail calls, interrupts and kernels in any language come out
-//! right. Of a function that calls itself, through others or not, the outermost call has it all.
+//! Calls are found by the addresses where functions begin, not by the kind of instruction. Arrival at a function's first
+//! instruction is a call, or a jump, from the function before. Arrival in the middle of a function is a return, if that
+//! function has made a call; otherwise it is an interrupt. So tail calls, interrupts and kernels in any language are counted
+//! right. If a function calls itself, directly or through others, the outermost call has all the instructions.
 //!
-//! Counts are kept for each [`Part`] of the run in a tree of calls, as large as there are different ways to be
-//! called and no larger than [`MOST_NODES`]; the log itself is kept nowhere.
+//! Counts are kept for each [`Part`] of the run in a tree of calls with at most [`MOST_NODES`] nodes; the log itself is not
+//! kept.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

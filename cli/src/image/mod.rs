@@ -1,4 +1,4 @@
-//! What stands in an image: can it be booted, names, source lines, tests.
+//! What is in an image: its entry, names, source lines, tests.
 
 pub mod bootable;
 pub mod dwarf;

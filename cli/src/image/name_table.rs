@@ -1,9 +1,9 @@
 //! The table of functions' names, and the image with it, for the verb `names` and for every boot.
 //!
-//! freestone-rt's `symbols` defines the table and reads it in the kernel. Here it is made of the linked
-//! image's symbols. The linker script leaves room for one more program header; an image whose header has that
-//! is given the table as a segment of its own, behind everything else in memory and in the file. No byte of
-//! the linked image but that header changes.
+//! freestone-rt's `symbols` defines the table and reads it in the kernel. Here it is made from the linked
+//! image's symbols. The linker script reserves one more program header. In an image that has it the table becomes
+//! a segment of its own, behind everything else in memory and in the file. Nothing of the linked image changes
+//! except that header.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

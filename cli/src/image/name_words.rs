@@ -1,4 +1,4 @@
-//! The words that functions' names are shortened by in a [table of names](crate::image::name_table).
+//! The words by which functions' names are compressed in a [table of names](crate::image::name_table).
 //!
 //! They are found by byte pair encoding: again and again the pair of codes that comes most often becomes a word
 //! (Gage, A New Algorithm for Data Compression, 1994).

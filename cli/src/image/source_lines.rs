@@ -1,7 +1,7 @@
-//! Where in the source: lines of a kernel's trace, completed as they pass by.
+//! Adds source lines to a kernel's backtrace as it passes.
 //!
-//! A kernel prints `  from 0x…` and, if its image has a table, the function's name. What it cannot know is
-//! added here, from the ELF file's debug information: file and line, and the functions that were compiled
+//! A kernel prints `  from 0x…` and, if its image has a table, the function's name. This file adds what
+//! the kernel cannot know, from the ELF file's debug information: file and line, and the functions that were compiled
 //! into the one that is named, each on a line of its own in front (`  in   0x…`). A name that is missing is
 //! added from the file's symbols. Everything else passes unchanged and at once.
 

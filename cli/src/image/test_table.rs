@@ -1,4 +1,4 @@
-//! Which tests an image holds: read out of the file, so that listing them boots nothing.
+//! The tests in an image, read from the file: listing them boots nothing.
 //!
 //! `freestone-harness` puts a record per test between two symbols. The image is linked at its address,
 //! so the pointers in a record are addresses in the file's segments.

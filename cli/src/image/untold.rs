@@ -1,4 +1,4 @@
-//! What traces could not say, and why: one line each, at the end of a boot.
+//! What backtraces lacked, and why: one line for each cause, at the end of a boot.
 
 use std::cell::RefCell;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Cuts what comes from a child, in pieces of any length, into lines.
+//! Cuts the output of a child, which comes in pieces of any length, into lines.
 
 /// What has come of a line that is not whole.
 #[derive(Default)]

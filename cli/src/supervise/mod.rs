@@ -1,7 +1,7 @@
-//! Child processes under watch: a limit of time, live output, and none that outlives the tool (see also [`guard`]).
+//! Runs child processes: with a time limit and live output, and none outlives the tool (see also [`guard`]).
 //!
 //! Every program the tool starts goes through [`run`]: one loop over poll(2) that passes output on as
-//! it comes, looks at the clock, and looks at the signals the tool itself got. The loop is the only
+//! it comes, and checks the clock and the signals that the tool itself got. The loop is the only
 //! thread. That matters twice: nothing needs locks, and the kernel's parent-death signal, which
 //! follows the *thread* that spawned the child, means the whole tool.
 //!

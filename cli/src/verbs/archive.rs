@@ -1,11 +1,11 @@
 //! `cargo freestone archive`: `libfreestone.a` and its header, for kernels in C and other languages.
 //!
 //! Built from a small package made for it, without a red zone, and then cut down: rustc puts all of core
-//! and compiler_builtins into such an archive, and those were compiled with a red zone. What stays is what
-//! the C names of our crates reach. They are made weak, so that a kernel's own definition of a name wins
-//! over ours instead of colliding with it.
+//! and compiler_builtins into such an archive, and those were compiled with a red zone. Only what the C names of our
+//! crates use is kept. The names are made weak, so that a kernel's own definition of a name is used instead of ours and does
+//! not collide with it.
 //!
-//! Whether it is as promised is read from the finished machine code, before anything is handed out: no
+//! The promises are checked in the finished machine code, before any file is written: no
 //! red zone, nothing undefined, and for the soft ABI no vector register.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
 //! `cargo freestone check`: looks at an image for what would keep it from booting or break it later.
 //!
-//! The looking is done by the library `freestone-inspect`; here are its options, its three ways of
-//! output, and the short form that `run` and `test` use before they boot.
+//! The library `freestone-inspect` does the checks. This file has the options, three formats of output, and the short form
+//! that `run` and `test` use before they boot.
 
 use std::path::Path;
 

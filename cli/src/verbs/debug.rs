@@ -1,7 +1,7 @@
 //! `cargo freestone debug`: a kernel in gdb, stopped where its `main` begins, behind the prologue.
 //!
-//! The machine is one of `run --gdb`: this tool starts itself a second time for it, on a port that is free, and
-//! gdb beside it, with the terminal. When gdb ends, so does the machine.
+//! The machine runs by `run --gdb`: the tool starts itself a second time for it, on a free port, and gdb beside it, with the
+//! terminal. When gdb ends, so does the machine.
 
 use std::env;
 use std::ffi::OsString;

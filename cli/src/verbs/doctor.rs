@@ -1,4 +1,4 @@
-//! `cargo freestone doctor`: is all here that `run` needs, and if not, what to do.
+//! `cargo freestone doctor`: checks whether everything that `run` needs is here, and if not, says what to do.
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What a chart names of a stage, and how it writes numbers.
+//! Chooses the functions that a chart shows for a stage, and formats its numbers.
 
 use crate::image::instruction_log::Stage;
 

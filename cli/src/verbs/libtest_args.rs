@@ -1,4 +1,4 @@
-//! The arguments of libtest's programs, as far as they mean something for tests in a kernel; the rest is refused.
+//! The arguments of libtest's programs that make sense for tests in a kernel; all others are errors.
 
 use std::ffi::OsString;
 

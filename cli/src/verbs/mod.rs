@@ -1,4 +1,4 @@
-//! What the tool does, a file for each verb, and what only one of them needs.
+//! The verbs, a file for each, and helpers that only one verb needs.
 
 pub mod archive;
 pub mod chart;

@@ -3,10 +3,10 @@
 //! A kernel with tests in it behaves as a test program of libtest's does: the same arguments, the same lines, status
 //! 101 if a test failed. The tests of a file run one after the other in one boot, in the order of their names; where one
 //! ends the boot or leaves a machine that is not as it was, the next one gets a new boot. With `--boot-per-test`
-//! each has its own. Either way [`marks`](crate::marks) says what to believe, and each test has its own limit of time.
+//! each has its own. Either way [`marks`](crate::marks) decides which results count, and each test has its own time limit.
 //! Another kernel is booted as `run` does, with the arguments as its command line; a program for this system is run.
 //!
-//! What libtest has no argument for comes by environment, set by `cargo freestone test`, else from the manifest's
+//! Options that libtest lacks come from the environment, set by `cargo freestone test`, else from the manifest's
 //! settings.
 
 use std::env;

@@ -1,5 +1,5 @@
-//! `cargo freestone symbols`: what the toolchain's libraries, or any files, want from a kernel, and who
-//! provides it.
+//! `cargo freestone symbols`: the symbols that the toolchain's libraries, or any files, leave to a kernel, and the crate
+//! that provides each.
 
 use std::fs;
 use std::path::{Path, PathBuf};

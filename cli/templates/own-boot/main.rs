@@ -1,5 +1,5 @@
-//! A kernel with boot code of its own: Freestone's `rt` gives it a voice and a panic handler, `mem` the symbols
-//! that the compiler asks for. 30 instructions lead from a PVH loader's 32-bit entry to `main`.
+//! A kernel with boot code of its own: Freestone's `rt` gives it `println!` and a panic handler, `mem` the symbols
+//! that the compiler needs. 30 instructions lead from a PVH loader's 32-bit entry to `main`.
 
 #![no_std]
 #![no_main]

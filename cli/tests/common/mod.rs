@@ -1,4 +1,4 @@
-//! What the tests share: the tool, a stub kernel, fake QEMUs, and looking for what is left over.
+//! Helpers that the tests share: the tool, a stub kernel, fake QEMUs, and a search for processes and files that are left over.
 
 #![allow(dead_code, reason = "every test file uses its own part of this")]
 

@@ -1,7 +1,7 @@
-//! Who allocated and who freed: the call sites in the reports of a [`Checked`](super::Checked) heap.
+//! Call sites for the reports of a [`Checked`](super::Checked) heap: the code that allocated and freed a block.
 //!
 //! A block's record has room for one number, and one address would say little: the innermost ones are all in `alloc`. So the number
-//! names a whole trace, which is kept here once for all blocks of the same place. Traces are found by following frame pointers,
+//! stands for a whole backtrace, which is kept here once for all blocks allocated from the same place. Traces are found by following frame pointers,
 //! and are as complete as those are kept, see [`freestone_rt::backtrace`].
 
 use core::fmt;
@@ -34,7 +34,8 @@ impl CallSite for Traces {
     }
 }
 
-/// Panics with what was done wrong, and who allocated and freed the block; the panic's own trace shows who did it.
+/// Panics with a description of the misuse, and the backtraces of the code that allocated and freed the block. The panic's own
+/// backtrace shows the code that misused it.
 pub fn report_misuse(misuse: &Misuse) {
     panic!("{}", Report(misuse));
 }

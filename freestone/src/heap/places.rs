@@ -1,4 +1,5 @@
-//! A table of rows of words, each kept once and for ever, under a number; without a lock, as an interrupt may want it at any time.
+//! A table of rows of words. Each row is kept once and for ever, under a number. It has no lock, since an interrupt may use it at
+//! any time.
 //!
 //! `tests/models` includes this file with atomics of its own, and tries every order that the memory model allows.
 

@@ -1,4 +1,4 @@
-//! The atomics of `places.rs`, and how its places begin. `tests/models` has others in their place.
+//! The atomics of `places.rs`, and the initial state of its places. `tests/models` replaces this file by its own.
 
 pub use core::sync::atomic::{AtomicU32, Ordering};
 

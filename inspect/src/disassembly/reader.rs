@@ -1,4 +1,4 @@
-//! Goes through a function's instructions and notes what each uses: registers, memory, other functions.
+//! Reads a function's instructions and records what each uses: registers, memory, other functions.
 
 use std::collections::HashMap;
 

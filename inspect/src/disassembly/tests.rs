@@ -1,4 +1,4 @@
-//! Machine code, byte by byte, and what is said of it.
+//! Machine code, byte by byte, and the facts found in it.
 
 use std::borrow::Cow;
 

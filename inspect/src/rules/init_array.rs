@@ -1,4 +1,4 @@
-//! Functions to be called before `main`, which nobody calls.
+//! Functions that should be called before `main`, but are not.
 
 use object::elf;
 

@@ -1,8 +1,8 @@
-//! What can be wrong with a kernel image: one file per rule, each with its name, its story and its
+//! What can be wrong with a kernel image: one file per rule, each with its name, its explanation and its
 //! check.
 //!
-//! A rule speaks of what the file shows. Where the file cannot show it (no symbols, another
-//! processor) the rule says that it could not look, rather than nothing.
+//! A rule reports what the file shows. Where the file cannot show it (no symbols, another
+//! processor), the rule reports that it could not check.
 
 use std::cell::OnceCell;
 

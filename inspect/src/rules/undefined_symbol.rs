@@ -1,4 +1,4 @@
-//! Symbols that nobody defined.
+//! Symbols without a definition.
 
 use std::collections::BTreeMap;
 

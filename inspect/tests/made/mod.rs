@@ -1,4 +1,4 @@
-//! ELF files and archives of parts that no linker would put together.
+//! ELF files and archives with parts that no linker would combine.
 
 #![allow(dead_code, reason = "every test file uses its own part of this")]
 

@@ -1,4 +1,4 @@
-//! The functions of C's `math.h`, under their C names: the best that can be had of each.
+//! The functions of C's `math.h`, under their C names.
 //!
 //! Most come from the crate `libm`; what is slow or inaccurate there is written here, on top of a few
 //! kernels in `f64`. Every `f32` function of this folder is computed in `f64` and rounded once, and for most of

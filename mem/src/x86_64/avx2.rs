@@ -1,8 +1,8 @@
 //! AVX2, for kernels that own the vector state: `--cfg freestone_mem="avx2"`.
 //!
 //! Needs AVX2 in every processor the kernel runs on, enabled in `CR4` and `XCR0` before the first call, and
-//! interrupt handlers that save what they use. Nothing asks: a processor without it ends in an
-//! invalid-opcode fault. The bodies are in `vector.rs`.
+//! interrupt handlers that save what they use. Nothing checks that: a processor without it raises an
+//! invalid-opcode exception. The bodies are in `vector.rs`.
 
 use core::arch::naked_asm;
 

@@ -1,8 +1,8 @@
 //! AVX-512, for kernels that own the vector state: `--cfg freestone_mem="avx512"`.
 //!
 //! Needs AVX512BW, AVX512VL and BMI2 in every processor the kernel runs on, enabled in `CR4` and `XCR0`
-//! before the first call, and interrupt handlers that save what they use. Nothing asks: a
-//! processor without them ends in an invalid-opcode fault.
+//! before the first call, and interrupt handlers that save what they use. Nothing checks that: a
+//! processor without them raises an invalid-opcode exception.
 //!
 //! Up to 64 bytes a mask does what branches do elsewhere: bytes outside it are neither read nor written,
 //! and do not fault. Only zmm16 and up are used, whose upper halves cost no other code anything, so

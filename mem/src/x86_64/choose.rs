@@ -1,4 +1,4 @@
-//! What the processor's string instructions are good for: asked once, kept in one byte.
+//! Finds out how fast the processor's string instructions are, once, and keeps that in one byte.
 
 use core::arch::naked_asm;
 use core::sync::atomic::AtomicU8;

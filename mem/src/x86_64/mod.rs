@@ -7,11 +7,10 @@
 //! | `"sse2"`, `"avx2"` | `vector.rs`, in two widths | kernels that own the vector state |
 //! | `"avx512"` | `avx512.rs` | the same, with masks |
 //!
-//! The flag belongs to whoever builds the kernel (`RUSTFLAGS`, or `build.rustflags` in its Cargo
-//! configuration): it says something about the whole machine that no library can know. A Cargo
-//! feature could be switched on by any dependency.
+//! The flag is set where the kernel is built (`RUSTFLAGS`, or `build.rustflags` in its Cargo configuration): it says
+//! something about the whole machine that no library can know. A Cargo feature could be switched on by any dependency.
 //!
-//! `choose.rs` is about the processor: one byte that the bodies look at.
+//! `choose.rs` keeps one byte about the processor, which the bodies read.
 
 /// A second name for the function whose first instruction follows. The shims in the crate's root only
 /// jump here, and a jump is a cycle of the nine that a short `memcpy` takes.

@@ -1,4 +1,4 @@
-//! The consoles a machine may have, found by looking, not by configuration.
+//! The consoles of a machine, found by probing, without configuration.
 //!
 //! Xen guests print through the hypervisor; elsewhere a 16550 UART is looked for by writing and
 //! reading its scratch register, and QEMU's debug port by reading its signature. All that answer are
@@ -8,7 +8,7 @@
 //! # use freestone_platform as freestone;
 //! use freestone::console::{self, Console};
 //!
-//! /// A console of one's own: the last bytes, for whoever looks into memory.
+//! /// A console that keeps the last bytes in memory, for a debugger to read.
 //! struct Ring {
 //!     bytes: [AtomicU8; 4096],
 //!     next: AtomicUsize,

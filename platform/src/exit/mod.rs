@@ -1,19 +1,19 @@
-//! How a kernel ends, and how the outside learns of it.
+//! How a kernel ends, and how it reports its verdict to the outside.
 //!
 //! Under QEMU the verdict is one write to the `isa-debug-exit` device at port 0xf4; QEMU turns the
-//! value `v` into its own exit status `2 v + 1`, so each verdict is told from QEMU's own 0 (machine
+//! value `v` into its own exit status `2 v + 1`, so each verdict differs from QEMU's own 0 (machine
 //! powered off or reset: a triple fault, say) and 1 (QEMU failed). Under Xen it is a last line on the
-//! console, and the reason given to `SCHEDOP_shutdown`: a reason alone does not tell success from a
-//! processor that halted with interrupts off, which Xen takes for a power-off, nor failure from a crash.
-//! Where neither is there, the machine is powered off if it can be, and halted: by what ACPI's tables say if the
-//! kernel has asked for that ([`prepare_power_off`]).
+//! console, and the reason given to `SCHEDOP_shutdown`. The reason alone is not enough: Xen takes a processor that halted
+//! with interrupts off for a power-off, as success is, and has one reason for failure and crash. Elsewhere the machine is
+//! powered off if possible, else halted. To power off it uses ACPI's tables if the kernel has called
+//! [`prepare_power_off`].
 //!
 //! ```no_run
 //! # use freestone_platform as freestone;
 //! use freestone::{Exit, exit};
 //!
 //! fn main_loop(mut step: impl FnMut() -> Option<u8>) -> Exit {
-//!     // Where nobody takes the verdict, the machine shall go off.
+//!     // Without QEMU's exit device or Xen, the machine shall power off.
 //!     if let Err(why) = exit::prepare_power_off() {
 //!         freestone_rt::println!("this machine will halt: {why}");
 //!     }

@@ -1,4 +1,4 @@
-//! The verdict on a run, and the numbers and the line by which it is told.
+//! The verdict on a run, and the numbers and the line that report it.
 
 use freestone_protocol::exit;
 

@@ -1,4 +1,4 @@
-//! What runs us: which hypervisor, and what one of them takes from us.
+//! Which hypervisor runs the kernel, and Xen's console.
 
 pub(crate) mod xen_console;
 

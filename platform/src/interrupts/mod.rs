@@ -1,8 +1,9 @@
-//! Interrupts: who handles which, when they are let in, and waiting for them.
+//! Interrupts: handlers, when interrupts are let in, and waiting for them.
 //!
-//! They are off until the kernel turns them on. Handlers run on a stack of their own and leave every register
-//! of the interrupted code as it was, vector registers and the red zone included. What an interrupt does not
-//! do is wait: a handler must take no lock that other code holds with interrupts on, and must not allocate.
+//! Interrupts are off until the kernel turns them on. Handlers run on a stack of their own and leave every register
+//! of the interrupted code as it was, vector registers and the red zone included. A handler must not wait: it must
+//! take no lock that other code holds with interrupts on. It may allocate only from a heap whose lock masks interrupts,
+//! as the heaps that `freestone::entry!` makes do.
 //!
 //! ```no_run
 //! # use freestone_platform as freestone;
@@ -43,10 +44,10 @@ pub fn release(vector: u8) {
     arch::release(vector);
 }
 
-/// Has what comes on `wire` raise `vector` on this processor. The line is [masked](Line::mask) first. Who connects it
-/// again has the last word. The handler for a [level](Trigger::Level) must satisfy its device before it returns, else
-/// it is called again at once. Which wire a device has, the firmware's tables or the bus say; those
-/// of the ISA bus are told by [`io_apic::isa`](crate::devices::pc::io_apic::isa).
+/// Makes `wire` raise `vector` on this processor. The line is [masked](Line::mask) at first. Connecting a wire again
+/// replaces its vector. The handler for a [level](Trigger::Level) must satisfy its device before it returns, else
+/// it is called again at once. The firmware's tables or the bus say which wire a device has; for those
+/// of the ISA bus use [`io_apic::isa`](crate::devices::pc::io_apic::isa).
 ///
 /// # Errors
 ///

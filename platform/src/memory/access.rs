@@ -1,4 +1,4 @@
-//! Access rights of a page, and the errors for which a change of the page tables is refused.
+//! Access rights of a page, and the errors with which a change of the page tables is refused.
 
 use core::fmt;
 
@@ -13,7 +13,7 @@ pub enum Access {
     ReadExecute,
 }
 
-/// Why the map stays as it is.
+/// Why a change of the page tables was refused. Nothing has changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapError {
     /// Not a range of whole pages with addresses that can be mapped.
@@ -30,9 +30,9 @@ pub enum MapError {
     Ram,
     /// There is no memory for tables.
     OutOfMemory,
-    /// The map is being changed, by code that was interrupted: try later.
+    /// The interrupted code is changing the page tables: try later.
     Busy,
-    /// Before `main` there is no map to change.
+    /// Before `main` page tables cannot be changed.
     TooEarly,
 }
 

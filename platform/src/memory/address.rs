@@ -1,7 +1,7 @@
-//! Addresses with their kind in the type: what the processor uses, and what the memory bus sees.
+//! Virtual addresses, which the processor uses, and physical addresses, which the memory bus sees, as two types.
 //!
-//! The kernel's own map is the identity, so the two have the same number almost everywhere. Exactly
-//! therefore they have two types: code that mixes them up would work until somebody maps a page elsewhere.
+//! The kernel's page tables map all RAM at its physical address, so the two have the same number almost everywhere. That is
+//! why they have two types: code that mixed them up would work until a page is mapped elsewhere.
 
 use core::fmt;
 

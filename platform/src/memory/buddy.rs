@@ -4,12 +4,12 @@
 //! other half of the next larger one; when both are free they become that one (Knuth, The Art of Computer
 //! Programming, volume 1, 2.5). A run of any length is a row of blocks, so nothing is rounded up.
 //!
-//! What is known about a frame is one byte: whether a block begins there, how large, and whose. So giving
-//! back what is not taken, or half of it, is found out. The links of the lists lie in the free blocks.
+//! One byte is kept for each frame: whether a block begins there, its size, and whether it is free. So giving back frames
+//! that are not taken, or a part of a run, is an error. The links of the lists lie in the free blocks.
 //!
-//! **Lazy**: a region's frames are *fresh* until they are needed. Of fresh frames nothing is known and nothing
-//! has been written, neither bytes nor links; taking over a region of a terabyte costs what one of a
-//! megabyte costs. Only as allocation goes on, blocks are cut off where the fresh part begins.
+//! **Lazy**: a region's frames are *fresh* until they are needed. For fresh frames nothing is written, neither their bytes
+//! nor links, so adding a region of a terabyte costs as much as adding one of a megabyte. As allocation goes on,
+//! blocks are cut off where the fresh part begins.
 //!
 //! ```text
 //! region   | a byte per frame | blocks, free and taken            | fresh                        |

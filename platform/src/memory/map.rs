@@ -1,10 +1,10 @@
-//! The memory map: what the boot loader says is where, and what we have taken from it.
+//! The memory map: the regions that the boot loader reports, and the ranges reserved from them.
 //!
-//! A map is a list of [`Region`]s as the firmware reported them (in x86 terms, the E820 list) and a
+//! A memory map is a list of [`Region`]s as the firmware reported them (in x86 terms, the E820 list) and a
 //! list of ranges reserved since: the image, the boot data, page tables. [`MemoryMap::free`] is the
-//! usable regions minus the reserved ranges. Both lists are small and fixed, because this is needed
-//! before there is a heap. A loader's list is not trusted: empty and wrapping regions are dropped,
-//! and where regions overlap, the pessimistic reading wins.
+//! usable regions minus the reserved ranges. Both lists have a small fixed size, because they are needed
+//! before there is a heap. A loader's list is not trusted: regions that are empty or run past the end of the address space
+//! are dropped, and memory is usable only if every region that covers it says so.
 
 use core::fmt;
 use core::ops::Range;
@@ -93,7 +93,7 @@ impl MemoryMap {
         }
     }
 
-    /// Adds what the loader reported as `len` bytes at `start`. Returns whether the map can be trusted
+    /// Adds what the loader reported as `len` bytes at `start`. Returns whether the memory map can be trusted
     /// after that: usable memory that does not fit, wraps around or is empty is dropped, which is less
     /// memory; a region of another kind that does not fit might lie on usable memory, which then would
     /// be wrong memory.

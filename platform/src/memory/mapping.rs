@@ -1,12 +1,11 @@
-//! The kernel's map while it runs: pages added, taken away, protected; registers of devices.
+//! Changes of the page tables while the kernel runs: mapping, unmapping, protecting, and the registers of devices.
 //!
-//! What the boot code built is the identity: all RAM at its own address. Safe functions add devices and firmware's
-//! tables to it, outside RAM, and no more: a second address for memory, an address less, other rights are promises
-//! about every pointer there is, and so `unsafe`. What no caller can break, with `unsafe` or without, because every
-//! change passes one check:
+//! The boot code maps all RAM at its physical address. Safe functions only add devices and firmware's tables, outside RAM.
+//! The others are `unsafe`: a second address for memory, the loss of an address, or other rights concern every pointer in
+//! the kernel. Two rules hold for every caller, with `unsafe` or without, because every change passes one check:
 //!
-//! - nothing is writable and executable: [`Access`] cannot say it, and memory that is one of them under some address
-//!   does not become the other one under another;
+//! - nothing is writable and executable: [`Access`] cannot express it, and memory that is writable under one address does
+//!   not become executable under another, nor the other way round;
 //! - page 0 and the guard page of each stack stay unmapped, and a guard page stays its stack's.
 
 use core::ops::Range;
@@ -62,7 +61,7 @@ pub fn map_firmware(start: PhysAddr, len: u64) -> Result<NonNull<u8>, MapError> 
     NonNull::new(VirtAddr::new(start.as_u64()).as_ptr()).ok_or(MapError::Guarded)
 }
 
-/// Each page of a device, or of the firmware's, is looked at by itself, with the map locked: of 1 GiB that is bearable.
+/// Each page of a device, or of the firmware's, is looked at by itself, with the page tables locked: for 1 GiB that is bearable.
 const LONGEST_IDENTITY: u64 = 1 << 30;
 
 /// The pages around `len` bytes at `start`, if they can be mapped at their own address.
@@ -85,9 +84,9 @@ fn identity_pages(start: PhysAddr, len: u64) -> Result<Range<u64>, MapError> {
 ///
 /// - Until the range is unmapped, `to` is memory, not a device, and the caller's: frames that it has and does not
 ///   give back, or memory that nobody else frees.
-/// - What is done with that memory through this address, references to it under others allow: nobody writes what
-///   another believes unchanged.
-/// - The addresses are the caller's: nobody has unmapped them for himself.
+/// - Accesses through this address respect references to the memory under other addresses: nothing is written
+///   that such a reference relies on to stay unchanged.
+/// - The addresses are the caller's: no other code has unmapped them for its own use.
 ///
 /// # Errors
 ///
@@ -102,14 +101,14 @@ pub unsafe fn map(at: VirtAddr, to: PhysAddr, len: u64, access: Access) -> Resul
     active::map(pages, to.as_u64(), access)
 }
 
-/// Takes `len` bytes at `at` out of the map; a large page that is only partly meant is split. What is not
-/// mapped stays so. When this returns, the processor remembers nothing of it.
+/// Unmaps `len` bytes at `at`; a large page that is only partly in the range is split. Pages that are not
+/// mapped stay so. When this returns, the processor has no translation of the range cached.
 ///
 /// *Keeps:* guard pages stay their stacks'.
 ///
 /// # Safety
 ///
-/// - Nobody uses the memory at these addresses until it is mapped again: no reference, no code, no stack,
+/// - No code uses the memory at these addresses until it is mapped again: no reference, no code, no stack,
 ///   no page table and no heap block lies there.
 ///
 /// # Errors
@@ -120,14 +119,14 @@ pub unsafe fn unmap(at: VirtAddr, len: u64) -> Result<(), MapError> {
 }
 
 /// Gives `len` bytes at `at`, all of them mapped, other rights. Not for devices. When this returns, the
-/// processor remembers nothing of the old rights.
+/// processor has no old rights cached.
 ///
 /// *Keeps:* as [`map`]; devices stay uncached.
 ///
 /// # Safety
 ///
-/// - What code does with these addresses from now on, the new rights allow; what references to them believe
-///   unchanged, nobody writes.
+/// - From now on code accesses these addresses only as the new rights allow, and writes nothing that a reference
+///   relies on to stay unchanged.
 ///
 /// # Errors
 ///
@@ -137,7 +136,7 @@ pub unsafe fn protect(at: VirtAddr, len: u64, access: Access) -> Result<(), MapE
     active::protect(whole_pages(at, len)?, access)
 }
 
-/// Where the map leads from `at`, and what may be done there.
+/// The physical address that `at` is mapped to, and the access rights there.
 ///
 /// *Keeps:* it only reads.
 pub fn translate(at: VirtAddr) -> Option<(PhysAddr, Access)> {

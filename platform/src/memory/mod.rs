@@ -1,4 +1,4 @@
-//! Memory: what the machine has, what of it is free, and what is mapped how.
+//! Memory: the memory map, frames, stacks, and changes of the page tables.
 //!
 //! ```no_run
 //! # use freestone_platform as freestone;

@@ -1,11 +1,11 @@
 //! Stacks made while the kernel runs: frames of their own, above a page that is not mapped.
 //!
-//! Running off the low end faults instead of writing over a neighbour, the report names the stack, and
-//! backtraces go through it. What reports need to know stands in the stack itself, at its top, in a list.
+//! Running off the low end faults instead of writing over other memory, the report names the stack, and backtraces go
+//! through it. All stacks are in a list for the reports; each entry lies in its stack, at the top.
 //!
-//! A stack that is dropped is put on another list, of those to be given back, and that is worked off at once. A handler
-//! may be in the middle of somebody's use of the first list, or of a change of the map, without which no guard page comes
-//! back: then the stack stays on the list for who changes the map, or makes or drops a stack, next.
+//! A dropped stack is put on a second list, of stacks to be given back, and that list is emptied at once. A handler may have
+//! interrupted a use of the first list, or a change of the page tables, without which the guard page cannot be mapped again.
+//! Then the stack stays on the second list until the page tables are changed, or a stack is made or dropped, the next time.
 
 use core::fmt;
 use core::mem::{align_of, size_of};
@@ -42,8 +42,8 @@ unsafe fn put(node: NonNull<Node>) {
     }
 }
 
-/// Gives back every stack that was dropped, as far as that is possible now. Whoever has changed the map asks for it:
-/// a handler in the middle of that could not.
+/// Gives back every stack that was dropped, as far as that is possible now. Called after every change of the page tables,
+/// since a handler that interrupts a change cannot give stacks back.
 #[inline]
 pub(crate) fn give_back_dropped() {
     if !DROPPED.load(Ordering::Relaxed).is_null() {
@@ -100,7 +100,7 @@ unsafe fn give_back(node: NonNull<Node>) -> bool {
 pub enum StackError {
     /// No run of free frames is long enough.
     OutOfFrames,
-    /// The guard page could not be taken out of the map.
+    /// The guard page could not be unmapped.
     Map(MapError),
 }
 
@@ -115,8 +115,9 @@ impl fmt::Display for StackError {
 
 impl core::error::Error for StackError {}
 
-/// A stack above a guard page. Dropping it gives the memory back: nobody may run on it then, which is for
-/// whoever switches to it to see to. In a handler that interrupts a change of the map it comes back when that is done.
+/// A stack above a guard page. Dropping it gives the memory back: no code may run on it then, and code that switches to it
+/// by itself must ensure that. If a handler that interrupts a change of the page tables drops it, the memory is given back
+/// after that change.
 #[derive(Debug)]
 pub struct KernelStack {
     /// At the top of frames that are ours.

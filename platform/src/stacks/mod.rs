@@ -1,9 +1,9 @@
-//! What reports ask about stacks: those that the kernel begins with, each above a page that is never mapped, and those
-//! that are [made later](crate::memory::KernelStack), in a list.
+//! All stacks, for reports and checks: those that the kernel begins with, and those that are
+//! [made later](crate::memory::KernelStack), in a list.
 //!
-//! A stack is a static whose first page is its guard: running off the low end faults there instead
-//! of writing over a neighbour, and the report can name the stack. The memory is `.bss`; loaders
-//! zero it, so no instruction of ours is spent on it.
+//! A stack that the kernel begins with is a static whose first page is its guard page, never mapped: running off the low
+//! end faults there instead of writing over other memory, and the report can name the stack. It lies in `.bss`, which
+//! loaders zero, so it costs no instruction at boot.
 
 pub mod named;
 
@@ -39,8 +39,8 @@ static FIRST: AtomicPtr<Node> = AtomicPtr::new(core::ptr::null_mut());
 /// Of the list of all stacks.
 static LIST: Lock<()> = Lock::new(());
 
-/// Runs `work`, which changes the list, with interrupts out; `None` for a handler in the middle of another one's work, who
-/// may stand on any node. Whoever only looks may do so at any time, as the list is whole after every instruction.
+/// Runs `work`, which changes the list, with interrupts off. `None` for a handler that interrupts another such `work`, which
+/// may be at any node. Code that only reads the list may do so at any time: the list is valid after every instruction.
 fn on_list<R>(work: impl FnOnce() -> R) -> Option<R> {
     cpu::without_interrupts(|| LIST.with(|()| work()))
 }

@@ -1,4 +1,4 @@
-//! A stack with its guard page, and what reports call it.
+//! A stack with its guard page, and its name in reports.
 
 use core::cell::UnsafeCell;
 use core::ops::Range;

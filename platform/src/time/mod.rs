@@ -1,10 +1,9 @@
-//! Monotonic time since boot, and the time of day where somebody tells it.
+//! Monotonic time since boot, and the time of day where the machine knows it.
 //!
-//! The clock is the cycle counter times a factor. Xen and KVM tell both the factor and when to change it, in
-//! memory that they share. Elsewhere the counter's frequency is asked of the hypervisor or the processor,
-//! if they tell it; otherwise it is measured once, against a timer of known rate, for at most a
-//! millisecond. All of that happens when somebody first asks for the time: a kernel that never does never
-//! waits, and has none of it in its image.
+//! The clock is the cycle counter times a factor. Xen and KVM publish the factor, and its changes, in shared memory.
+//! Elsewhere the counter's frequency comes from the hypervisor or the processor, if they report it; otherwise it is measured
+//! once, against a timer of known rate, for at most a millisecond. The first call that asks for the time does this: a kernel
+//! that never asks never waits, and has none of this code in its image.
 //!
 //! ```no_run
 //! # use freestone_platform as freestone;
@@ -39,7 +38,7 @@ pub fn now() -> Duration {
     Duration::from_nanos(latest(&LATEST, clock::nanoseconds_since_boot()))
 }
 
-/// A moment to come, for those who wait: it does come, also where the clock cannot be read for as long as they do.
+/// A moment in the future, to wait for. It comes also where the clock cannot be read during the wait.
 pub(crate) struct Moment {
     /// By the clock.
     at: Duration,

@@ -1,4 +1,4 @@
-//! The rate of the clock: how many ticks, and how that became known.
+//! The rate of the clock, and where it was found.
 
 use core::fmt;
 

@@ -66,8 +66,8 @@ pub(crate) fn complete(memory: &mut MemoryMap) -> Result<(), Error> {
     }
 }
 
-/// PVH version 0 brings no memory map; Xen gives it to who asks. Xen does not say whether there is more
-/// than fits, so a full answer is none.
+/// PVH version 0 has no memory map; Xen returns it on request. Xen does not report whether there is more
+/// than fits, so an answer that fills all the room is refused.
 #[inline]
 fn ask_for_memory(xen: Xen, memory: &mut MemoryMap) -> Result<(), Error> {
     let mut entries = [E820Entry::EMPTY; 2 * MAX_REGIONS];

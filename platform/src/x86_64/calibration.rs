@@ -3,9 +3,9 @@
 //! Each reading of the other counter is taken between two of the cycle counter. A count of the PIT is 838 ns, so
 //! one reading at either end would be off by that in a millisecond. All readings of the first third are taken
 //! together, which is a reading at their mean, to the fraction of a count, and so those of the last third.
-//! Readings that took much longer than the quickest do not count: an emulator or a host came in between.
+//! Readings that took much longer than the quickest do not count: an emulator or the host interrupted them.
 //!
-//! Nothing here waits for ever: the number of readings is limited, and a counter that stands still is none.
+//! Nothing here waits for ever: the number of readings is limited, and a counter that stands still is refused.
 
 /// A counter that runs at a known rate.
 pub trait Reference {

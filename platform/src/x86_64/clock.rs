@@ -1,13 +1,14 @@
 //! The time-stamp counter as a clock: where its frequency comes from.
 //!
-//! Asked in this order, since each later one is less sure: the hypervisor's shared clock; its CPUID
+//! The sources are tried in this order, since each later one is less certain: the hypervisor's shared clock; its CPUID
 //! leaf (Xen's time leaf; 0x4000_0010, which VMware defined and KVM and others took over); the
 //! processor's leaf 0x15 (Intel SDM volume 2, CPUID; volume 3, 19.7.3); a measurement against the HPET, or
-//! the PIT; and an assumption that says it is one.
+//! the PIT; and an assumption, which is marked as one.
 //!
-//! Whoever asks first finds out, and an NMI or an exception may ask in the midst of that. It finds out too, for
-//! itself and to the end, and what it found holds: the code that it interrupted goes on with a measurement that was
-//! spoilt, and throws it away. So nobody waits, and nobody sees a rate that is another one later.
+//! The first call that needs the rate finds it. An NMI or an exception may interrupt that call and need the rate too. Its
+//! handler then finds the rate by itself and publishes it. The interrupted call goes on, with a measurement that the
+//! interruption has spoilt, finds a published rate, and uses that. So no code waits, and a rate never changes once it was
+//! read.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -103,7 +104,7 @@ fn find_rate() -> Option<Rate> {
     publish(&FOUND, found.unwrap_or(ASSUMED))
 }
 
-/// Of those who found out at once, the first one's rate is everybody's.
+/// If several calls have found a rate, the first one's holds for all.
 fn publish(found: &AtomicU64, rate: Rate) -> Option<Rate> {
     let first = found.compare_exchange(0, pack(rate), Ordering::AcqRel, Ordering::Acquire);
     first.map_or_else(unpack, |_| Some(rate))

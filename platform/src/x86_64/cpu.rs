@@ -1,4 +1,4 @@
-//! The instructions and registers that have no Rust name.
+//! Instructions and registers that have no Rust function.
 //!
 //! Each wrapper does one thing and names its source in Intel's manual (SDM) or AMD's (APM). Those
 //! that can break the machine are unsafe; reading a harmless register is not.

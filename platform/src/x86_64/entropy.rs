@@ -1,7 +1,7 @@
 //! RDSEED, and RDRAND where there is none.
 //!
-//! RDSEED gives the conditioned noise itself; RDRAND the output of a generator that the processor reseeds from
-//! it, which will do as a seed. Source: Intel SDM volume 1, 7.3.17 (random number generator instructions).
+//! RDSEED gives the conditioned noise itself. RDRAND gives the output of a generator that the processor reseeds from
+//! it, which is good enough for a seed. Source: Intel SDM volume 1, 7.3.17 (random number generator instructions).
 
 use core::arch::asm;
 

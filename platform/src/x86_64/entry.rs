@@ -1,12 +1,12 @@
 //! The first instructions: from the PVH entry in 32-bit protected mode to Rust in long mode.
 //!
-//! [`boot!`](crate::boot!) stamps three things into a kernel, because they belong to the final program
-//! and would break a host program that linked them:
+//! [`boot!`](crate::boot!) defines three things in the kernel's crate, because they belong to the final program and would
+//! break a host program that linked them:
 //!
 //! - the ELF note by which Xen and QEMU find the 32-bit entry point;
-//! - the 32-bit entry: a look at the processor, a stack, a coarse map of the first GiB, SSE, long mode;
-//! - the ELF entry point proper, which only an operating system jumps to that takes the kernel for a
-//!   program: it says so and exits with status 2.
+//! - the 32-bit entry: it checks the processor, sets up a stack, maps the first GiB, and enables SSE and long mode;
+//! - the ELF entry point itself, to which only an operating system jumps, if the kernel is started as a program: it prints
+//!   that and exits with status 2.
 //!
 //! State at the PVH entry (Xen's `docs/misc/pvh.pandoc`): EBX holds the start info's address, flat
 //! 32-bit segments, paging off, interrupts off, no stack. `.bss` is zeroed by the loader.
@@ -16,7 +16,7 @@
 use super::page_table::format::Table;
 
 /// The entry code's page tables, one per level: root, 512 GiB, 1 GiB. Used until
-/// `paging::protect` has built better ones.
+/// `page_table::initial::protect` has built better ones.
 pub static BOOT_TABLES: [Table; 3] = [const { Table::new() }; 3];
 
 /// What CPUID leaf 1 must say in EDX: x87, cycle counter, MSRs, physical address extension, FXSAVE, SSE, SSE2.
@@ -29,8 +29,8 @@ pub const CR0: u32 = 1 << 31 | 1 << 16 | 1 << 5 | 1 << 4 | 1 << 1 | 1 << 0;
 /// EFER: long mode, no-execute.
 pub const EFER: u32 = 1 << 8 | 1 << 11;
 
-/// Stamps the entry point into a kernel: `boot!(main)`, `main` a
-/// `fn(&'static BootInfo) -> Exit`. See the head of this module for what that is.
+/// Defines the entry point in a kernel's crate: `boot!(main)`, `main` a
+/// `fn(&'static BootInfo) -> Exit`. The head of this module says what that is.
 ///
 /// `boot!(main, stack = BYTES)` says how large the stack is that `main` gets; without, it is
 /// [`BOOT_BYTES`](crate::stacks::named::BOOT_BYTES).

@@ -1,7 +1,7 @@
 //! KVM's clock: two records, written by KVM to the addresses in two MSRs, with the same layout as Xen's.
 //!
-//! Never run on KVM: there was none to run it on. What is tested is the search and the registers against a
-//! model, and the records with Xen's.
+//! Run on Linux's KVM inside emulation (`tests/kvm.rs`), not on KVM with hardware. On the host the search and the registers
+//! are tested against a model, and the records together with Xen's.
 //!
 //! Source: Linux, `Documentation/virt/kvm/x86/cpuid.rst` and `msr.rst`.
 

@@ -1,4 +1,4 @@
-//! x86_64: the processor, and how a PC of it is put together.
+//! x86_64: the processor, and what every PC with it has.
 
 pub(crate) mod boot;
 pub(crate) mod calibration;

@@ -1,4 +1,4 @@
-//! PVH: reading what Xen, or QEMU in its manner, hands to a guest.
+//! PVH: reads the boot data that Xen hands to a guest, and QEMU in the same format.
 //!
 //! The loader enters in 32-bit protected mode with EBX = physical address of an `hvm_start_info`.
 //! Everything in it is an address and a count supplied from outside, so every read is checked

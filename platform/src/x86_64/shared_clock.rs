@@ -1,6 +1,6 @@
-//! A clock that the hypervisor shares, Xen's or KVM's: set up when the time is first asked for, read ever after.
+//! A clock in memory that the hypervisor shares, Xen's or KVM's: set up when the time is first asked for, read from then on.
 //!
-//! Only the boot processor's clock is read: it is the only one that runs so far.
+//! Only the boot processor's clock is read: no other processor runs so far.
 
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use core::time::Duration;
@@ -20,7 +20,7 @@ static PAGE: Page = Page::new();
 /// Where KVM writes.
 static KVM: KvmClock = KvmClock::new();
 
-/// Who shares a clock.
+/// The hypervisor that shares a clock.
 #[derive(Clone, Copy)]
 pub(super) enum Shared {
     Xen(SharedInfo),
@@ -69,7 +69,7 @@ pub(super) fn wall() -> Option<Duration> {
     Some(at_start.ok()? + Duration::from_nanos(since))
 }
 
-/// The page that Xen shares, for who wants more of it than the clock.
+/// The page that Xen shares, for uses other than the clock.
 pub(super) fn xen_page() -> Option<SharedInfo> {
     match get()? {
         Shared::Xen(page) => Some(page),

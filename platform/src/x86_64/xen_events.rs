@@ -1,8 +1,8 @@
-//! Xen's event channels as a kernel uses them: a function for each port, called when its event comes.
+//! Xen's event channels: a function for each port, called when its event comes.
 //!
-//! All of them come by one interrupt, the upcall, whose handler looks at the shared page and calls who has
-//! registered. It comes through the local APIC, so that it is ended like every other interrupt: a vector of
-//! the older kind (`HVM_PARAM_CALLBACK_IRQ`) goes past the APIC, and ending it there would end another one.
+//! All events come by one interrupt, the upcall, whose handler looks at the shared page and calls the registered functions.
+//! It comes through the local APIC and is ended there like every other interrupt. (A vector of the older kind,
+//! `HVM_PARAM_CALLBACK_IRQ`, bypasses the APIC, and ending it there would end another interrupt.)
 //!
 //! One processor so far.
 
@@ -29,7 +29,7 @@ pub const MOST: usize = 256;
 static HANDLERS: [Slot; MOST] = [const { Slot::empty() }; MOST];
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
-/// Who has registered.
+/// The registered functions.
 pub(crate) fn slots() -> &'static [Slot] {
     &HANDLERS
 }

@@ -1,5 +1,5 @@
-//! What a handler drops is given back, whatever it comes in the middle of: the processor stops after each instruction,
-//! and after so many of them the handler drops two stacks and some frames.
+//! A handler may drop stacks and frames at any moment, and they are given back: the processor stops after each instruction, and
+//! after a given number the handler drops two stacks and some frames.
 #![no_std]
 #![no_main]
 

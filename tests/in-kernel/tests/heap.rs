@@ -1,5 +1,5 @@
 //! The heap's magazines in machine code: a trap after every single instruction, whose handler uses them too; and
-//! timer interrupts that allocate, as real handlers do. And requests that no machine can meet, to every heap.
+//! timer interrupts that allocate, as real handlers do. And requests that no heap can meet, to every type of heap.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! What only a machine shows: traps, memory, time.
+//! Tests that need a machine: traps, memory, time.
 #![no_std]
 #![no_main]
 

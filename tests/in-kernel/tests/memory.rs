@@ -1,4 +1,4 @@
-//! What only a machine shows of memory: devices, and maps that change while they are used.
+//! Tests of memory that need a machine: devices, and page tables that change while they are used.
 #![no_std]
 #![no_main]
 

@@ -1,5 +1,5 @@
 //! `rt`, `alloc-glue` and `xen` on another machine: collections in a heap of ours, a line printed by `rt`, no Xen, and
-//! in the end a panic that comes out by `rt`.
+//! at the end a panic that `rt` reports.
 #![no_std]
 #![no_main]
 

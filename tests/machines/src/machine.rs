@@ -1,5 +1,5 @@
-//! A Linux program without a library: where it starts, what it says, how it ends. QEMU's user mode runs it, and
-//! nothing of an operating system's `core` is in it. The program has a `main`.
+//! A Linux program without a library: its entry, its output, its exit. QEMU's user mode runs it. It uses the bare
+//! machine's `core`, not Linux's. The program has a `main`.
 
 #![allow(
     dead_code,

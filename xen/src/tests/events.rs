@@ -1,4 +1,4 @@
-//! Event channels: what each call tells Xen, and taking events from a page that a made-up Xen writes to.
+//! Event channels: what each call passes to Xen, and taking events from a page that a fake Xen writes to.
 
 use core::cell::RefCell;
 use core::ptr::{with_exposed_provenance, with_exposed_provenance_mut};

@@ -1,15 +1,15 @@
-//! One serial line, three voices: the kernel's text, Xen's log, and the kernel's verdict.
+//! Splits one serial line into three: the kernel's text, Xen's log, and the kernel's verdict.
 //!
 //! Xen puts `(XEN) ` in front of each line of its own and passes on what the first guest prints as it
 //! comes; its own lines may begin in the middle of a guest's. A kernel made with freestone-platform
-//! ends with one more line, [`VERDICT`] and a word. So: text up to the next line of Xen's or verdict
-//! is the kernel's, and only that is shown. Xen's log is kept, and says how the guest ended.
+//! ends with one more line, [`VERDICT`] and a word. So all text up to the next line of Xen's log or a verdict
+//! is the kernel's, and only that is shown. Xen's log is kept, and shows how the guest ended.
 //!
-//! Xen drops what the line does not take in time, so the line is read however slowly the user reads.
+//! Xen drops text that the serial line does not take in time, so the line is read at once, however slowly the user reads.
 //!
-//! A verdict is the kernel's last word: what it printed before more text, by mistake or in a test, is none. A kernel
-//! that prints `(XEN) ` itself hides what follows on that line, and may lie about its end. It could as well give the
-//! wrong verdict. Tests in a kernel are not believed on that account, see [`marks`](crate::marks).
+//! Only the kernel's last line can be a verdict: a line of that form with more text behind it is ordinary text. A kernel that
+//! prints `(XEN) ` hides the rest of that line, and can forge its end; it could as well report a wrong verdict. Therefore tests
+//! in a kernel are reported in another way, see [`marks`](crate::marks).
 
 use crate::image::source_lines::Completer;
 use crate::say;

@@ -1,4 +1,4 @@
-//! Who brings `std` into a kernel: every dependency that has a feature of that name on, and the way to it.
+//! The dependencies that bring `std` into a kernel: each one with a feature of that name on, and the path to it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The tables against what linkers have printed, shortened: lld 22, GNU ld 2.40 and mold 1.10, as rustc passes it on. Two
+//! The tables against the output of linkers, shortened: lld 22, GNU ld 2.40 and mold 1.10, as rustc passes it on. Two
 //! were written in lld's form by hand: `qsort` and defmt's.
 
 use serde_json::json;

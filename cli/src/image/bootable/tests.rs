@@ -1,4 +1,4 @@
-//! Every kind of file that is no kernel has its own answer, and no bytes make it panic.
+//! Every kind of file that is no kernel has its own message, and no bytes make the check panic.
 
 use super::*;
 

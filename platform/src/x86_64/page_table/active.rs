@@ -1,13 +1,13 @@
-//! The map in use: the tree of tables that CR3 names, changed under a lock.
+//! The page tables in use: the tree of tables that CR3 points to, changed under a lock.
 //!
-//! A handler that interrupts a change and wants one too is refused: see [`Lock`]. Code that only reads takes the lock as
-//! well, so that no handler that interrupts it frees a table under it. If it finds the lock taken, it has interrupted a
-//! change between two writes, each of which leaves the map whole.
+//! Code that interrupts the lock's holder and wants to change the tables gets an error instead of waiting for ever. Code that
+//! only reads takes the lock too, so that no handler frees a table while it reads. If the lock is taken, a reader reads all
+//! the same: it has interrupted the holder between two writes, each of which leaves the tables valid.
 //!
 //! Every change passes [`change`], which refuses what would break a promise, whoever asks.
 //!
-//! Tables come from what the boot code left over, then from free frames; a table that
-//! is no longer needed is kept for the next who needs one.
+//! Memory for tables comes from what the boot code left over, then from free frames. A table that is no longer needed is
+//! kept for later use.
 
 use core::arch::asm;
 use core::ops::Range;
@@ -82,7 +82,7 @@ impl Surroundings for Here {
     }
 }
 
-/// Whether the code that this interrupts is changing the map, so that nothing can be mapped until it goes on.
+/// Whether the interrupted code is changing the page tables, so that nothing can be mapped until it goes on.
 pub(crate) fn is_busy() -> bool {
     TREE.is_taken()
 }
@@ -104,8 +104,8 @@ fn alone<R>(work: impl FnOnce(&mut Tree<Here>) -> Result<R, MapError>) -> Result
     done.unwrap_or(Err(MapError::Busy))
 }
 
-/// Looks at the tables in use, of which none goes meanwhile. Can be called in any context: who changes them and is
-/// interrupted by this has left them whole, and goes on afterwards.
+/// Looks at the tables in use; none is freed meanwhile. Can be called in any context: code that changes them and is
+/// interrupted by this has left them valid, and goes on afterwards.
 pub(super) fn look<R>(at: impl FnOnce(*const u64) -> R) -> R {
     TREE.look(|| at(child(cpu::table_root())))
 }
@@ -226,7 +226,7 @@ fn map_identity(
     })
 }
 
-/// Where the map leads from the page at `at`, and with which flags.
+/// The physical address that the page at `at` is mapped to, and its flags.
 fn found(tree: &Tree<Here>, at: u64) -> Option<(u64, Flags)> {
     let mut found = None;
     tree.visit(at..at + PAGE_SIZE, &mut |page| {

@@ -1,9 +1,8 @@
-//! The proof that the map is what it should be: every page of the tables in use is looked at.
+//! The audit: a check of every page in the page tables in use.
 //!
-//! Nothing is writable and executable, under one address or under two; page 0 and the guard page of every
-//! stack are unmapped; the processor obeys the bits (CR0.WP, EFER.NXE). The harness asks at the end of every
-//! test, and kernels that are tested when they end ([`audit_at_exit`]), so whatever a kernel does to its map in between
-//! is seen.
+//! It checks that nothing is writable and executable, under one address or under two; that page 0 and the guard page of every
+//! stack are unmapped; and that the processor obeys the bits (CR0.WP, EFER.NXE). The harness calls it after every test, and
+//! kernels under test when they end ([`audit_at_exit`]).
 
 use core::fmt::{self, Write as _};
 
@@ -27,7 +26,7 @@ pub struct Audit {
     pub writable_bytes: u64,
 }
 
-/// What is wrong with the map.
+/// What is wrong with the page tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
     /// This page is writable and executable.

@@ -1,25 +1,25 @@
-//! Changing a map that is in use: pages added, taken away, given other rights.
+//! Changes of page tables that are in use: pages added, removed, or given other rights.
 //!
 //! The rules:
 //!
 //! - A page of 2 MiB or 1 GiB that a change covers in part is **split** first, into pages of the next size
 //!   with the same meaning. All splits come before the first change, so a change that finds no memory for
-//!   a table has changed nothing that anybody can see.
+//!   a table has changed no translation.
 //! - A 2 MiB page is used where virtual and physical address both allow it.
 //! - After a change a table whose pages could be one page is **merged** back, and one without pages is
 //!   given back.
 //! - Before a change returns, and before a table is given back, the processor **forgets** what it may remember of
 //!   entries that were in use. That is more than what the entries say now: small pages that were merged since, each
-//!   part of a large page (Intel SDM volume 3, 5.10.2.3), entries that named a table (5.10.3). So only a change of
-//!   one page of 4 KiB that was one before is told as such (INVLPG); whatever changes more, splits, merges or frees
-//!   a table has everything forgotten, once. What was not present is not remembered (5.10.4.2).
-//! - An entry that names a table, or takes its place, is written after the table is as it should be.
+//!   part of a large page (Intel SDM volume 3, 5.10.2.3), entries that named a table (5.10.3). So INVLPG is used
+//!   only for a change of one page of 4 KiB that was one before. A change of more, or one that splits, merges or frees a
+//!   table, makes the processor forget everything, once. What was not present is not remembered (5.10.4.2).
+//! - An entry that names a table is written after the table is complete; so is an entry that replaces a table.
 //!
 //! Forgetting everything takes two instructions however many pages changed, and a kernel with all RAM in large pages
-//! has few translations to find again. One INVLPG per page would be 512 for each 2 MiB, and wrong besides where
-//! the sizes had changed.
+//! has few translations to find again. One INVLPG per page would be 512 for each 2 MiB, and wrong where page sizes had
+//! changed.
 //!
-//! One processor only: another one's caches would have to be told too.
+//! One processor only: with more, the caches of the others would have to be flushed too.
 
 use core::ops::Range;
 use core::sync::atomic::{Ordering, compiler_fence};

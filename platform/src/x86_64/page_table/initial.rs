@@ -1,10 +1,9 @@
-//! Page tables: every byte of RAM at its physical address, nothing both writable and executable.
+//! The final page tables: every byte of RAM at its physical address, nothing both writable and executable.
 //!
-//! The entry code enters long mode on a coarse map of the first GiB that allows everything. This
-//! file builds the map that stays: the image by parts (constants read-only, code executable, variables
-//! and stacks writable), all other RAM writable and not executable, in the largest pages that fit;
-//! page 0 and the guard pages under the stacks are left out. Devices and the firmware's tables are
-//! mapped when somebody asks for them, see [`live`](super::live).
+//! The entry code enters long mode with page tables for the first GiB that allow everything. This file builds the page tables
+//! that stay: the image by parts (constants read-only, code executable, variables and stacks writable), all other RAM
+//! writable and not executable, in the largest pages that fit. Page 0 and the guard pages under the stacks are left out.
+//! Devices and the firmware's tables are mapped on request, see [`active`](super::active).
 //!
 //! Tables come from a small pool in `.bss`, which is enough for a machine of a few GiB, and beyond it
 //! from free memory. Source: Intel SDM volume 3, 5.5 (4-level paging).
@@ -152,7 +151,7 @@ fn reserve_tables(memory: &mut MemoryMap, count: u64) -> Option<u64> {
     memory.reserve(room..room + bytes).then_some(room)
 }
 
-/// Why the map that stays cannot be built.
+/// Why the final page tables cannot be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// There was no memory left for a table.
@@ -172,7 +171,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Builds the map that stays and switches to it.
+/// Builds the final page tables and switches to them.
 ///
 /// # Safety
 ///

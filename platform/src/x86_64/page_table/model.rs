@@ -1,5 +1,5 @@
-//! What a tree of tables is tested against: a map that knows pages of 4 KiB and nothing else, and a processor
-//! that remembers everything a processor may.
+//! A model that page tables are tested against: a list of pages of 4 KiB, and a processor that remembers every translation
+//! that a processor may remember.
 //!
 //! The processor looks at every page whenever the tree asks its surroundings for anything, before and after each
 //! change, and forgets only what it is told to (Intel SDM volume 3, 5.10):
@@ -7,7 +7,7 @@
 //! - each page, and each smaller page that it could have made of a large one (5.10.2.3);
 //! - each entry that names a table, and so the table (5.10.3).
 //!
-//! INVLPG is taken at its least: it drops what is about the one address, not what the manual adds to that.
+//! INVLPG does only its least: it drops what is about the one address, not what the manual adds to that.
 //!
 //! Used by the tests of `editor.rs` and by `fuzz/tree.rs`: no test framework here.
 

@@ -1,9 +1,9 @@
-//! GDT, TSS and IDT: the tables through which the processor finds our segments, stacks and handlers.
+//! GDT, TSS and IDT: the tables in which the processor finds segments, stacks and handlers.
 //!
 //! Every vector has an interrupt stack (IST), so nothing is ever pushed below the stack pointer of
-//! interrupted code: its red zone, which host-mode code uses, stays whole. One stack for all would
-//! not do: re-entry on the same IST would overwrite the live frame. #DF and #MC, which can come
-//! at the worst moment, have a stack each. NMIs and the other exceptions have a few: while a handler runs, the
+//! interrupted code: its red zone, which host-mode code uses, is not overwritten. One stack for all vectors is
+//! not enough: re-entry on the same IST would overwrite the live frame. #DF and #MC, which can come
+//! at any moment, have a stack each. NMIs and the other exceptions have three each: while a handler runs, the
 //! IST pointers name free ones (`nesting`), so a fault inside the handler gets a stack of its own.
 //! When there is none, the push hits a guard page and becomes a double fault, which is reported from
 //! its own stack. Interrupts leave theirs before they can be interrupted (`interrupts`).

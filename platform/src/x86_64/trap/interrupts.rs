@@ -1,8 +1,9 @@
-//! Interrupts: their way in and out, their handlers, and the vectors to give away.
+//! Interrupts: entry and exit, handlers, and the vectors that can be allocated.
 //!
 //! An interrupt enters on an IST stack, since the processor would push onto the interrupted code's red
 //! zone otherwise, but leaves it at once: the frame is moved below the red zone of the interrupted stack, and
-//! the handler runs on the interrupt stack, from its top if it is the first, else further down:
+//! the handler runs on the interrupt stack: from its top for the first interrupt, further down for one that came in a
+//! handler:
 //!
 //! ```text
 //! interrupted stack                          interrupt stack
@@ -12,12 +13,12 @@
 //!   vector state, 512 bytes  ────────────►     handler of the second
 //! ```
 //!
-//! So the IST stack is free again before anything can interrupt, a handler may enable interrupts, and a stack
-//! needs 864 bytes to be interrupted, however much the handlers need. Where that room
-//! is not there, the entry runs into the guard page, which is reported as that stack's overflow.
+//! So the IST stack is free again before another interrupt can come, and a handler may enable interrupts. An interrupted
+//! stack needs 864 free bytes, however much the handlers need. If it has less, the entry runs into its guard page,
+//! which is reported as that stack's overflow.
 //!
-//! A kernel that asks for no interrupt has none of this in its image: the gates are made by the first call
-//! that does, and interrupts are off until then.
+//! A kernel that uses no interrupt has none of this code in its image: the first call that uses one makes the gates, and
+//! interrupts are off until then.
 //!
 //! Sources: Intel SDM volume 3, 7.14; System V ABI for x86-64, 3.2.2 (the red zone).
 
@@ -76,7 +77,7 @@ pub fn release(vector: u8) {
     }
 }
 
-/// Who interrupts this does it all too, and the same.
+/// A handler that interrupts this does all of it too, with the same result.
 fn make_gates() {
     static MADE: AtomicBool = AtomicBool::new(false);
     if !MADE.load(Ordering::Acquire) {

@@ -1,4 +1,4 @@
-//! What interrupts code: exceptions, NMIs, interrupts, and the report of what nobody handles.
+//! Exceptions, NMIs and interrupts, and the report of an exception without a handler.
 
 pub mod descriptors;
 pub(crate) mod frame;

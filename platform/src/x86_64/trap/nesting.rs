@@ -1,20 +1,20 @@
-//! Which stack the next exception, and the next NMI, enters on: one that holds no live frame.
+//! Chooses the stack that the next exception, and the next NMI, enters on: one without a live frame.
 //!
-//! The processor takes the stack's top out of the TSS and writes over what is there. So before a handler does
-//! anything that may be interrupted, and before it ends, the TSS is made to name free stacks. Which are taken?
+//! The processor takes the top of the stack from the TSS and writes over what is there. So before a handler does
+//! anything that may be interrupted, and before it ends, the TSS is made to name free stacks. A stack is not free
 //!
-//! - Those whose handlers run: they are counted ([`Level`]).
-//! - Those that are entered and not counted yet, or not any more but not left yet. No exception comes there,
-//!   but an NMI may, whose handler may take exceptions, and be interrupted by the next NMI once one of
-//!   those has returned (any IRETQ lets NMIs in again). They are found by following who interrupted whom:
-//!   what the processor pushed lies at the top of each stack, and has the stack pointer of the code before.
+//! - while its handler runs; these stacks are counted ([`Level`]);
+//! - just before and after that: from the entry until it is counted, and from the end of the count until it is left. No
+//!   exception comes in these instructions, but an NMI may. Its handler may take exceptions, and when one of these returns,
+//!   the next NMI may come (any IRETQ lets NMIs in again). These stacks are found by following the chain of interrupted
+//!   code: the frame that the processor pushed lies at the top of each stack and holds the stack pointer of the code before.
 //!
-//! Where no stack is free the TSS names the guard page of the last, and what comes is reported as a double fault. That
-//! takes a fault in the handler of a fault in the handler of a fault, or four NMIs.
+//! If no stack is free, the TSS names the guard page of the last one, and the next exception or NMI is reported as a double
+//! fault. That takes a fault in the handler of a fault in the handler of a fault, or four NMIs.
 //!
-//! Interrupts enter on one stack and leave it within a dozen instructions, in which none comes. But an NMI or an
-//! exception may, and its handler may let interrupts in. So each level has them enter a little lower, below what may
-//! be live there ([`ENTRY_FRAME`]).
+//! Interrupts enter on one stack and leave it within a dozen instructions, with interrupts off. But an NMI or an exception
+//! may come there, and its handler may enable interrupts. So each level makes interrupts enter a little lower, below what
+//! may be live there ([`ENTRY_FRAME`]).
 //!
 //! Source: Intel SDM volume 3, 7.7.1 (NMIs are blocked until the next IRET), 7.14.5 (IST).
 

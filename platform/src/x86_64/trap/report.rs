@@ -1,9 +1,8 @@
-//! The report on an exception nobody handled: what, where, why, registers, trace; then the end.
+//! The report on an exception without a handler: its name, place and cause, registers, a backtrace; then the kernel ends.
 //!
-//! Written for the person who has nothing but a serial line. It takes no lock, allocates nothing, and
-//! does less each time it is entered, as the panic report does: an exception inside the report
-//! prints one line, one inside that just ends. Helpers with two callers are kept out of line: nothing
-//! here needs speed, and every kernel carries it.
+//! It is for readers who have nothing but a serial line. It takes no lock, allocates nothing, and does less each time it
+//! is entered, as the panic report does: an exception inside the report prints one line, an exception inside that only
+//! ends the kernel. Helpers with two callers are not inlined: nothing here needs speed, and every kernel contains it.
 
 use core::fmt::{self, Write as _};
 use core::mem::offset_of;

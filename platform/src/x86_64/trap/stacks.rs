@@ -1,4 +1,4 @@
-//! The stacks that this processor enters handlers on, and the way from one stack to another.
+//! The stacks on which handlers run, and calls on another stack.
 
 use core::cell::UnsafeCell;
 use core::ops::Range;

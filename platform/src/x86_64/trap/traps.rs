@@ -1,12 +1,12 @@
 //! Exceptions: entry in assembly, handlers in Rust. Interrupts have `interrupts`, and the frame from here.
 //!
 //! Stable Rust has no interrupt calling convention, so each vector enters through a stub, a single
-//! `call` of a common body: the return address tells which stub, and so which vector, it was. The body
+//! `call` of a common body: the return address shows which stub, and so which vector, it was. The body
 //! completes the [`Frame`], saves the vector state with FXSAVE (handlers are ordinary code and may use
 //! SSE), and calls the dispatcher. An exception stays on the IST stack that it enters on; `nesting` finds a
 //! free one for each.
 //!
-//! A handler is registered per vector ([`handle`]). What no handler takes ends the kernel with a report.
+//! A handler is registered per vector ([`handle`]). An exception that no handler takes ends the kernel with a report.
 //!
 //! Sources: Intel SDM volume 3, 7.12 to 7.15.
 //!

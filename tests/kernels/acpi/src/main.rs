@@ -1,4 +1,4 @@
-//! What ACPI's tables say here, and the end of the machine by them.
+//! Prints ACPI's tables, and powers the machine off by them.
 #![no_std]
 #![no_main]
 

@@ -1,11 +1,11 @@
-//! What is found out when it is first asked for, asked for by who interrupts that: at many moments of it.
+//! Interrupts the first use of a service by a handler that uses the same service, at many moments.
 //!
-//! `use=` one of [`USES`]. `by=step`: the processor stops after so many instructions, and the handler of that exception
-//! asks. `by=nmi`, `by=interrupt`: the local APIC's timer calls so many nanoseconds later (by NMI on QEMU only). Between
-//! two moments all variables are put back to what they were before, so that each is the first time again; not on Xen,
-//! which has given its page away by then: there it is `at=` one moment for each boot.
+//! `use=` one of [`USES`]. `by=step`: the processor stops after a number of instructions, and the handler of that exception
+//! uses the service. `by=nmi`, `by=interrupt`: the local APIC's timer interrupts after a number of nanoseconds (by NMI on QEMU
+//! only). Between two moments all variables are reset, so that each use is the first again. That cannot be done on Xen, where
+//! the shared page is in use by then: there `at=` chooses one moment for each boot.
 //!
-//! What the handler was told must hold afterwards; or it was refused, and nothing is kept of that.
+//! The result that the handler got must hold afterwards; or the handler got an error, which must have no effect later.
 #![no_std]
 #![no_main]
 

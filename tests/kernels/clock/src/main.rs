@@ -1,5 +1,5 @@
-//! Tells the time. `readings=N`: so many, with interrupts in between that read it too, and none may go back.
-//! `seconds=S`: marks now and that much later, for the host to compare with its own clock.
+//! Prints the time. `readings=N` reads the clock N times, with interrupts in between that read it too; it must never go back.
+//! `seconds=S` prints a line now and one S seconds later, for the host to compare with its own clock.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]

@@ -1,5 +1,5 @@
 //! Tasks of embassy-executor that wait by embassy-time, all on one timer: many at once, a ticker, a timeout
-//! that comes and one that does not. The processor halts while nobody is due.
+//! that comes and one that does not. The processor halts while no task is due.
 #![no_std]
 #![no_main]
 

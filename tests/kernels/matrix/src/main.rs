@@ -1,7 +1,7 @@
 //! The tour of the example kernel, and an exception in it: `vector=V`, raised after `at=N` nanoseconds, which are
 //! instructions under `--icount`. The local APIC's timer comes by NMI then (QEMU's does that), so it comes anywhere, and
-//! its handler has the interrupted code go on with an instruction that raises the exception: by what the exception is
-//! for where there is `real` and that is known, else by INT. Without `at` it tells how long the tour is.
+//! its handler has the interrupted code go on with an instruction that raises the exception: with
+//! `real` by its real cause where that is known, else by INT. Without `at` it prints how long the tour takes.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! What a Multiboot2 loader says: a list of tags, each with its type and size (Multiboot2 specification, 3.6).
+//! The data of a Multiboot2 loader: a list of tags, each with its type and size (Multiboot2 specification, 3.6).
 
 use core::slice;
 

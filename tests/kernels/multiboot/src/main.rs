@@ -1,7 +1,7 @@
-//! A kernel that GRUB starts: a Multiboot2 header, its own way from 32 to 64 bits, and Freestone's `rt` for a voice
+//! A kernel that GRUB starts: a Multiboot2 header, its own way from 32 to 64 bits, and Freestone's `rt` for `println!`
 //! and a panic handler.
 //!
-//! It reads what the loader says, prints it, and ends with success; with `panic` on its command line it panics.
+//! It reads the loader's data, prints it, and ends with success; with `panic` on its command line it panics.
 #![no_std]
 #![no_main]
 

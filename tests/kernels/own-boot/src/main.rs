@@ -1,4 +1,4 @@
-//! A kernel with boot code of its own: Freestone's `rt` gives it a voice and a panic handler.
+//! A kernel with boot code of its own: Freestone's `rt` gives it `println!` and a panic handler.
 //!
 //! No descriptor tables, no heap, no platform: 30 instructions lead to `main`, which prints, and ends
 //! with a panic. What it shows is that `rt` needs nothing else of the kit, `memcpy` apart.

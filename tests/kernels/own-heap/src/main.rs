@@ -1,7 +1,7 @@
-//! A kernel that keeps its own allocator: of Freestone it takes `rt`, for its panics, and `mem`.
+//! A kernel that keeps its own allocator: it uses Freestone's `rt`, for panic reports, and `mem`.
 //!
-//! The allocator hands out one static array and takes nothing back. Collections grow in it until it is used up, and
-//! the panic of that comes out by `rt`.
+//! The allocator hands out one static array and never frees. Collections grow in it until it is used up, and
+//! `rt` reports the panic.
 #![no_std]
 #![no_main]
 

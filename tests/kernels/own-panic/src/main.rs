@@ -1,8 +1,8 @@
-//! A kernel that keeps its own panic handler and console: of Freestone it takes the symbols that the compiler asks
-//! for, and `rt` for the unwinder's names alone.
+//! A kernel that keeps its own panic handler and console: it uses Freestone's symbols for the compiler,
+//! and of `rt` the unwinder's names alone.
 //!
-//! It divides 128-bit integers and takes a root, so that `math` is asked for; then it panics, and its own handler
-//! says what it was told and ends with success.
+//! It divides 128-bit integers and computes a root, so that `math` is linked; then it panics, and its own handler
+//! prints the message and ends with success.
 #![no_std]
 #![no_main]
 

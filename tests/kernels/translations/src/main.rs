@@ -1,8 +1,8 @@
 //! Page tables that change while everything in them was just used.
 //!
-//! Before and after each change every page of a window is read, written and called, whatever its rights are: what the
-//! processor remembers of small and large pages is all there, and a translation that outlives its page is seen by
-//! what can be done with it. For its frames it wants a machine of 256 MiB. `rounds=N` on the command line says how many random changes there are.
+//! Before and after each change every page of a window is read, written and called, whatever its rights are. So the processor has
+//! cached all translations, and one that outlives its page is found by an access that should fault. The test needs a machine of
+//! 256 MiB. `rounds=N` on the command line is the number of random changes.
 #![no_std]
 #![no_main]
 

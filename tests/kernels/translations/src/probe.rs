@@ -1,4 +1,4 @@
-//! What the processor makes of an address: reads, writes and calls that may fault, and go on.
+//! Tries an address: reads, writes and calls that may fault, and goes on.
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};

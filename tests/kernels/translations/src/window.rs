@@ -1,4 +1,4 @@
-//! A window of pages, and for each what it should be.
+//! A window of pages, with the expected mapping of each.
 
 use core::ops::Range;
 

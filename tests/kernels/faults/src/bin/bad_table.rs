@@ -1,5 +1,5 @@
-//! Makes a page of variables executable, behind the platform's back. The look at the page tables at the end sees it,
-//! whether the kernel ends well or, with the command line `crash`, does not.
+//! Makes a page of variables executable, by writing to the page tables itself. The audit at the end finds it,
+//! also if the kernel ends by a panic (command line `crash`).
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A kernel that says no.
+//! A kernel that reports failure.
 #![no_std]
 #![no_main]
 

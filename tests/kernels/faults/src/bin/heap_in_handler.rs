@@ -1,5 +1,4 @@
-//! A handler that wants memory, and has interrupted the heap at work: at some instruction of it, for every one of them
-//! is interrupted.
+//! A handler that allocates after it has interrupted the heap: every instruction of the heap's code is interrupted.
 #![no_std]
 #![no_main]
 

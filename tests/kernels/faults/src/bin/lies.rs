@@ -1,6 +1,6 @@
-//! A kernel whose loader lies. Each `lie_*` is an entry in front of the real one, which puts a start info of its own in
-//! place of the loader's; `tests/lies.rs` makes one of them the entry of the image. What the kernel makes of it, it prints,
-//! uses, and proves by the look at its page tables at the end.
+//! A kernel whose loader reports false data. Each `lie_*` is an entry in front of the real one, which replaces the loader's
+//! start info by its own; `tests/lies.rs` makes one of them the entry of the image. The kernel prints the boot data that it has
+//! accepted, uses it, and audits its page tables at the end.
 #![no_std]
 #![no_main]
 

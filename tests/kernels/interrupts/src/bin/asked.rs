@@ -1,5 +1,5 @@
-//! A kernel that hangs with interrupts off, its local APIC on, for somebody outside to ask where: by an NMI. `handled`:
-//! it has a handler for that. `off`: its APIC is as the firmware left it.
+//! A kernel that hangs with interrupts off and its local APIC on, so that an NMI from outside can ask where it is. `handled`:
+//! it has a handler for the NMI. `off`: its APIC is as the firmware left it.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A breakpoint while a panic is being reported: survived, if somebody handles it.
+//! A breakpoint while a panic is being reported: survived, if there is a handler.
 #![no_std]
 #![no_main]
 

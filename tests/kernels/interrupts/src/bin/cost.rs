@@ -1,4 +1,4 @@
-//! What an interrupt costs, in instructions under `--icount`: from INT to behind IRET, less the same without.
+//! The cost of an interrupt, in instructions under `--icount`: from INT to the instruction after IRET, less the same code without INT.
 #![no_std]
 #![no_main]
 

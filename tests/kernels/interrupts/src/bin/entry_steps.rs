@@ -1,6 +1,6 @@
-//! Interrupts that are let in at every instruction of another one's entry: a breakpoint of the processor stands at each
-//! of its bytes in turn, and the exception's handler lets an interrupt in. Then the same with an interrupt of the local
-//! APIC's, which holds up the timer's until it has ended, and a handler that sleeps.
+//! Interrupts at every instruction of another one's entry: a breakpoint of the processor is set at each byte of the entry in
+//! turn, and the exception's handler enables interrupts. Then the same with an interrupt of the local APIC, which holds back the
+//! timer's until it has ended, and a handler that sleeps.
 #![no_std]
 #![no_main]
 

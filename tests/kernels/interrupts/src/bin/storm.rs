@@ -3,7 +3,7 @@
 //!
 //! The gap between two is what an interrupt costs here, and up to twice as much more: with a hypervisor inside another one
 //! that is half a millisecond, and a gap that is shorter would leave nothing for the code that is interrupted.
-//! `cost=N` has each handler take longer, by so many turns of a loop.
+//! `cost=N` makes each handler take longer, by N turns of a loop.
 #![no_std]
 #![no_main]
 

@@ -1,6 +1,6 @@
-//! The local APIC's timer is whose it is: who starts it has it, the kit or somebody else, until he gives it back.
+//! The local APIC's timer has one owner, the kit or other code: the code that starts it owns it until it gives it back.
 //!
-//! `id`, `send`, `nmi`: what needs the local APIC, before it is on. `vector`: an exception's. All of these are panics.
+//! `id`, `send`, `nmi` use the local APIC before it is on; `vector` passes an exception's vector. All of these must panic.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! Interrupts that nobody wants: reported once, counted, survived.
+//! Interrupts without a handler: reported once, counted, survived.
 #![no_std]
 #![no_main]
 
