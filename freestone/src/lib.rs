@@ -59,7 +59,7 @@
 //!
 //! # What is not promised
 //!
-//! One x86-64 processor, in QEMU or on Xen. There are no processes, no PCI bus, no drivers for disks or networks, and no C
+//! One x86-64 processor, in QEMU or on Xen. There are no processes, no drivers for disks or networks, and no C
 //! library. Real hardware has not been tried.
 
 #![no_std]

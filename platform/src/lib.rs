@@ -56,7 +56,7 @@
 //!
 //! # What is not promised
 //!
-//! There is one processor, no PCI bus, and no driver for disks or networks. AVX state is not saved: building with `+avx` is
+//! There is one processor, and no driver for disks or networks. AVX state is not saved: building with `+avx` is
 //! an error. `unsafe` code that writes to page tables or control registers itself can break all of the above; `audit` finds
 //! such page tables afterwards.
 //!
