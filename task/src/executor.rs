@@ -1,0 +1,509 @@
+//! The executor of one context: its queue, the task that runs, and what happens when nothing is to be done.
+//!
+//! Tasks wait in two places. Those that were woken in the executor's own context stand in a queue that nobody else
+//! touches, so that a wake-up and the way to the poll are a few plain stores and loads. Those that were woken elsewhere are in
+//! the [inbox](crate::inbox). A task may be in both, and is polled once more then, which does no harm.
+//!
+//! A round takes over the inbox, wakes those whose time has come, and polls [`ROUND`] tasks at most: so a task that wakes
+//! itself again and again holds up neither timers nor handlers.
+
+use core::cell::{Cell, UnsafeCell};
+use core::fmt;
+use core::future::Future;
+use core::num::NonZeroUsize;
+use core::panic::Location;
+use core::pin::pin;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use core::task::{Context, Poll, Waker};
+
+use alloc::sync::Arc;
+use alloc::task::Wake;
+
+use crate::handle::JoinHandle;
+use crate::header::{self, Header, State, Task, borrowed_waker};
+use crate::inbox::Inbox;
+use crate::platform::Platform;
+use crate::timer::wheel::Wheel;
+
+/// How many tasks are polled before timers and inbox are looked at again.
+const ROUND: usize = 64;
+
+/// Runs tasks, one after the other, in the context that uses it first. It is there for ever from then on: a `static`, or
+/// leaked.
+pub struct Executor<P: Platform> {
+    /// The number of the context that it belongs to; 0 before it is used.
+    owner: AtomicUsize,
+    inbox: Inbox<P>,
+    /// The task that is polled.
+    current: AtomicPtr<Header<P>>,
+    /// All tasks that have not ended.
+    first: AtomicPtr<Header<P>>,
+    polls: AtomicU64,
+    own: Own<P>,
+}
+
+/// What only the owner's code touches.
+struct Own<P: Platform> {
+    head: Cell<*mut Header<P>>,
+    tail: Cell<*mut Header<P>>,
+    is_running: Cell<bool>,
+    timers: UnsafeCell<Wheel>,
+}
+
+// SAFETY: `own`, and the fields of tasks that are no atomics, are used in the owner's context only, as `is_here` has seen or
+// a `JoinHandle`, which stays there, shows; by `Platform`'s promise that is one piece of code after the other. The
+// rest are atomics. Futures are polled and dropped in that context too.
+unsafe impl<P: Platform> Sync for Executor<P> {}
+
+/// Why a task cannot be spawned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no memory for it.
+    OutOfMemory,
+    /// The caller is in another context than the executor, or in a handler.
+    Elsewhere,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::OutOfMemory => "there is no memory for another task",
+            Refusal::Elsewhere => {
+                "a task is spawned where its executor runs, not in a handler or on another core"
+            }
+        })
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+/// A task that was not spawned, and why.
+pub struct SpawnError<F> {
+    /// Nothing of it is lost.
+    pub future: F,
+    /// The reason.
+    pub reason: Refusal,
+}
+
+impl<F> fmt::Debug for SpawnError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SpawnError").field(&self.reason).finish()
+    }
+}
+
+impl<F> fmt::Display for SpawnError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl<F> core::error::Error for SpawnError<F> {}
+
+impl<P: Platform> Executor<P> {
+    /// Without tasks. It belongs to the context that first spawns a task or runs it.
+    pub const fn new() -> Executor<P> {
+        Executor {
+            owner: AtomicUsize::new(0),
+            inbox: Inbox::new(),
+            current: AtomicPtr::new(ptr::null_mut()),
+            first: AtomicPtr::new(ptr::null_mut()),
+            polls: AtomicU64::new(0),
+            own: Own {
+                head: Cell::new(ptr::null_mut()),
+                tail: Cell::new(ptr::null_mut()),
+                is_running: Cell::new(false),
+                timers: UnsafeCell::new(Wheel::new()),
+            },
+        }
+    }
+
+    /// Whether the caller is in the owner's context.
+    #[inline]
+    pub(crate) fn is_here(&self) -> bool {
+        P::context().is_some_and(|here| here.get() == self.owner.load(Ordering::Relaxed))
+    }
+
+    /// Whether the caller is in the owner's context, which it becomes if there is none.
+    fn enter(&self) -> bool {
+        let Some(here) = P::context() else { return false };
+        let order = Ordering::Relaxed;
+        self.is_here() || self.owner.compare_exchange(0, here.get(), order, order).is_ok()
+    }
+
+    pub(crate) fn owner(&self) -> Option<NonZeroUsize> {
+        NonZeroUsize::new(self.owner.load(Ordering::Relaxed))
+    }
+
+    /// The first of all tasks.
+    pub(crate) fn first(&self) -> &AtomicPtr<Header<P>> {
+        &self.first
+    }
+
+    /// The task that is polled.
+    pub(crate) fn current(&self) -> *mut Header<P> {
+        self.current.load(Ordering::Relaxed)
+    }
+
+    /// How many times tasks have been polled. If it stands still, and [`running`](Self::running) names a task, that task
+    /// does not yield.
+    pub fn polls(&self) -> u64 {
+        self.polls.load(Ordering::Relaxed)
+    }
+
+    /// Works with the timers.
+    ///
+    /// # Panics
+    ///
+    /// In another context.
+    pub(crate) fn with_timers<R>(&self, work: impl FnOnce(&mut Wheel) -> R) -> R {
+        assert!(self.is_here(), "timers are used where their executor runs");
+        // SAFETY: in the owner's context; no `work` of this crate calls other code.
+        work(unsafe { &mut *self.own.timers.get() })
+    }
+
+    /// Spawns a task named by the place of this call.
+    ///
+    /// # Panics
+    ///
+    /// If there is no memory, or in another context than the executor's; see [`try_spawn`](Self::try_spawn).
+    #[track_caller]
+    pub fn spawn<F: Future + 'static>(&'static self, future: F) -> JoinHandle<F::Output, P> {
+        self.try_spawn(future).unwrap_or_else(|error| panic!("{}", error.reason))
+    }
+
+    /// Spawns a task named by the place of this call.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError`], with the future in it.
+    #[track_caller]
+    pub fn try_spawn<F: Future + 'static>(
+        &'static self,
+        future: F,
+    ) -> Result<JoinHandle<F::Output, P>, SpawnError<F>> {
+        let place = Location::caller();
+        self.spawn_as(future, place.file(), place.line())
+    }
+
+    /// Spawns a task with a name.
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_spawn`](Self::try_spawn).
+    pub fn try_spawn_named<F: Future + 'static>(
+        &'static self,
+        name: &'static str,
+        future: F,
+    ) -> Result<JoinHandle<F::Output, P>, SpawnError<F>> {
+        self.spawn_as(future, name, 0)
+    }
+
+    fn spawn_as<F: Future + 'static>(
+        &'static self,
+        future: F,
+        name: &'static str,
+        line: u32,
+    ) -> Result<JoinHandle<F::Output, P>, SpawnError<F>> {
+        if !self.enter() {
+            return Err(SpawnError { future, reason: Refusal::Elsewhere });
+        }
+        let task = header::new(self, future, name, line)
+            .map_err(|future| SpawnError { future, reason: Refusal::OutOfMemory })?;
+        // SAFETY: a new task, which both references keep.
+        unsafe {
+            self.link(task);
+            self.queue(task);
+            Ok(JoinHandle::new(task))
+        }
+    }
+
+    /// Puts a task into the list of all. Here and in `unlink`: each store leaves the list whole for a handler.
+    ///
+    /// # Safety
+    ///
+    /// - A task that is in no list, in the owner's context.
+    unsafe fn link(&self, task: Task<P>) {
+        let first = self.first.load(Ordering::Relaxed);
+        // SAFETY: the caller's promise; what is in the list has not ended, so the executor's reference keeps it.
+        unsafe {
+            task.as_ref().next.store(first, Ordering::Relaxed);
+            if let Some(first) = NonNull::new(first) {
+                first.as_ref().previous.set(task.as_ptr());
+            }
+        }
+        self.first.store(task.as_ptr(), Ordering::Release);
+    }
+
+    /// # Safety
+    ///
+    /// - A task that is in the list, in the owner's context.
+    unsafe fn unlink(&self, task: Task<P>) {
+        // SAFETY: as in `link`.
+        unsafe {
+            let (next, previous) = (&task.as_ref().next, task.as_ref().previous.get());
+            let next = next.load(Ordering::Relaxed);
+            match NonNull::new(previous) {
+                Some(previous) => previous.as_ref().next.store(next, Ordering::Release),
+                None => self.first.store(next, Ordering::Release),
+            }
+            if let Some(next) = NonNull::new(next) {
+                next.as_ref().previous.set(previous);
+            }
+        }
+    }
+
+    /// Wakes a task, in any context.
+    ///
+    /// # Safety
+    ///
+    /// - A reference keeps it during the call.
+    #[inline]
+    pub(crate) unsafe fn wake(&self, task: Task<P>) {
+        if self.is_here() {
+            // SAFETY: the caller's promise; here.
+            unsafe { self.queue(task) };
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { self.wake_from_elsewhere(task) };
+        }
+    }
+
+    #[cold]
+    unsafe fn wake_from_elsewhere(&self, task: Task<P>) {
+        // SAFETY: the caller's promise: see `wake`.
+        let is_new = unsafe { self.inbox.put(task) };
+        if let Some(owner) = self.owner().filter(|_| is_new) {
+            P::wake_up(owner);
+        }
+    }
+
+    /// Puts a task at the end of the queue, unless it is in it or has ended.
+    ///
+    /// # Safety
+    ///
+    /// - In the owner's context; a reference keeps the task.
+    #[inline]
+    unsafe fn queue(&self, task: Task<P>) {
+        // SAFETY: the caller's promise. What is in the queue is kept by the executor: see `end`.
+        unsafe {
+            let header = task.as_ref();
+            if header.is_queued.get() || header.state().is_over() {
+                return;
+            }
+            header.is_queued.set(true);
+            header.next_queued.set(ptr::null_mut());
+            match NonNull::new(self.own.tail.replace(task.as_ptr())) {
+                Some(last) => last.as_ref().next_queued.set(task.as_ptr()),
+                None => self.own.head.set(task.as_ptr()),
+            }
+        }
+    }
+
+    /// The next task to be polled. In the owner's context.
+    #[inline]
+    fn next(&self) -> Option<Task<P>> {
+        let task = NonNull::new(self.own.head.get())?;
+        // SAFETY: as in `queue`.
+        let header = unsafe { task.as_ref() };
+        let next = header.next_queued.get();
+        self.own.head.set(next);
+        if next.is_null() {
+            self.own.tail.set(next);
+        }
+        header.is_queued.set(false);
+        Some(task)
+    }
+
+    /// Runs the tasks, and `main`, until `main` is ready, and gives its output. The other tasks stay as they are, and go on
+    /// with the next call.
+    ///
+    /// # Panics
+    ///
+    /// In another context than the one that used the executor first, in a handler, and in a task of this executor.
+    pub fn run<F: Future>(&'static self, main: F) -> F::Output {
+        assert!(self.enter(), "an executor runs in the context that used it first");
+        assert!(
+            !self.own.is_running.replace(true),
+            "the executor runs already: await this instead"
+        );
+        let _running = Running(&self.own.is_running);
+        let mut main = pin!(main);
+        let woken = Arc::new(Woken(AtomicBool::new(true), self));
+        let waker = Waker::from(woken.clone());
+        loop {
+            if woken.0.swap(false, Ordering::Acquire) {
+                let polled = main.as_mut().poll(&mut Context::from_waker(&waker));
+                if let Poll::Ready(output) = polled {
+                    return output;
+                }
+            }
+            self.round();
+            let has_more = !self.own.head.get().is_null() || woken.0.load(Ordering::Relaxed);
+            if !has_more {
+                let until = self.with_timers(Wheel::next_deadline);
+                let until = until.map(|at| at.saturating_mul(NANOSECONDS));
+                P::idle(until, || self.inbox.is_empty() && !woken.0.load(Ordering::Acquire));
+            }
+        }
+    }
+
+    /// Takes over the inbox, wakes whose time has come, and polls. In the owner's context.
+    fn round(&self) {
+        let mut arrived = self.inbox.take_all();
+        while let Some(task) = NonNull::new(arrived) {
+            // SAFETY: the executor's reference keeps what is in the inbox: see `end`.
+            unsafe {
+                let header = task.as_ref();
+                arrived = header.next_in_inbox.load(Ordering::Relaxed);
+                if header.state().is_over() {
+                    // It has been retired: the flag stays.
+                    self.let_go(task);
+                } else {
+                    // What those did who have put it there is seen by the poll.
+                    header.is_in_inbox.swap(false, Ordering::AcqRel);
+                    self.queue(task);
+                }
+            }
+        }
+        if !self.with_timers(|timers| timers.is_empty()) {
+            let now = P::now() / NANOSECONDS;
+            while let Some(waker) = self.with_timers(|timers| timers.expire(now)) {
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+        }
+        for _ in 0..ROUND {
+            let Some(task) = self.next() else { break };
+            // SAFETY: from the queue, in the owner's context.
+            unsafe { self.poll(task) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// - A task from the queue, in the owner's context; no other is polled.
+    #[inline]
+    unsafe fn poll(&self, task: Task<P>) {
+        // SAFETY: the executor keeps what is in its queue; nobody else polls or empties a task that is not over.
+        unsafe {
+            let header = task.as_ref();
+            if header.state().is_over() {
+                return self.let_go(task);
+            }
+            header.set_state(State::Running);
+            self.current.store(task.as_ptr(), Ordering::Relaxed);
+            let add = |counter: &AtomicU64, more: u64| {
+                let sum = counter.load(Ordering::Relaxed).wrapping_add(more);
+                counter.store(sum, Ordering::Relaxed);
+            };
+            add(&self.polls, 1);
+            add(&header.polls, 1);
+            let started = P::ticks();
+            let panicked = Panicked(self, task);
+            let waker = borrowed_waker(task);
+            let is_done = Header::poll(task, &mut Context::from_waker(&waker));
+            core::mem::forget(panicked);
+            add(&header.ticks, P::ticks().wrapping_sub(started));
+            self.current.store(ptr::null_mut(), Ordering::Relaxed);
+            if is_done {
+                self.end(task, State::Done);
+            } else if header.is_cancelled.get() {
+                self.end(task, State::Cancelled);
+            } else {
+                header.set_state(State::Suspended);
+            }
+        }
+    }
+
+    /// Ends a task: its future is gone afterwards, and its handle knows.
+    ///
+    /// # Safety
+    ///
+    /// - In the owner's context; the task is not over, and not being polled. [`Done`](State::Done) only if its output is
+    ///   there.
+    pub(crate) unsafe fn end(&self, task: Task<P>, how: State) {
+        // SAFETY: the caller's promise. The executor's reference keeps the task until `let_go`.
+        unsafe {
+            let header = task.as_ref();
+            // First, so that nothing of what follows ends it again.
+            header.set_state(how);
+            if how == State::Cancelled {
+                Header::empty(task);
+            } else if header.is_detached.get() {
+                header.set_state(State::Taken);
+                Header::empty(task);
+            }
+            self.unlink(task);
+            let joiner = (*header.joiner.get()).take();
+            // From now on nobody puts it into the inbox. If it is there, or queued, it is let go when it comes out.
+            let is_in_inbox = header.is_in_inbox.swap(true, Ordering::AcqRel);
+            header.places.set(u8::from(is_in_inbox) + u8::from(header.is_queued.get()) + 1);
+            self.let_go(task);
+            if let Some(joiner) = joiner {
+                joiner.wake();
+            }
+        }
+    }
+
+    /// One place less in which the executor has a task that is over; its reference goes with the last.
+    ///
+    /// # Safety
+    ///
+    /// - In the owner's context; the task is over, and has just come out of a place.
+    unsafe fn let_go(&self, task: Task<P>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let places = &task.as_ref().places;
+            places.set(places.get() - 1);
+            if places.get() == 0 {
+                Header::release(task);
+            }
+        }
+    }
+}
+
+impl<P: Platform> Default for Executor<P> {
+    fn default() -> Executor<P> {
+        Executor::new()
+    }
+}
+
+/// Of a microsecond.
+pub(crate) const NANOSECONDS: u64 = 1000;
+
+/// `main`'s waker: it may be kept for ever.
+struct Woken<P: Platform>(AtomicBool, &'static Executor<P>);
+
+impl<P: Platform> Wake for Woken<P> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.store(true, Ordering::Release);
+        if let Some(owner) = self.1.owner() {
+            P::wake_up(owner);
+        }
+    }
+}
+
+struct Running<'a>(&'a Cell<bool>);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// Where panics unwind, as on a host: the task whose poll has panicked is cancelled, and the panic goes on.
+struct Panicked<'a, P: Platform>(&'a Executor<P>, Task<P>);
+
+impl<P: Platform> Drop for Panicked<'_, P> {
+    fn drop(&mut self) {
+        self.0.current.store(ptr::null_mut(), Ordering::Relaxed);
+        // SAFETY: made in `poll`, which has been left: the task is not being polled any more, and not over.
+        unsafe { self.0.end(self.1, State::Cancelled) };
+    }
+}

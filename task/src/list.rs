@@ -1,0 +1,75 @@
+//! What is seen of the tasks from outside: in a report, by a watchdog, on a page of a service.
+
+use core::fmt;
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
+
+use crate::executor::Executor;
+use crate::header::{Header, State};
+use crate::platform::Platform;
+
+/// A task that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskInfo {
+    /// Its name, or the file in which it was spawned.
+    pub name: &'static str,
+    /// The line in that file; 0 with a name.
+    pub line: u32,
+    /// Whether it is being polled; else it waits, or is queued.
+    pub is_running: bool,
+    /// How many times it has been polled.
+    pub polls: u64,
+    /// How long that took, by [`Platform::ticks`], up to the end of its last poll.
+    pub ticks: u64,
+}
+
+impl fmt::Display for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        if self.line != 0 {
+            write!(f, ":{}", self.line)?;
+        }
+        write!(f, ": {} polls", self.polls)?;
+        if self.is_running { f.write_str(", running") } else { Ok(()) }
+    }
+}
+
+impl TaskInfo {
+    fn of<P: Platform>(header: &Header<P>) -> TaskInfo {
+        TaskInfo {
+            name: header.name,
+            line: header.line,
+            is_running: header.state() == State::Running,
+            polls: header.polls.load(Ordering::Relaxed),
+            ticks: header.ticks.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl<P: Platform> Executor<P> {
+    /// Calls `look` with each task that has not ended, the youngest first. It may be called in a handler that interrupts
+    /// the executor; `false`, and nothing done, where the executor does not [stand still](Platform::stands_still).
+    pub fn for_each_task(&self, mut look: impl FnMut(TaskInfo)) -> bool {
+        let Some(owner) = self.owner() else { return true };
+        if !P::stands_still(owner) {
+            return false;
+        }
+        let mut next = self.first().load(Ordering::Acquire);
+        while let Some(task) = NonNull::new(next) {
+            // SAFETY: in the list, so it has not ended, and the executor, which stands still, keeps it.
+            let header = unsafe { task.as_ref() };
+            next = header.next.load(Ordering::Acquire);
+            look(TaskInfo::of(header));
+        }
+        true
+    }
+
+    /// The task that is being polled. `None` where the executor does not stand still, too.
+    pub fn running(&self) -> Option<TaskInfo> {
+        let owner = self.owner().filter(|owner| P::stands_still(*owner))?;
+        let _ = owner;
+        let task = NonNull::new(self.current())?;
+        // SAFETY: it is being polled, so the executor, which stands still, keeps it.
+        Some(TaskInfo::of(unsafe { task.as_ref() }))
+    }
+}
