@@ -1,8 +1,8 @@
 //! The link contract: what a set of files wants from a kernel, and who provides it.
 //!
 //! Derived, not remembered: the files are read, what they define is taken from what they want, and each
-//! remaining name is looked up with those who may provide it. One list is kept: which of Freestone's crates
-//! exports which name, in `providers.txt`, compared with the crates themselves by a test of the repository.
+//! remaining name is looked up with those who may provide it. What Freestone's crates export they list themselves; the
+//! lists in `exports/` are links to theirs.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -46,26 +46,20 @@ impl fmt::Display for Provider {
     }
 }
 
-/// `SYMBOL PROVIDER` per line.
-const PROVIDERS: &str = include_str!("providers.txt");
+/// What each of Freestone's crates exports, a name per line.
+const EXPORTS: [(Provider, &str); 2] = [
+    (Provider::Mem, include_str!("../exports/mem.txt")),
+    (Provider::Math, include_str!("../exports/math.txt")),
+];
+
+/// What `shims!` of `freestone-rt` defines; compared with it by a test of the repository.
+pub const SHIMS: [&str; 4] =
+    ["_Unwind_Resume", "__stack_chk_fail", "__stack_chk_guard", "rust_eh_personality"];
 
 /// What Freestone exports under this name.
 pub fn ours(name: &str) -> Option<Provider> {
-    let line = PROVIDERS.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    match line? {
-        "mem" => Some(Provider::Mem),
-        "math" => Some(Provider::Math),
-        "rt" => Some(Provider::Shims),
-        _ => None,
-    }
-}
-
-/// Everything that Freestone exports, with who does.
-pub fn exports() -> impl Iterator<Item = (&'static str, Provider)> {
-    PROVIDERS.lines().filter_map(|line| {
-        let (name, _) = line.split_once(' ')?;
-        Some((name, ours(name)?))
-    })
+    let listed = EXPORTS.iter().find(|(_, list)| list.lines().any(|line| line == name));
+    listed.map(|(provider, _)| *provider).or(SHIMS.contains(&name).then_some(Provider::Shims))
 }
 
 /// One symbol that is wanted.
@@ -143,10 +137,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_of_providers_is_sorted_and_known() {
-        let names: Vec<_> = exports().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), PROVIDERS.lines().count(), "a line nobody understands");
-        assert!(names.is_sorted(), "providers.txt is not sorted");
+    fn every_provider_is_found() {
+        for (provider, list) in EXPORTS {
+            let names: Vec<_> = list.lines().collect();
+            assert!(names.len() > 5 && names.is_sorted(), "{provider}: {names:?}");
+        }
+        assert_eq!(ours("lgammaf_r"), Some(Provider::Math));
         assert_eq!(ours("memcpy"), Some(Provider::Mem));
         assert_eq!(ours("memcp"), None);
         assert_eq!(ours("rust_eh_personality"), Some(Provider::Shims));

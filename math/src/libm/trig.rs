@@ -70,13 +70,13 @@ fn large_angle(x: f32) -> Angle {
 
 /// sin `x` for |`x`| ≤ π/4.
 #[inline(always)]
-pub fn sine(x: f64) -> f64 {
+pub(super) fn sine(x: f64) -> f64 {
     x + sine_curve(x)
 }
 
 /// And that less `x`.
 #[inline(always)]
-pub fn sine_curve(x: f64) -> f64 {
+pub(super) fn sine_curve(x: f64) -> f64 {
     let [a, b, c, d, e, f] = SIN;
     let z = x * x;
     let square = z * z;
@@ -85,7 +85,7 @@ pub fn sine_curve(x: f64) -> f64 {
 
 /// cos `x` for |`x`| ≤ π/4.
 #[inline(always)]
-pub fn cosine(x: f64) -> f64 {
+pub(super) fn cosine(x: f64) -> f64 {
     let [a, b, c, d, e, f] = COS;
     let z = x * x;
     let square = z * z;
