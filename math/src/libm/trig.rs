@@ -11,7 +11,7 @@ use super::narrow::{Exceptions, narrow, narrow_odd};
 use super::tables::{
     COS, CURVES, HALF_PI, QUARTER_HIGH, QUARTER_LOW, QUARTERS_PER_RADIAN, SIN, TWO_OVER_PI,
 };
-use crate::word::Word as _;
+use crate::shifts::Shift as _;
 
 /// An angle as `quarters` · π/2 + `rest`, the rest between -π/4 and π/4 or just beyond.
 #[derive(Clone, Copy)]
