@@ -259,25 +259,8 @@ fn is_provided(row: &Value) {
 }
 
 #[test]
-fn the_list_of_providers_is_what_the_crates_export() {
-    let lines = |path: &str| {
-        let text = fs::read_to_string(root().join(path)).expect("the crate lists its exports");
-        text.lines().map(str::to_owned).collect::<Vec<_>>()
-    };
-    let by = |names: Vec<String>, crate_name| {
-        names.into_iter().map(move |name| format!("{name} {crate_name}\n"))
-    };
-    let shims = freestone_rt::shims::EXPORTS.map(str::to_owned).to_vec();
-    let mut all: Vec<_> = by(lines("mem/exports.txt"), "mem").collect();
-    all.extend(by(lines("math/exports.txt"), "math"));
-    all.extend(by(shims, "rt"));
-    all.sort();
-    let (path, expected) = (root().join("inspect/src/providers.txt"), all.concat());
-    if env::var_os("FREESTONE_BLESS").is_some() {
-        fs::write(&path, &expected).expect("the folder is there");
-    }
-    let listed = fs::read_to_string(&path).expect("the list is committed");
-    assert!(listed == expected, "{} is not up to date: bless it", path.display());
+fn the_shims_that_inspect_knows_are_those_of_rt() {
+    assert_eq!(freestone_inspect::contract::SHIMS, freestone_rt::shims::EXPORTS);
 }
 
 /// What a build of a kernel made: the libraries, ours and what they use; the kernel's own objects; the

@@ -10,15 +10,9 @@
 //!
 //! # An interrupt in the middle
 //!
-//! A flag protects a CPU's magazines, without an atomic instruction and without masking interrupts. Code that enters sets the
-//! flag. Code that finds it set is an interrupt handler; it uses the heap below, whose lock must mask interrupts for that.
-//! This works because contexts on one CPU nest: when the interrupted code goes on, the handler has finished and left
-//! everything in order.
-//! A handler between reading the flag and setting it does no harm either: it enters and leaves before the flag is set. The
-//! fences are for the compiler alone, as handler and interrupted code run on one CPU. The flag costs 1 ns where an atomic
-//! exchange costs 5.
-//!
-//! A kernel that switches between threads in an interrupt must therefore not do so inside the allocator, see [`CpuId`].
+//! A flag protects a CPU's magazines. Code that enters sets it. Code that finds it set is an interrupt handler; it uses the heap
+//! below, whose lock must mask interrupts for that. A flag is enough because contexts on one CPU nest: see `magazine.rs`. A
+//! kernel that switches between threads in an interrupt must therefore not do so inside the allocator, see [`CpuId`].
 //!
 //! # Memory pressure
 //!
@@ -27,13 +21,14 @@
 //!
 //! The method is Bonwick's magazines ("Magazines and Vmem", USENIX 2001), with a flag in place of a CPU lock.
 
+mod depot;
+mod magazine;
+
 use core::alloc::{GlobalAlloc, Layout};
-use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
-use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use lock_api::{Mutex, RawMutex};
 
@@ -45,15 +40,8 @@ use crate::probe::probe;
 use crate::span::Slabs;
 use crate::stats::{ClassStats, Stats};
 
-/// How many blocks go from or to a magazine at once: the pointers fill a line of the processor's cache.
-const BATCH: usize = 8;
-
-/// How many blocks a magazine holds: an empty one that has been filled can be emptied, or filled up, before it needs anybody.
-const CAPACITY: usize = 2 * BATCH;
-
-/// How many batches of a class wait in the depot at most, and how many bytes in them.
-const DEPOT_BATCHES: usize = 8;
-const DEPOT_BYTES: usize = 32 << 10;
+use depot::Depot;
+use magazine::{BATCH, Cpu, Entered};
 
 /// How many classes an out-of-memory report names.
 const TOP: usize = 4;
@@ -99,38 +87,6 @@ pub struct Cached<C, const CPUS: usize = 1, L = SpinLock, P = Slabs> {
     drains: AtomicUsize,
     id: PhantomData<fn() -> C>,
 }
-
-/// A CPU's magazines, used only by the code that has set `busy`.
-#[repr(align(64))]
-struct Cpu {
-    busy: AtomicBool,
-    /// The last of [`Cached::drains`] that was followed.
-    drained: AtomicUsize,
-    magazines: [Magazine; CLASSES],
-}
-
-/// A stack of free blocks of one class. `len` may be read by anybody, for statistics.
-struct Magazine {
-    len: AtomicUsize,
-    blocks: UnsafeCell<[MaybeUninit<NonNull<u8>>; CAPACITY]>,
-}
-
-/// Full batches of each class.
-struct Depot {
-    len: [u8; CLASSES],
-    batches: [[MaybeUninit<Batch>; DEPOT_BATCHES]; CLASSES],
-}
-
-type Batch = [NonNull<u8>; BATCH];
-
-// SAFETY: `blocks` is used by who has entered alone, see `Entered`; `len` is atomic.
-unsafe impl Sync for Magazine {}
-
-// SAFETY: the blocks are free memory of the heap, which any CPU may have.
-unsafe impl Send for Magazine {}
-
-// SAFETY: as for `Magazine`.
-unsafe impl Send for Depot {}
 
 impl<C: CpuId, const CPUS: usize, L: RawMutex, P: Pool> Cached<C, CPUS, L, P> {
     /// A heap without memory.
@@ -183,9 +139,8 @@ impl<C: CpuId, const CPUS: usize, L: RawMutex, P: Pool> Cached<C, CPUS, L, P> {
     /// The size classes now, the smallest first.
     pub fn classes(&self) -> impl Iterator<Item = ClassStats> + '_ {
         (0..CLASSES).map(|class| {
-            let waiting = usize::from(self.depot.lock().len[class]) * BATCH;
-            let magazines =
-                self.cpus.iter().map(|cpu| cpu.magazines[class].len.load(Ordering::Relaxed));
+            let waiting = self.depot.lock().batches(class) * BATCH;
+            let magazines = self.cpus.iter().map(|cpu| cpu.blocks(class));
             let cached = magazines.sum::<usize>() + waiting;
             let live = self.taken[class].load(Ordering::Relaxed).saturating_sub(cached);
             ClassStats { size: class::layout(class).size(), live, cached }
@@ -201,16 +156,7 @@ impl<C: CpuId, const CPUS: usize, L: RawMutex, P: Pool> Cached<C, CPUS, L, P> {
     /// This CPU's magazines, unless the code that we interrupted is using them.
     #[inline]
     fn enter(&self) -> Option<Entered<'_>> {
-        let cpu = self.cpus.get(C::current())?;
-        probe();
-        if cpu.busy.load(Ordering::Relaxed) {
-            return None;
-        }
-        probe();
-        cpu.busy.store(true, Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
-        probe();
-        Some(Entered(cpu))
+        self.cpus.get(C::current())?.enter()
     }
 
     /// An empty magazine: fills it from the depot or else from the heap.
@@ -261,9 +207,7 @@ impl<C: CpuId, const CPUS: usize, L: RawMutex, P: Pool> Cached<C, CPUS, L, P> {
     }
 
     fn follow_drains(&self, cpu: &Entered<'_>) {
-        let wanted = self.drains.load(Ordering::Relaxed);
-        if cpu.0.drained.load(Ordering::Relaxed) != wanted {
-            cpu.0.drained.store(wanted, Ordering::Relaxed);
+        if cpu.must_drain(self.drains.load(Ordering::Relaxed)) {
             self.empty_magazines(cpu);
         }
     }
@@ -356,112 +300,6 @@ impl<C, const CPUS: usize, L: RawMutex, P: Pool> fmt::Debug for Cached<C, CPUS, 
             .field("heap", &self.heap)
             .field("cpus", &CPUS)
             .finish_non_exhaustive()
-    }
-}
-
-/// A CPU's magazines while its flag is set, which is undone when this is dropped.
-struct Entered<'a>(&'a Cpu);
-
-impl Entered<'_> {
-    #[inline]
-    fn magazine(&self, class: usize) -> &Magazine {
-        debug_assert!(class < CLASSES);
-        // SAFETY: every class number comes from `class::of` or counts to CLASSES.
-        unsafe { self.0.magazines.get_unchecked(class) }
-    }
-}
-
-impl Drop for Entered<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        probe();
-        compiler_fence(Ordering::SeqCst);
-        self.0.busy.store(false, Ordering::Relaxed);
-        probe();
-    }
-}
-
-impl Cpu {
-    #[expect(clippy::declare_interior_mutable_const, reason = "what a static begins with")]
-    const NEW: Self = Self {
-        busy: AtomicBool::new(false),
-        drained: AtomicUsize::new(0),
-        magazines: [const { Magazine::EMPTY }; CLASSES],
-    };
-}
-
-// All of it by who has entered. `len` is at most CAPACITY, and as many blocks have been written.
-impl Magazine {
-    #[expect(clippy::declare_interior_mutable_const, reason = "what a static begins with")]
-    const EMPTY: Self = Self {
-        len: AtomicUsize::new(0),
-        blocks: UnsafeCell::new([MaybeUninit::uninit(); CAPACITY]),
-    };
-
-    fn place(&self, at: usize) -> *mut NonNull<u8> {
-        self.blocks.get().cast::<NonNull<u8>>().wrapping_add(at)
-    }
-
-    #[inline]
-    fn pop(&self) -> Option<NonNull<u8>> {
-        let rest = self.len.load(Ordering::Relaxed).checked_sub(1)?;
-        probe();
-        // SAFETY: below `len` the blocks have been written; nobody else uses them.
-        let block = unsafe { self.place(rest).read() };
-        probe();
-        self.len.store(rest, Ordering::Relaxed);
-        Some(block)
-    }
-
-    /// Whether there was room.
-    #[inline]
-    fn push(&self, block: NonNull<u8>) -> bool {
-        let len = self.len.load(Ordering::Relaxed);
-        if len >= CAPACITY {
-            return false;
-        }
-        probe();
-        // SAFETY: there is room; nobody else uses it.
-        unsafe { self.place(len).write(block) };
-        probe();
-        self.len.store(len + 1, Ordering::Relaxed);
-        true
-    }
-
-    fn pop_oldest(&self) -> Option<Batch> {
-        let rest = self.len.load(Ordering::Relaxed).checked_sub(BATCH)?;
-        // SAFETY: `rest + BATCH` blocks have been written; nobody else uses them.
-        let batch = unsafe {
-            let batch = self.place(0).cast::<Batch>().read();
-            ptr::copy(self.place(BATCH), self.place(0), rest);
-            batch
-        };
-        self.len.store(rest, Ordering::Relaxed);
-        Some(batch)
-    }
-}
-
-impl Depot {
-    const EMPTY: Self =
-        Self { len: [0; CLASSES], batches: [[MaybeUninit::uninit(); DEPOT_BATCHES]; CLASSES] };
-
-    fn pop(&mut self, class: usize) -> Option<Batch> {
-        let rest = self.len[class].checked_sub(1)?;
-        self.len[class] = rest;
-        // SAFETY: as many batches as `len` says have been written.
-        Some(unsafe { self.batches[class][usize::from(rest)].assume_init() })
-    }
-
-    /// Returns the batch if the class has enough of them.
-    fn push(&mut self, class: usize, batch: Batch) -> Option<Batch> {
-        let len = usize::from(self.len[class]);
-        let bytes = BATCH * class::layout(class).size();
-        if len >= DEPOT_BATCHES || (len + 1) * bytes > DEPOT_BYTES.max(bytes) {
-            return Some(batch);
-        }
-        self.batches[class][len].write(batch);
-        self.len[class] += 1;
-        None
     }
 }
 

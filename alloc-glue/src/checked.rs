@@ -1,12 +1,6 @@
 //! A layer that notices misuse: double free, foreign pointer, wrong layout, overflow, and on request a write after free.
 //!
-//! ```text
-//! [ (padding to the alignment) | record | bytes of the caller | canary ]
-//!                                  │                              └ 8 bytes: from the address; when freed, where it was freed
-//!                                  ├ 4 bytes: a seal, which marks a record
-//!                                  ├ 4 bytes: where it was allocated
-//!                                  └ 8 bytes: size and alignment, masked with the address; inverted when freed
-//! ```
+//! Each block has a record in front and a canary behind, which `record.rs` draws.
 //!
 //! No table is kept. A pointer that is freed is accepted if the words in front of and behind its bytes are those that follow from
 //! its address and the layout passed with it. Otherwise it is reported and never freed, since it is not known any more what it is.
@@ -19,8 +13,10 @@
 //!
 //! Pages (alignments of 4096 and more) pass through unchecked: a record in front would cost a page each.
 
+mod misuse;
+mod record;
+
 use core::alloc::{GlobalAlloc, Layout};
-use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -28,17 +24,13 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use lock_api::RawMutex;
 
 use crate::cache::{Cached, CpuId};
-use crate::heap::Heap;
-use crate::map::Walk;
+use crate::heap::{Heap, Walk};
 use crate::pool::{BlockState, Pool};
 use crate::stats::Stats;
 
-/// What stands in front of the caller's bytes, and behind them.
-const RECORD: usize = size_of::<Record>();
-const CANARY: usize = 8;
+use record::*;
 
-/// Alignments from here on are not checked.
-const PAGE: usize = 4096;
+pub use misuse::{CallSite, Kind, Misuse, Nowhere};
 
 /// What a block in quarantine is filled with, and how much of it.
 const POISON: u8 = 0xde;
@@ -112,95 +104,6 @@ unsafe impl<C: CpuId, const CPUS: usize, L: RawMutex, P: Pool> Backing for Cache
     }
 }
 
-/// Knows where the code that called the allocator stands.
-///
-/// What walks over stacks and knows the names of functions is the kernel's; this is how it is asked.
-pub trait CallSite {
-    /// What stands for that place: an address in it, or the number under which a whole trace is kept. 0 if it is not known. Its
-    /// lower 32 bits are what a [`Misuse`] has. Called at every allocation and free.
-    fn here() -> usize;
-}
-
-/// Nobody knows.
-#[derive(Clone, Copy, Debug)]
-pub struct Nowhere;
-
-impl CallSite for Nowhere {
-    #[inline]
-    fn here() -> usize {
-        0
-    }
-}
-
-/// What was done wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Freed or resized after it had been freed.
-    DoubleFree,
-    /// No block of this heap: the address lies elsewhere, or is not one that a block could have.
-    Foreign,
-    /// No block in use: never one, or freed and used again meanwhile, or the bytes in front of it have been overwritten.
-    NotLive,
-    /// In use, but allocated with another size or alignment.
-    WrongLayout,
-    /// Bytes behind its end have been overwritten.
-    Overflow,
-    /// Bytes have been written to after it was freed.
-    WriteAfterFree,
-}
-
-/// A report, for the hook of [`Checked`].
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Misuse {
-    /// What was done wrong.
-    pub kind: Kind,
-    /// The address that was passed.
-    pub address: usize,
-    /// The layout that was passed with it; the recorded one where nothing was passed.
-    pub given: Layout,
-    /// The layout it was allocated with, if that is known.
-    pub recorded: Option<Layout>,
-    /// Where it was allocated, as [`CallSite::here`] said; 0 if that is not known any more.
-    pub allocated: usize,
-    /// Where it was freed, of the same kind; 0 if it was not, or that is not known any more.
-    pub freed: usize,
-    /// Where the misuse was found, of the same kind.
-    pub here: usize,
-}
-
-impl fmt::Display for Misuse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            Kind::DoubleFree => "freed twice",
-            Kind::Foreign => "not a block of this heap",
-            Kind::NotLive => {
-                "not the start of a block in use: freed before, a pointer into a block, or the bytes in front \
-                 of it are overwritten"
-            }
-            Kind::WrongLayout => "freed or resized with another layout than it was allocated with",
-            Kind::Overflow => "bytes behind its end are overwritten",
-            Kind::WriteAfterFree => "written to after it was freed",
-        };
-        let (address, given) = (self.address, self.given);
-        write!(
-            f,
-            "heap misuse at {address:#x}: {what}; {} bytes, alignment {}",
-            given.size(),
-            given.align()
-        )?;
-        if let Some(layout) = self.recorded.filter(|&layout| layout != given) {
-            write!(
-                f,
-                "; it was allocated with {} bytes, alignment {}",
-                layout.size(),
-                layout.align()
-            )?;
-        }
-        Ok(())
-    }
-}
-
 /// A heap `A` with a record in front of each block and a canary behind it.
 ///
 /// `S` knows call sites; `QUARANTINE` is how many freed blocks wait, 0 for none. Misuse goes to the hook, which may print and panic;
@@ -221,126 +124,6 @@ pub struct CheckedAudit {
     pub live: usize,
     /// How many of them have an overwritten canary.
     pub overflowed: usize,
-}
-
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Record {
-    seal: u32,
-    site: u32,
-    /// Next to the caller's bytes, so that what runs over the front of them is noticed.
-    layout: u64,
-}
-
-/// Sizes from here on belong to no block: a record has no room for them, and what unmasks to more is no layout.
-const SIZE_END: u64 = 1 << 48;
-
-impl Record {
-    #[inline]
-    fn new(block: *mut u8, layout: Layout, site: usize) -> Self {
-        Self { seal: seal(block), site: site as u32, layout: masked(block, layout) }
-    }
-
-    /// The layout of a block in use.
-    fn live(&self, block: *mut u8) -> Option<Layout> {
-        unmasked(block, self.layout).filter(|_| self.seal == seal(block))
-    }
-
-    /// The layout of one that was freed. Without the seal, where spans have their links, one guess in some thousands is wrong.
-    fn freed(&self, block: *mut u8) -> Option<Layout> {
-        unmasked(block, !self.layout)
-    }
-}
-
-fn seal(block: *mut u8) -> u32 {
-    block.addr() as u32 ^ 0x5ea1_ed00
-}
-
-/// Two to the 64 by the golden ratio: spreads an address over all bits.
-fn mask(block: *mut u8) -> u64 {
-    (block.addr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// The size in the upper 58 bits and the logarithm of the alignment below, under the mask.
-#[inline]
-fn masked(block: *mut u8, layout: Layout) -> u64 {
-    let packed = (layout.size() as u64) << 6 | u64::from(layout.align().trailing_zeros());
-    packed ^ mask(block)
-}
-
-fn unmasked(block: *mut u8, word: u64) -> Option<Layout> {
-    let packed = word ^ mask(block);
-    let (size, align) = (packed >> 6, 1_usize.checked_shl(packed as u32 & 63)?);
-    if size >= SIZE_END || align >= PAGE {
-        return None;
-    }
-    Layout::from_size_align(size as usize, align).ok()
-}
-
-/// How much lies in front of the caller's bytes: the record, at the end of a multiple of the alignment.
-#[inline]
-fn front(align: usize) -> usize {
-    align.max(RECORD)
-}
-
-/// What the heap inside is asked for, if there is such a layout: every block that is in use has one.
-#[inline]
-fn outer(layout: Layout) -> Option<Layout> {
-    if layout.size() as u64 >= SIZE_END {
-        return None;
-    }
-    // No overflow: a layout's size is at most `isize::MAX`, and its alignment here less than a page.
-    let size = layout.size().wrapping_add(front(layout.align()) + CANARY);
-    Layout::from_size_align(size, layout.align().max(RECORD)).ok()
-}
-
-/// What stands behind a block in use.
-#[inline]
-fn canary(block: *mut u8) -> u64 {
-    block.addr() as u64 ^ 0xca4a_2135_ca4a_2135
-}
-
-/// What stands there after it was freed: half of the canary's opposite, and where.
-fn mark(block: *mut u8, site: usize) -> u64 {
-    !canary(block) >> 32 << 32 | u64::from(site as u32)
-}
-
-/// Where it was freed, if `tail` is its mark.
-fn freed_at(block: *mut u8, tail: u64) -> Option<usize> {
-    let site = tail as u32 as usize;
-    (tail == mark(block, site)).then_some(site)
-}
-
-/// # Safety
-///
-/// - The 16 bytes in front of `block` can be read, or with `write_record` written.
-unsafe fn read_record(block: *mut u8) -> Record {
-    // SAFETY: the caller's promise.
-    unsafe { block.sub(RECORD).cast::<Record>().read_unaligned() }
-}
-
-/// # Safety
-///
-/// - As for [`read_record`].
-unsafe fn write_record(block: *mut u8, record: Record) {
-    // SAFETY: the caller's promise.
-    unsafe { block.sub(RECORD).cast::<Record>().write_unaligned(record) };
-}
-
-/// # Safety
-///
-/// - Behind the `size` bytes of `block` there are 8 more that can be read, or with `write_tail` written.
-unsafe fn read_tail(block: *mut u8, size: usize) -> u64 {
-    // SAFETY: the caller's promise.
-    unsafe { block.add(size).cast::<u64>().read_unaligned() }
-}
-
-/// # Safety
-///
-/// - As for [`read_tail`].
-unsafe fn write_tail(block: *mut u8, size: usize, tail: u64) {
-    // SAFETY: the caller's promise.
-    unsafe { block.add(size).cast::<u64>().write_unaligned(tail) };
 }
 
 impl<A, S, const QUARANTINE: usize> Checked<A, S, QUARANTINE> {

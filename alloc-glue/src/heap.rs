@@ -14,8 +14,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use lock_api::{Mutex, RawMutex};
 
 use crate::lock::SpinLock;
-use crate::map::Walk;
-use crate::pool::{GRANULE, Pool, Tlsf, Zones};
+use crate::pool::{Block, GRANULE, Pool, Tlsf, Zones};
 use crate::stats::{ClassStats, Fragmentation, OutOfMemory, Stats};
 
 /// What [`Heap::on_exhausted`] calls.
@@ -339,6 +338,12 @@ unsafe impl<L: RawMutex, P: Pool> GlobalAlloc for Heap<L, P> {
 /// How C and [`GlobalAlloc`] say it.
 pub(crate) fn pointer(block: Option<NonNull<u8>>) -> *mut u8 {
     block.map_or(ptr::null_mut(), NonNull::as_ptr)
+}
+
+/// What a walk meets: a region, then its blocks.
+pub(crate) enum Walk {
+    Region(NonNull<[u8]>),
+    Block(Block),
 }
 
 /// What the lock protects.

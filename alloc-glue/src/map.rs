@@ -4,11 +4,10 @@
 //! system in use. The picture is drawn after the lock has been released.
 
 use core::fmt;
-use core::ptr::NonNull;
 
 use lock_api::RawMutex;
 
-use crate::heap::Heap;
+use crate::heap::{Heap, Walk};
 use crate::pool::{Block, BlockState, Pool};
 
 /// Cells of a picture, and how many stand in a row.
@@ -89,12 +88,6 @@ impl<L: RawMutex, P: Pool> Heap<L, P> {
         });
         audit
     }
-}
-
-/// What a walk meets: a region, then its blocks.
-pub(crate) enum Walk {
-    Region(NonNull<[u8]>),
-    Block(Block),
 }
 
 impl Audit {

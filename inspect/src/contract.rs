@@ -1,8 +1,7 @@
 //! The link contract: the symbols that a set of files leaves to a kernel, and the crate that provides each.
 //!
 //! It is derived from the files: their undefined names, without the names that they define themselves. Each remaining name
-//! is looked up in the list of providers. Only that list is kept, in `providers.txt`: the names that each of Freestone's crates
-//! exports. A test of the repository compares it with the crates.
+//! is looked up in the lists of what Freestone's crates export; the files in `exports/` are links to these lists.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -46,26 +45,20 @@ impl fmt::Display for Provider {
     }
 }
 
-/// `SYMBOL PROVIDER` per line.
-const PROVIDERS: &str = include_str!("providers.txt");
+/// What each of Freestone's crates exports, a name per line.
+const EXPORTS: [(Provider, &str); 2] = [
+    (Provider::Mem, include_str!("../exports/mem.txt")),
+    (Provider::Math, include_str!("../exports/math.txt")),
+];
+
+/// What `shims!` of `freestone-rt` defines; compared with it by a test of the repository.
+pub const SHIMS: [&str; 4] =
+    ["_Unwind_Resume", "__stack_chk_fail", "__stack_chk_guard", "rust_eh_personality"];
 
 /// What Freestone exports under this name.
 pub fn ours(name: &str) -> Option<Provider> {
-    let line = PROVIDERS.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    match line? {
-        "mem" => Some(Provider::Mem),
-        "math" => Some(Provider::Math),
-        "rt" => Some(Provider::Shims),
-        _ => None,
-    }
-}
-
-/// Everything that Freestone exports, with the provider of each.
-pub fn exports() -> impl Iterator<Item = (&'static str, Provider)> {
-    PROVIDERS.lines().filter_map(|line| {
-        let (name, _) = line.split_once(' ')?;
-        Some((name, ours(name)?))
-    })
+    let listed = EXPORTS.iter().find(|(_, list)| list.lines().any(|line| line == name));
+    listed.map(|(provider, _)| *provider).or(SHIMS.contains(&name).then_some(Provider::Shims))
 }
 
 /// One symbol that is wanted.
@@ -143,10 +136,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_of_providers_is_sorted_and_known() {
-        let names: Vec<_> = exports().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), PROVIDERS.lines().count(), "a line nobody understands");
-        assert!(names.is_sorted(), "providers.txt is not sorted");
+    fn every_provider_is_found() {
+        for (provider, list) in EXPORTS {
+            let names: Vec<_> = list.lines().collect();
+            assert!(names.len() > 5 && names.is_sorted(), "{provider}: {names:?}");
+        }
+        assert_eq!(ours("lgammaf_r"), Some(Provider::Math));
         assert_eq!(ours("memcpy"), Some(Provider::Mem));
         assert_eq!(ours("memcp"), None);
         assert_eq!(ours("rust_eh_personality"), Some(Provider::Shims));

@@ -11,36 +11,48 @@
 //!   is the GNU C library, whose names the compiler may call on targets named after it.
 //!
 //! Rounding is to the nearest, ties to even: the functions neither ask for nor change the mode.
+//!
+//! `exports.txt`, `exports.h` and `SYMBOLS.md` are made from what stands here:
+//! `FREESTONE_BLESS=1 cargo test -p freestone-math lists` writes them anew.
 
 use core::ffi::{c_char, c_int, c_long, c_longlong};
 
 use crate::libm;
+#[cfg(test)]
+use crate::tests::{Declaration, Exported};
 
 /// Stamps out `pub extern "C" fn name(..) -> ..`, documented and exported, that calls the function
-/// of the same name in a library; and, for the tests, a table of all of them.
+/// of the same name in `libm`; and, for the tests, all of them and how they are declared.
 macro_rules! export {
-    ($library:ident, $table:ident;
-        $($source:literal, $what:literal:
+    ($($source:literal, $what:literal:
         $($name:ident($($argument:ident: $type:ty),*) -> $result:ty),+;)*) => {
         $($(
             #[doc = concat!($what, "\n\n- Source: ", $source, ".")]
             #[cfg_attr(all(feature = "export", panic = "abort", not(test)), unsafe(no_mangle))]
             pub extern "C" fn $name($($argument: $type),*) -> $result {
-                $library::$name($($argument),*)
+                libm::$name($($argument),*)
             }
         )+)*
 
         #[cfg(test)]
-        pub(crate) fn $table() -> Vec<(&'static str, Box<dyn crate::tests::Exported>)> {
+        pub(crate) fn by_value() -> Vec<(&'static str, Box<dyn Exported>)> {
             vec![$($((
                 stringify!($name),
                 Box::new($name as extern "C" fn($($type),*) -> $result),
             )),+),*]
         }
+
+        #[cfg(test)]
+        pub(crate) const BY_VALUE: &[Declaration] = &[$($(Declaration {
+            name: stringify!($name),
+            takes: &[$((stringify!($type), stringify!($argument))),*],
+            second: None,
+            gives: stringify!($result),
+        }),+),*];
     };
 }
 
-export! { libm, borrowed;
+export! {
     "C11 7.12.4.1", "Arc cosine of `x`, 0 to π; NaN outside -1 to 1.":
         acos(x: f64) -> f64, acosf(x: f32) -> f32;
     "C11 7.12.4.2", "Arc sine of `x`, -π/2 to π/2; NaN outside -1 to 1.":
@@ -56,6 +68,8 @@ export! { libm, borrowed;
     "C11 7.12.4.7", "Tangent of `x` radians; NaN for infinities.":
         tan(x: f64) -> f64, tanf(x: f32) -> f32;
 
+    "C11 7.12.5.1", "Number from 0 whose hyperbolic cosine is `x`; NaN below 1.":
+        acosh(x: f64) -> f64, acoshf(x: f32) -> f32;
     "C11 7.12.5.2", "Number whose hyperbolic sine is `x`.":
         asinh(x: f64) -> f64, asinhf(x: f32) -> f32;
     "C11 7.12.5.3", "Number whose hyperbolic tangent is `x`; infinite at ±1, NaN beyond.":
@@ -87,8 +101,11 @@ export! { libm, borrowed;
         log1p(x: f64) -> f64, log1pf(x: f32) -> f32;
     "C11 7.12.6.10", "Binary logarithm of `x`; -∞ at 0, NaN below.":
         log2(x: f64) -> f64, log2f(x: f32) -> f32;
+    "C11 7.12.6.11", "Binary exponent of `x`; -∞ at 0, ∞ at infinities.":
+        logb(x: f64) -> f64, logbf(x: f32) -> f32;
     "C11 7.12.6.13", "`x` times 2 to the power `n`, rounded once.":
-        scalbn(x: f64, n: c_int) -> f64, scalbnf(x: f32, n: c_int) -> f32;
+        scalbn(x: f64, n: c_int) -> f64, scalbnf(x: f32, n: c_int) -> f32,
+        scalbln(x: f64, n: c_long) -> f64, scalblnf(x: f32, n: c_long) -> f32;
 
     "C11 7.12.7.1", "Cube root of `x`.":
         cbrt(x: f64) -> f64, cbrtf(x: f32) -> f32;
@@ -98,6 +115,8 @@ export! { libm, borrowed;
         hypot(x: f64, y: f64) -> f64, hypotf(x: f32, y: f32) -> f32;
     "C11 7.12.7.4", "`x` to the power `y`; 1 if `x` is 1 or `y` is 0, even with a NaN.":
         pow(x: f64, y: f64) -> f64, powf(x: f32, y: f32) -> f32;
+    "C11 7.12.7.5", "Square root of `x`; NaN below 0, -0 at -0.":
+        sqrt(x: f64) -> f64, sqrtf(x: f32) -> f32;
 
     "C11 7.12.8.1", "Error function at `x`.":
         erf(x: f64) -> f64, erff(x: f32) -> f32;
@@ -112,10 +131,18 @@ export! { libm, borrowed;
         ceil(x: f64) -> f64, ceilf(x: f32) -> f32;
     "C11 7.12.9.2", "Largest integer from `x` down.":
         floor(x: f64) -> f64, floorf(x: f32) -> f32;
+    "C11 7.12.9.3", "Integer nearest to `x`, halves to even.":
+        nearbyint(x: f64) -> f64, nearbyintf(x: f32) -> f32;
     "C11 7.12.9.4", "Integer nearest to `x`, halves to even.":
         rint(x: f64) -> f64, rintf(x: f32) -> f32;
+    "C11 7.12.9.5", "Integer nearest to `x`, halves to even; the last one on that side if there is none.":
+        lrint(x: f64) -> c_long, lrintf(x: f32) -> c_long,
+        llrint(x: f64) -> c_longlong, llrintf(x: f32) -> c_longlong;
     "C11 7.12.9.6", "Integer nearest to `x`, halves away from 0.":
         round(x: f64) -> f64, roundf(x: f32) -> f32;
+    "C11 7.12.9.7", "Integer nearest to `x`, halves away from 0; the last one on that side if there is none.":
+        lround(x: f64) -> c_long, lroundf(x: f32) -> c_long,
+        llround(x: f64) -> c_longlong, llroundf(x: f32) -> c_longlong;
     "C23 7.12.9.8", "Integer nearest to `x`, halves to even.":
         roundeven(x: f64) -> f64, roundevenf(x: f32) -> f32;
     "C11 7.12.9.8", "Integer next to `x` towards 0.":
@@ -145,6 +172,8 @@ export! { libm, borrowed;
         fmaximum_num(x: f64, y: f64) -> f64, fmaximum_numf(x: f32, y: f32) -> f32;
     "C23 7.12.12.9", "The smaller, -0 over +0; the other one if one is NaN.":
         fminimum_num(x: f64, y: f64) -> f64, fminimum_numf(x: f32, y: f32) -> f32;
+    "C11 7.12.13.1", "`x` · `y` + `z`, rounded once.":
+        fma(x: f64, y: f64, z: f64) -> f64, fmaf(x: f32, y: f32, z: f32) -> f32;
 
     "POSIX `j0`", "Bessel function of the first kind, order 0, at `x`.":
         j0(x: f64) -> f64, j0f(x: f32) -> f32;
@@ -158,27 +187,6 @@ export! { libm, borrowed;
         y1(x: f64) -> f64, y1f(x: f32) -> f32;
     "POSIX `y0`", "Bessel function of the second kind, order `n`, at `x`; -∞ at 0, NaN below.":
         yn(n: c_int, x: f64) -> f64, ynf(n: c_int, x: f32) -> f32;
-}
-
-export! { libm, own;
-    "C11 7.12.6.11", "Binary exponent of `x`; -∞ at 0, ∞ at infinities.":
-        logb(x: f64) -> f64, logbf(x: f32) -> f32;
-    "C11 7.12.6.13", "`x` times 2 to the power `n`, rounded once.":
-        scalbln(x: f64, n: c_long) -> f64, scalblnf(x: f32, n: c_long) -> f32;
-    "C11 7.12.9.3", "Integer nearest to `x`, halves to even.":
-        nearbyint(x: f64) -> f64, nearbyintf(x: f32) -> f32;
-    "C11 7.12.9.5", "Integer nearest to `x`, halves to even; the last one on that side if there is none.":
-        lrint(x: f64) -> c_long, lrintf(x: f32) -> c_long,
-        llrint(x: f64) -> c_longlong, llrintf(x: f32) -> c_longlong;
-    "C11 7.12.9.7", "Integer nearest to `x`, halves away from 0; the last one on that side if there is none.":
-        lround(x: f64) -> c_long, lroundf(x: f32) -> c_long,
-        llround(x: f64) -> c_longlong, llroundf(x: f32) -> c_longlong;
-    "C11 7.12.5.1", "Number from 0 whose hyperbolic cosine is `x`; NaN below 1.":
-        acosh(x: f64) -> f64, acoshf(x: f32) -> f32;
-    "C11 7.12.7.5", "Square root of `x`; NaN below 0, -0 at -0.":
-        sqrt(x: f64) -> f64, sqrtf(x: f32) -> f32;
-    "C11 7.12.13.1", "`x` · `y` + `z`, rounded once.":
-        fma(x: f64, y: f64, z: f64) -> f64, fmaf(x: f32, y: f32, z: f32) -> f32;
 }
 
 /// Stamps out functions that return a pair in Rust, and in C one result and one through `second`.
@@ -201,7 +209,12 @@ macro_rules! export_pair {
         )+)*
 
         #[cfg(test)]
-        pub(crate) const PAIRS: &[&str] = &[$($(stringify!($name)),+),*];
+        pub(crate) const PAIRS: &[Declaration] = &[$($(Declaration {
+            name: stringify!($name),
+            takes: &[$((stringify!($type), stringify!($argument))),*],
+            second: Some(stringify!($second)),
+            gives: stringify!($result),
+        }),+),*];
     };
 }
 

@@ -33,6 +33,7 @@ pub mod export;
 mod float;
 pub mod int;
 mod libm;
+mod shifts;
 mod shims;
 pub mod soft;
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! The methods against those of `std`, the C functions against the host's.
 
+mod lists;
+
 use crate::{Float, export};
 use core::ffi::{c_int, c_long, c_void};
 use std::ffi::CString;
 use std::fmt::Debug;
 use std::mem::transmute;
+
+pub use lists::Declaration;
 
 /// Arguments per function. Half of them are edges, so pairs of edges come up as well.
 const ROUNDS: usize = 6000;
@@ -199,10 +203,6 @@ mod exports {
     use super::*;
     use crate::export::*;
 
-    fn by_value() -> impl Iterator<Item = (&'static str, Box<dyn Exported>)> {
-        borrowed().into_iter().chain(own())
-    }
-
     /// The host's function, if it has it.
     fn host(name: &str) -> Option<*const c_void> {
         let name = CString::new(name).unwrap();
@@ -301,31 +301,6 @@ mod exports {
         }
         assert_eq!((sine, cosine), (sin(0.5), cos(0.5)));
         assert_eq!((sine_f, cosine_f), (sinf(0.5), cosf(0.5)));
-    }
-
-    #[test]
-    fn exports_txt_lists_what_export_rs_exports() {
-        let names = by_value().map(|(name, _)| name.to_owned());
-        let pairs = PAIRS.iter().map(|name| (*name).to_owned());
-        // The rest is written out; in the macros, a variable stands where the name is here.
-        let lines = include_str!("export.rs").lines().filter(|line| line.starts_with("pub "));
-        let written = lines.filter_map(|line| line.split_once("extern \"C\" fn ")).map(|it| it.1);
-        let written = written.map(|rest| rest.split_once('(').unwrap().0.to_owned());
-        let lists = [
-            crate::int::export::PROVIDED,
-            crate::int::export::PROVIDED_WITH_SECOND,
-            crate::soft::export::ARITHMETIC,
-            crate::soft::export::CONVERSIONS_AND_OTHERS,
-        ];
-        let compilers = lists.concat().into_iter().map(str::to_owned);
-        let mut exported: Vec<_> = names.chain(pairs).chain(written).chain(compilers).collect();
-        exported.sort_unstable();
-        if std::env::var_os("FREESTONE_BLESS").is_some_and(|value| value == "1") {
-            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/exports.txt");
-            return std::fs::write(path, exported.join("\n") + "\n").unwrap();
-        }
-        let listed: Vec<_> = include_str!("../exports.txt").lines().collect();
-        assert_eq!(listed, exported);
     }
 }
 

@@ -1,16 +1,13 @@
 //! Unsigned arithmetic that wraps, for generic code.
-//!
-//! In a dev build, an operator that can overflow contains a call to the panic machinery, and so does
-//! `wrapping_shl`, for a check inside it that never fires. Shifts by a variable are therefore made of
-//! rotations there, which have none.
 
 use core::ops::{BitAnd, BitOr, BitXor, Not};
 
 use crate::int::{div, mul, shift};
+use crate::shifts::{Shift, hidden};
 
 /// A word to do arithmetic in.
 pub trait Word:
-    Copy
+    Shift
     + Eq
     + Ord
     + BitAnd<Output = Self>
@@ -18,7 +15,6 @@ pub trait Word:
     + BitXor<Output = Self>
     + Not<Output = Self>
 {
-    const BITS: u32;
     const ZERO: Self;
     const ONE: Self;
 
@@ -32,20 +28,10 @@ pub trait Word:
     fn from_u128(value: u128) -> Self;
     fn plus(self, other: Self) -> Self;
     fn minus(self, other: Self) -> Self;
-    /// Shifts left by less than the width.
-    fn left(self, bits: u32) -> Self;
-    /// Shifts right by less than the width.
-    fn right(self, bits: u32) -> Self;
-    /// As [`Word::left`], for a number of bits that the compiler knows.
+    /// As [`Shift::left`], for a number of bits that the compiler knows.
     fn up(self, bits: u32) -> Self;
-    /// As [`Word::right`], for a number of bits that the compiler knows.
+    /// As [`Shift::right`], for a number of bits that the compiler knows.
     fn down(self, bits: u32) -> Self;
-    fn leading_zeros(self) -> u32;
-    /// The place of the first one, counted from the last bit; there is one.
-    #[inline(always)]
-    fn first_one(self) -> u32 {
-        self.leading_zeros() ^ (Self::BITS - 1)
-    }
     /// The first 64 bits from the first one on, the 64 after them, and how many zeros precede them.
     fn normalised(self) -> (u64, u64, u32);
     /// The upper and the lower half of the product.
@@ -62,40 +48,9 @@ pub trait Word:
     fn times(self, other: Self) -> Self;
 }
 
-macro_rules! shifts {
-    ($left:ident $right:ident $word:ident) => {
-        #[cfg(not(debug_assertions))]
-        #[inline(always)]
-        fn $left(word: $word, bits: u32) -> $word {
-            word.wrapping_shl(bits)
-        }
-        #[cfg(not(debug_assertions))]
-        #[inline(always)]
-        fn $right(word: $word, bits: u32) -> $word {
-            word.wrapping_shr(bits)
-        }
-
-        #[cfg(debug_assertions)]
-        #[inline(always)]
-        fn $left(word: $word, bits: u32) -> $word {
-            word.rotate_left(bits) & (1 as $word).rotate_left(bits).wrapping_neg()
-        }
-        #[cfg(debug_assertions)]
-        #[inline(always)]
-        fn $right(word: $word, bits: u32) -> $word {
-            let last = (1 as $word).rotate_right(bits.wrapping_add(1));
-            word.rotate_right(bits) & (last | last.wrapping_sub(1))
-        }
-    };
-}
-
-shifts!(left_u32 right_u32 u32);
-shifts!(left_u64 right_u64 u64);
-
 macro_rules! words {
-    ($($word:ident $left:path, $right:path, $up:path, $down:path, $zeros:path, $normalised:path, $times:path, $wide_mul:path, $modulo:path, $quotient:path;)*) => {$(
+    ($($word:ident $up:path, $down:path, $normalised:path, $times:path, $wide_mul:path, $modulo:path, $quotient:path;)*) => {$(
         impl Word for $word {
-            const BITS: u32 = $word::BITS;
             const ZERO: Self = 0;
             const ONE: Self = 1;
 
@@ -128,24 +83,12 @@ macro_rules! words {
                 self.wrapping_sub(other)
             }
             #[inline(always)]
-            fn left(self, bits: u32) -> Self {
-                $left(self, bits)
-            }
-            #[inline(always)]
-            fn right(self, bits: u32) -> Self {
-                $right(self, bits)
-            }
-            #[inline(always)]
             fn up(self, bits: u32) -> Self {
                 $up(self, bits)
             }
             #[inline(always)]
             fn down(self, bits: u32) -> Self {
                 $down(self, bits)
-            }
-            #[inline(always)]
-            fn leading_zeros(self) -> u32 {
-                $zeros(self)
             }
             #[inline(always)]
             fn normalised(self) -> (u64, u64, u32) {
@@ -173,29 +116,43 @@ macro_rules! words {
 }
 
 words! {
-    u32 left_u32, right_u32, left_u32, right_u32, imp::zeros_u32, normalised_u32, mul::mul_u32, wide_u32, modulo_u32, quotient_u32;
-    u64 left_u64, right_u64, left_u64, right_u64, imp::zeros_u64, normalised_u64, mul::mul_u64, wide_u64, modulo_u64, quotient_u64;
-    u128 shift::left_u128, shift::right_u128, shift::left_u128_by_constant, shift::right_u128_by_constant, zeros_u128, normalised_u128, mul::mul_u128, wide_u128, modulo_u128, quotient_u128;
+    u32 Shift::left, Shift::right, normalised_u32, mul::mul_u32, wide_u32, modulo_u32, quotient_u32;
+    u64 Shift::left, Shift::right, normalised_u64, mul::mul_u64, wide_u64, modulo_u64, quotient_u64;
+    u128 shift::left_u128_by_constant, shift::right_u128_by_constant, normalised_u128, mul::mul_u128, wide_u128, modulo_u128, quotient_u128;
 }
 
-/// Without a branch, which would depend on the value.
-#[inline(always)]
-fn zeros_u128(n: u128) -> u32 {
-    let (high, low) = ((n >> 64) as u64, n as u64);
-    let mask = u64::from(high == 0).wrapping_neg();
-    imp::zeros_u64(high | low & mask).wrapping_add(mask as u32 & 64)
+impl Shift for u128 {
+    const BITS: u32 = u128::BITS;
+
+    #[inline(always)]
+    fn left(self, bits: u32) -> Self {
+        shift::left_u128(self, bits)
+    }
+
+    #[inline(always)]
+    fn right(self, bits: u32) -> Self {
+        shift::right_u128(self, bits)
+    }
+
+    /// Without a branch, which would depend on the value.
+    #[inline(always)]
+    fn leading_zeros(self) -> u32 {
+        let (high, low) = ((self >> 64) as u64, self as u64);
+        let mask = u64::from(high == 0).wrapping_neg();
+        Shift::leading_zeros(high | low & mask).wrapping_add(mask as u32 & 64)
+    }
 }
 
 #[inline(always)]
 fn normalised_u32(n: u32) -> (u64, u64, u32) {
-    let zeros = imp::zeros_u32(n);
-    (left_u64(u64::from(n) << 32, zeros), 0, zeros)
+    let zeros = Shift::leading_zeros(n);
+    ((u64::from(n) << 32).left(zeros), 0, zeros)
 }
 
 #[inline(always)]
 fn normalised_u64(n: u64) -> (u64, u64, u32) {
-    let zeros = imp::zeros_u64(n);
-    (left_u64(n, zeros), 0, zeros)
+    let zeros = Shift::leading_zeros(n);
+    (n.left(zeros), 0, zeros)
 }
 
 #[inline(always)]
@@ -204,76 +161,10 @@ fn normalised_u128(n: u128) -> (u64, u64, u32) {
     let mask = u64::from(high == 0).wrapping_neg();
     let (first, next) = (high | low & mask, low & !mask);
     // 64 only for 0, of which nothing matters but that it is 0.
-    let zeros = imp::zeros_u64(first);
-    let carried = right_u64(next >> 1, hidden(zeros ^ 63));
-    let top = left_u64(first, zeros) | carried;
-    (top, left_u64(next, zeros), zeros.wrapping_add(mask as u32 & 64))
-}
-
-pub(crate) use imp::hidden;
-
-/// What the compiler does worse than it could.
-#[cfg(target_arch = "x86_64")]
-mod imp {
-    use core::arch::asm;
-
-    /// `n`, of which the compiler no longer knows how it came about.
-    ///
-    /// Two shifts with `hidden` amounts stay two shifts; else they are one of two words, `shld`,
-    /// which takes AMD six steps.
-    #[inline(always)]
-    pub fn hidden(n: u32) -> u32 {
-        let mut n = n;
-        // SAFETY: no instruction at all.
-        unsafe {
-            asm!("/* {0:e} */", inout(reg) n, options(pure, nomem, nostack, preserves_flags))
-        };
-        n
-    }
-
-    /// Zeros before the first one.
-    ///
-    /// `bsr` keeps its destination if there is no one, and so always waits for what was there, which
-    /// may be the result of a division. The compiler leaves it at that; a constant does not wait.
-    #[inline(always)]
-    pub fn zeros_u64(n: u64) -> u32 {
-        let mut last = 127_u64;
-        // SAFETY: touches two registers and the flags.
-        unsafe {
-            asm!("bsr {last}, {n}", n = in(reg) n, last = inout(reg) last,
-                options(pure, nomem, nostack));
-        }
-        last as u32 ^ 63
-    }
-
-    #[inline(always)]
-    pub fn zeros_u32(n: u32) -> u32 {
-        let mut last = 63_u32;
-        // SAFETY: touches two registers and the flags.
-        unsafe {
-            asm!("bsr {last:e}, {n:e}", n = in(reg) n, last = inout(reg) last,
-                options(pure, nomem, nostack));
-        }
-        last ^ 31
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-mod imp {
-    #[inline(always)]
-    pub fn hidden(n: u32) -> u32 {
-        n
-    }
-
-    #[inline(always)]
-    pub fn zeros_u64(n: u64) -> u32 {
-        n.leading_zeros()
-    }
-
-    #[inline(always)]
-    pub fn zeros_u32(n: u32) -> u32 {
-        n.leading_zeros()
-    }
+    let zeros = Shift::leading_zeros(first);
+    let carried = (next >> 1).right(hidden(zeros ^ 63));
+    let top = first.left(zeros) | carried;
+    (top, next.left(zeros), zeros.wrapping_add(mask as u32 & 64))
 }
 
 #[inline(always)]

@@ -12,6 +12,7 @@
 mod reference;
 
 use freestone_math::export;
+use reference::functions::correctly_rounded;
 use reference::{Function, Mpfr};
 use std::io::Write as _;
 use std::process::Command;
@@ -19,33 +20,6 @@ use std::time::Instant;
 
 /// More than the error of any of the C library's `f64` functions, relative.
 const DOUBT: f64 = 1.0 / (1_u64 << 48) as f64;
-
-/// The C library's: `std` computes some of these itself, and not as well.
-mod host {
-    unsafe extern "C" {
-        pub safe fn exp(x: f64) -> f64;
-        pub safe fn exp2(x: f64) -> f64;
-        pub safe fn exp10(x: f64) -> f64;
-        pub safe fn expm1(x: f64) -> f64;
-        pub safe fn log(x: f64) -> f64;
-        pub safe fn log2(x: f64) -> f64;
-        pub safe fn log10(x: f64) -> f64;
-        pub safe fn log1p(x: f64) -> f64;
-        pub safe fn sin(x: f64) -> f64;
-        pub safe fn cos(x: f64) -> f64;
-        pub safe fn tan(x: f64) -> f64;
-        pub safe fn asin(x: f64) -> f64;
-        pub safe fn acos(x: f64) -> f64;
-        pub safe fn atan(x: f64) -> f64;
-        pub safe fn sinh(x: f64) -> f64;
-        pub safe fn cosh(x: f64) -> f64;
-        pub safe fn tanh(x: f64) -> f64;
-        pub safe fn asinh(x: f64) -> f64;
-        pub safe fn acosh(x: f64) -> f64;
-        pub safe fn atanh(x: f64) -> f64;
-        pub safe fn cbrt(x: f64) -> f64;
-    }
-}
 
 /// Tries every `step`th argument, and shows what is wrong as a list of exceptions.
 #[inline(always)]
@@ -112,6 +86,13 @@ fn every_argument_in_the_long_tier() {
 
 macro_rules! functions {
     ($($name:ident: $double:ident $mpfr:literal;)*) => {
+        /// The C library's: `std` computes some of these itself, and not as well.
+        mod host {
+            unsafe extern "C" {
+                $(pub safe fn $double(x: f64) -> f64;)*
+            }
+        }
+
         $(#[test]
         fn $name() {
             sweep(4099, $mpfr, |x| export::$name(x), |x| host::$double(x));
@@ -129,26 +110,4 @@ macro_rules! functions {
     };
 }
 
-functions! {
-    expf: exp "exp";
-    exp2f: exp2 "exp2";
-    exp10f: exp10 "exp10";
-    expm1f: expm1 "expm1";
-    logf: log "log";
-    log2f: log2 "log2";
-    log10f: log10 "log10";
-    log1pf: log1p "log1p";
-    sinf: sin "sin";
-    cosf: cos "cos";
-    tanf: tan "tan";
-    asinf: asin "asin";
-    acosf: acos "acos";
-    atanf: atan "atan";
-    sinhf: sinh "sinh";
-    coshf: cosh "cosh";
-    tanhf: tanh "tanh";
-    asinhf: asinh "asinh";
-    acoshf: acosh "acosh";
-    atanhf: atanh "atanh";
-    cbrtf: cbrt "cbrt";
-}
+correctly_rounded!(functions);

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::{Arena, Block, KIB};
-use crate::map::Walk;
+use crate::heap::Walk;
 use crate::pool::{BlockState, Pool};
 use crate::{Cached, Heap, OneCpu, Slabs, SpinLock, Stats, Tlsf, Zones};
 

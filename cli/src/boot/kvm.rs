@@ -32,7 +32,7 @@ use crate::image::source_lines::{Completer, Places};
 use crate::say;
 use crate::shell::{quoted, words};
 use crate::status::{Failure, Status};
-use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch, nameless};
+use crate::supervise::{Ending, Filter, Outcome, Output, nameless};
 
 use initrd::Archive;
 
@@ -80,19 +80,10 @@ pub fn run(
     if boot.verbose {
         say!("running: {}\nin it: {}", words(&command), words(&inner));
     }
-    let stderr = io::stderr();
-    let watch = Watch {
-        limit: boot.limit,
-        stop: Stop::Kill,
-        stdout,
-        stderr: if boot.verbose { Output::Pass(stderr.as_fd()) } else { Output::Keep },
-    };
     let places = Places::new(boot.image);
     let mut listener = Listener(Completer::new(&places, filter));
-    let outcome =
-        supervise::run_through(Some(&mut listener), &mut command, &watch).map_err(|error| {
-            Failure::tool(format!("{} does not start: {error}", host.machine.program.shown()))
-        })?;
+    let stderr = io::stderr();
+    let outcome = boot.watch(&mut command, &mut listener, stdout, Output::Pass(stderr.as_fd()))?;
     let verdict = judge(boot, &outcome);
     Ok((outcome, verdict))
 }

@@ -31,7 +31,7 @@ use crate::image::source_lines::{Completer, Places};
 use crate::say;
 use crate::shell::words;
 use crate::status::{Failure, Status};
-use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch, describe};
+use crate::supervise::{Ending, Filter, Outcome, Output, describe};
 
 /// For what the monitor says to a user who waits for the end: milliseconds, but on a machine with much else to do.
 const INTERRUPTED_PATIENCE: Duration = Duration::from_secs(5);
@@ -134,12 +134,6 @@ fn run_once(
         // With the image's own path, as it can be typed again; what is booted may have no name that lasts.
         say!("running: {}", words(&self::command(machine, boot, boot.image)));
     }
-    let watch = Watch {
-        limit: boot.limit,
-        stop: Stop::Kill,
-        stdout,
-        stderr: if boot.verbose { Output::Inherit } else { Output::Keep },
-    };
     let log = machine.trace.then(|| trace::Log::new(&mut command)).transpose();
     let log = log.map_err(|error| Failure::tool(format!("no file for the trace: {error}")))?;
     let places = Places::new(boot.image);
@@ -150,10 +144,7 @@ fn run_once(
         monitor: Monitor::new(&mut command).ok(),
         trace: String::new(),
     };
-    let done = supervise::run_through(Some(&mut listener), &mut command, &watch);
-    let outcome = done.map_err(|error| {
-        Failure::tool(format!("{} does not start: {error}", machine.program.shown()))
-    })?;
+    let outcome = boot.watch(&mut command, &mut listener, stdout, Output::Inherit)?;
     match log.map(trace::Log::summary) {
         Some(Ok(summary)) => say!("{summary}"),
         Some(Err(error)) => say!("the trace cannot be read: {error}"),

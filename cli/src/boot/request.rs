@@ -2,11 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use crate::foreign;
-use crate::status::Status;
-use crate::supervise::{Ending, Filter, Outcome};
+use crate::foreign::{self, Shown as _};
+use crate::status::{Failure, Status};
+use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch};
 
 /// How many lines are repeated when time ran out.
 const TAIL_LINES: usize = 20;
@@ -46,6 +47,23 @@ pub struct Verdict {
 }
 
 impl Boot<'_> {
+    /// Starts the machine and stays with it to its end. The guest's output goes through `listener` and to `stdout`, what the
+    /// machine itself says to `stderr` if all is told, else it is kept.
+    pub fn watch(
+        &self,
+        machine: &mut Command,
+        listener: &mut dyn Filter,
+        stdout: Output,
+        stderr: Output,
+    ) -> Result<Outcome, Failure> {
+        let stderr = if self.verbose { stderr } else { Output::Keep };
+        let watch = Watch { limit: self.limit, stop: Stop::Kill, stdout, stderr };
+        supervise::run_through(Some(listener), machine, &watch).map_err(|error| {
+            let program = Path::new(machine.get_program());
+            Failure::tool(format!("{} does not start: {error}", program.shown()))
+        })
+    }
+
     /// The verdict on a boot that we ended; `None` if it ended by itself.
     pub fn judge_stop(&self, outcome: &Outcome) -> Option<(Status, String)> {
         Some(match &outcome.ending {

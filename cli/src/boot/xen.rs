@@ -34,7 +34,7 @@ use crate::foreign::Shown as _;
 use crate::say;
 use crate::shell::words;
 use crate::status::{Failure, Status};
-use crate::supervise::{self, Ending, Filter, Outcome, Output, Stop, Watch, describe};
+use crate::supervise::{self, Ending, Filter, Outcome, Output, describe};
 
 use crate::image::source_lines::{Completer, Places};
 use console::{Console, End, Listener, Word};
@@ -148,17 +148,10 @@ pub fn run(
     if boot.verbose {
         say!("running: {}", words(&command));
     }
-    let watch = Watch {
-        limit: boot.limit,
-        stop: Stop::Kill,
-        stdout,
-        stderr: if boot.verbose { Output::Inherit } else { Output::Keep },
-    };
     let places = Places::new(boot.image);
     let console = Console::new(boot.verbose);
     let mut listener = Listener { console, completer: Completer::new(&places, filter) };
-    let outcome = supervise::run_through(Some(&mut listener), &mut command, &watch)
-        .map_err(|error| Failure::tool(format!("{} does not start: {error}", host.qemu.shown())))?;
+    let outcome = boot.watch(&mut command, &mut listener, stdout, Output::Inherit)?;
     let verdict = judge(boot, &outcome, &listener.console);
     Ok((outcome, verdict))
 }

@@ -47,6 +47,10 @@ const LIMIT: Duration = Duration::from_secs(15 * 60);
 const ARCHIVE: &str = "libfreestone.a";
 const HEADER: (&str, &str) = ("freestone.h", include_str!("../../templates/archive/freestone.h"));
 
+/// What the header includes, and has in its own text when it goes to the user: the list is a link to freestone-math's.
+const INCLUDED: (&str, &str) =
+    ("#include \"exports.h\"\n", include_str!("../../templates/archive/exports.h"));
+
 /// The package it is built from.
 const FILES: [(&str, &str); 2] = [
     ("Cargo.toml", include_str!("../../templates/archive/Cargo.toml.in")),
@@ -140,7 +144,8 @@ fn archive(arguments: &Arguments) -> Result<Status, Failure> {
         paths.push(path);
     }
     let packed = pack(&ar, scratch, &paths)?;
-    for (name, content) in [(ARCHIVE, packed.as_slice()), (HEADER.0, HEADER.1.as_bytes())] {
+    let header = HEADER.1.replace(INCLUDED.0, INCLUDED.1);
+    for (name, content) in [(ARCHIVE, packed.as_slice()), (HEADER.0, header.as_bytes())] {
         let path = out.join(name);
         whole::write(&path, content).map_err(|error| unwritable(&path, &error))?;
     }

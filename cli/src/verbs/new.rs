@@ -1,6 +1,6 @@
 //! `cargo freestone new`: a folder with a kernel in it that builds, boots, is tested and checked.
 //!
-//! The files lie in `templates/`, one folder for each template, with `common/` for what all of them have.
+//! The files lie in `templates/`, one folder for each template, beside what several have.
 //! Three words in them are replaced: `NAME`, the package; `FREESTONE` and `HARNESS` and the like, the
 //! dependencies: versions, or paths if `--path` names a checkout.
 
@@ -24,27 +24,30 @@ type File = (&'static str, &'static str);
 struct Template {
     name: &'static str,
     about: &'static str,
-    files: &'static [File],
+    shared: &'static [File],
+    own: &'static [File],
 }
 
-const IGNORE: File = (".gitignore", include_str!("../../templates/gitignore"));
-/// Flags of the compiler's, which neither a manifest nor a build script can set. For every cargo that is called in the
-/// folder, so that what `cargo build` makes is still what runs.
-const CONFIG: File = (".cargo/config.toml", include_str!("../../templates/cargo-config.toml"));
-const README: File = ("README.md", include_str!("../../templates/README.md"));
-const FACADE: File = ("Cargo.toml", include_str!("../../templates/facade.toml"));
-const FORWARD: File = ("build.rs", include_str!("../../templates/forward.rs"));
+/// What all templates have. The second is flags of the compiler's, which neither a manifest nor a build script can set: for
+/// every cargo that is called in the folder, so that what `cargo build` makes is still what runs.
+const COMMON: [File; 2] = [
+    (".gitignore", include_str!("../../templates/gitignore")),
+    (".cargo/config.toml", include_str!("../../templates/cargo-config.toml")),
+];
+
+/// What those have that depend on the façade.
+const WITH_FACADE: [File; 3] = [
+    ("README.md", include_str!("../../templates/README.md")),
+    ("Cargo.toml", include_str!("../../templates/facade.toml")),
+    ("build.rs", include_str!("../../templates/forward.rs")),
+];
 
 const TEMPLATES: [Template; 3] = [
     Template {
         name: "minimal",
         about: "entry!, one line of output, one test",
-        files: &[
-            IGNORE,
-            CONFIG,
-            README,
-            FACADE,
-            FORWARD,
+        shared: &WITH_FACADE,
+        own: &[
             ("src/main.rs", include_str!("../../templates/minimal/main.rs")),
             ("tests/inside.rs", include_str!("../../templates/minimal/inside.rs")),
         ],
@@ -52,12 +55,8 @@ const TEMPLATES: [Template; 3] = [
     Template {
         name: "heap",
         about: "collections, a heap that runs out, tests of both",
-        files: &[
-            IGNORE,
-            CONFIG,
-            README,
-            FACADE,
-            FORWARD,
+        shared: &WITH_FACADE,
+        own: &[
             ("src/main.rs", include_str!("../../templates/heap/main.rs")),
             ("tests/inside.rs", include_str!("../../templates/heap/inside.rs")),
         ],
@@ -65,9 +64,8 @@ const TEMPLATES: [Template; 3] = [
     Template {
         name: "own-boot",
         about: "boot code, linker script and console of your own, with freestone-rt alone",
-        files: &[
-            IGNORE,
-            CONFIG,
+        shared: &[],
+        own: &[
             ("README.md", include_str!("../../templates/own-boot/README.md")),
             ("Cargo.toml", include_str!("../../templates/own-boot/Cargo.toml.in")),
             ("build.rs", include_str!("../../templates/own-boot/build.rs")),
@@ -76,6 +74,12 @@ const TEMPLATES: [Template; 3] = [
         ],
     },
 ];
+
+impl Template {
+    fn files(&self) -> impl Iterator<Item = &File> {
+        COMMON.iter().chain(self.shared).chain(self.own)
+    }
+}
 
 /// Our crates that templates depend on, and their folders in a checkout.
 const CRATES: [(&str, &str); 7] = [
@@ -149,7 +153,7 @@ fn make(arguments: &Arguments) -> Result<Status, Failure> {
     let fail = |error| Failure::tool(format!("{}: {error}", path.shown()));
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let new = Unfinished::folder_in(parent.unwrap_or(Path::new("."))).map_err(fail)?;
-    for (file, text) in template.files {
+    for (file, text) in template.files() {
         let file = new.path().join(file);
         fs::create_dir_all(file.parent().expect("it was joined to one")).map_err(fail)?;
         fs::write(&file, filled(text, name, checkout.as_deref())).map_err(fail)?;
@@ -280,7 +284,7 @@ mod tests {
     #[test]
     fn nothing_is_left_to_fill_in() {
         for template in TEMPLATES {
-            for (file, text) in template.files {
+            for (file, text) in template.files() {
                 for checkout in [None, Some(Path::new("/some where"))] {
                     let text = filled(text, "some-kernel", checkout);
                     assert!(!text.contains("KERNEL_NAME"), "{}: {file}", template.name);

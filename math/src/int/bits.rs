@@ -63,7 +63,7 @@ mod imp {
     /// Number of zeros before the first one; 64 for 0.
     #[inline]
     pub fn leading_zeros(n: u64) -> u32 {
-        crate::word::Word::leading_zeros(n)
+        crate::shifts::Shift::leading_zeros(n)
     }
 
     /// Number of zeros behind the last one; 64 for 0.

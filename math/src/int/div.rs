@@ -21,7 +21,7 @@
 //! On x86 a divisor of zero raises the exception that dividing by it in hardware raises. Elsewhere
 //! the result is some number.
 
-use crate::word::{Word, hidden};
+use crate::shifts::{Shift, hidden};
 
 /// Makes the division of `$double` out of one step, `$double` by `$word`, and `$word` by `$word`.
 macro_rules! double_word {
@@ -97,7 +97,7 @@ macro_rules! by_halves {
         pub fn $name(high: $word, low: $word, d: $word) -> ($word, $word) {
             const HALF: u32 = $word::BITS / 2;
             const LOW: $word = $word::MAX >> HALF;
-            let left = Word::leading_zeros(d);
+            let left = Shift::leading_zeros(d);
             let right = $word::BITS.wrapping_sub(1).wrapping_sub(left);
             let d = d.left(left);
             let high = high.left(left) | (low >> 1).right(right);

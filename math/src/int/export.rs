@@ -15,8 +15,8 @@ use super::mul::*;
 use super::overflow::or_trap;
 use super::shift::*;
 use crate::abi::{Carried, Carrier};
+use crate::shifts::Shift;
 use crate::shims::{shims, shims_with_second};
-use crate::word::Word;
 
 /// How C orders two values: 0 for less, 1 for equal, 2 for greater.
 fn ordering<T: Ord>(a: T, b: T) -> c_int {
@@ -47,11 +47,11 @@ shims! { PROVIDED;
         __multi3(a: u128, b: u128) -> u128 = mul_u128;
 
     "`a` shifted left; `bits` is less than the width.":
-        __ashlsi3(a: u32, bits: u32) -> u32 = Word::left,
+        __ashlsi3(a: u32, bits: u32) -> u32 = Shift::left,
         __ashldi3(a: u64, bits: u32) -> u64 = left_u64,
         __ashlti3(a: u128, bits: u32) -> u128 = left_u128;
     "`a` shifted right, with zeros entering; `bits` is less than the width.":
-        __lshrsi3(a: u32, bits: u32) -> u32 = Word::right,
+        __lshrsi3(a: u32, bits: u32) -> u32 = Shift::right,
         __lshrdi3(a: u64, bits: u32) -> u64 = right_u64,
         __lshrti3(a: u128, bits: u32) -> u128 = right_u128;
     "`a` shifted right, with copies of the sign entering; `bits` is less than the width.":

@@ -4,7 +4,7 @@
 //! makes a call of that, and elsewhere instructions that are slow on AMD. What moves by a whole word
 //! is chosen with a mask: a branch would be a guess.
 
-use crate::word::{Word, hidden};
+use crate::shifts::{Shift, hidden};
 
 /// Makes the shifts of `$double` out of those of `$word`; `$hidden` keeps the two halves' apart.
 macro_rules! double_word {
@@ -58,7 +58,7 @@ arithmetic!(right_i64, right_u64, u64, i64);
 
 /// For shifts by constants, which the compiler does well if it knows them.
 mod constant {
-    use super::Word;
+    use super::Shift;
     use core::convert::identity;
 
     double_word!(left_u128, right_u128, u128, u64, identity);

@@ -19,21 +19,21 @@ const ROUNDER: f64 = 6_755_399_441_055_744.0; // 1.5 · 2^52
 
 /// A power as 2^(`steps`/128) · (1 + `rest`).
 #[derive(Clone, Copy)]
-pub struct Power {
+pub(super) struct Power {
     steps: i64,
     rest: f64,
 }
 
 /// The nearest integer, also as a float.
 #[inline(always)]
-pub fn nearest(x: f64) -> (i64, f64) {
+pub(super) fn nearest(x: f64) -> (i64, f64) {
     let sum = x + ROUNDER;
     (sum.to_bits().wrapping_sub(ROUNDER.to_bits()) as i64, sum - ROUNDER)
 }
 
 /// e^(`x` + `low`), for a `low` so small that it does not matter for the number of steps: up to 2.5e-5.
 #[inline(always)]
-pub fn power_of_e(x: f64, low: f64) -> Power {
+pub(super) fn power_of_e(x: f64, low: f64) -> Power {
     let (steps, k) = nearest(x * STEPS_PER_E);
     let r = (x - k * E_PER_STEP_HIGH) - (k * E_PER_STEP_LOW - low);
     let [a, b, c, d] = EXP;
@@ -111,7 +111,7 @@ impl Power {
 
 /// 2^n for -1022 ≤ n ≤ 1023.
 #[inline(always)]
-pub fn two_to(n: i64) -> f64 {
+pub(super) fn two_to(n: i64) -> f64 {
     f64::from_bits((n.wrapping_add(1023) as u64) << 52)
 }
 
@@ -129,7 +129,7 @@ fn beyond(x: f64, least: f64) -> f64 {
 
 /// Half of e^`x` for an `x` from 700 up.
 #[cold]
-pub fn half_power(x: f64) -> f64 {
+pub(super) fn half_power(x: f64) -> f64 {
     if x > 711.0 {
         return f64::INFINITY;
     }
@@ -139,7 +139,7 @@ pub fn half_power(x: f64) -> f64 {
 
 /// e^(`x` + `low`) for any `x`, with a `low` up to 2^-25 of it.
 #[inline(always)]
-pub fn exp_of_sum(x: f64, low: f64) -> f64 {
+pub(super) fn exp_of_sum(x: f64, low: f64) -> f64 {
     if x.abs() < 702.0 {
         return power_of_e(x, low).value();
     }
@@ -173,7 +173,7 @@ double! { exp10, power_of_10, 304.0, 324.0 }
 
 /// 2^(`steps`/128), with an error below 2^-40.
 #[inline(always)]
-pub fn quick_power(steps: f64) -> f64 {
+pub(super) fn quick_power(steps: f64) -> f64 {
     let (whole, k) = nearest(steps);
     let r = steps - k;
     let [a, b, c] = QUICK_POWER;
@@ -255,7 +255,7 @@ pub fn expm1f(x: f32) -> f32 {
 }
 
 /// e^`x` for 0 ≤ `x` < 700, and that less 1.
-pub fn power_and_less_1(x: f64) -> (f64, f64) {
+pub(super) fn power_and_less_1(x: f64) -> (f64, f64) {
     let power = power_of_e(x, 0.0);
     (power.value(), power.less_1())
 }

@@ -18,7 +18,7 @@ use super::tables::{
 
 /// A positive number as 2^`k` · m, with m in the cell `cell`.
 #[derive(Clone, Copy)]
-pub struct Scaled {
+pub(super) struct Scaled {
     k: i32,
     m: f64,
     cell: usize,
@@ -26,7 +26,7 @@ pub struct Scaled {
 
 /// Of a positive normal number.
 #[inline(always)]
-pub fn scaled(x: f64) -> Scaled {
+pub(super) fn scaled(x: f64) -> Scaled {
     let from_start = x.to_bits().wrapping_sub(START);
     let k = (from_start as i64 >> 52) as i32;
     Scaled {
@@ -38,21 +38,21 @@ pub fn scaled(x: f64) -> Scaled {
 
 /// As integers, that is one comparison.
 #[inline(always)]
-pub fn is_positive_normal(x: f64) -> bool {
+pub(super) fn is_positive_normal(x: f64) -> bool {
     const LEAST: u64 = f64::MIN_POSITIVE.to_bits();
     x.to_bits().wrapping_sub(LEAST) < f64::INFINITY.to_bits().wrapping_sub(LEAST)
 }
 
 /// The same of an `f32`.
 #[inline(always)]
-pub fn is_positive_normal_single(x: f32) -> bool {
+pub(super) fn is_positive_normal_single(x: f32) -> bool {
     const LEAST: u32 = f32::MIN_POSITIVE.to_bits();
     x.to_bits().wrapping_sub(LEAST) < f32::INFINITY.to_bits().wrapping_sub(LEAST)
 }
 
 /// Of a positive subnormal number.
 #[cold]
-pub fn scaled_subnormal(x: f64) -> Scaled {
+pub(super) fn scaled_subnormal(x: f64) -> Scaled {
     let Scaled { k, m, cell } = scaled(x * two_to(64));
     Scaled { k: k.wrapping_sub(64), m, cell }
 }
@@ -132,7 +132,7 @@ fn ln_curve(r: f64) -> f64 {
 
 /// log2(1 + r) - r / ln 2
 #[inline(always)]
-pub fn log2_curve(r: f64) -> f64 {
+pub(super) fn log2_curve(r: f64) -> f64 {
     let [a, b, c, d, e, f] = LOG2;
     let square = r * r;
     square * ((a + b * r) + square * ((c + d * r) + square * (e + f * r)))
@@ -140,7 +140,7 @@ pub fn log2_curve(r: f64) -> f64 {
 
 /// ln of a positive number with no more than 24 significant bits, that is of any `f32`.
 #[inline(always)]
-pub fn ln_short(x: f64) -> f64 {
+pub(super) fn ln_short(x: f64) -> f64 {
     let Scaled { k, m, cell } = scaled(x);
     let (inverse, high, low, _) = entry(&LOGS, cell);
     let (k, r) = (float(k), m * inverse - 1.0);
@@ -149,7 +149,7 @@ pub fn ln_short(x: f64) -> f64 {
 
 /// ln(`x` + `low`), for a positive normal `x` and a `low` below its last bit.
 #[inline(always)]
-pub fn ln_of_sum(x: f64, low: f64) -> f64 {
+pub(super) fn ln_of_sum(x: f64, low: f64) -> f64 {
     let Scaled { k, m, cell } = scaled(x);
     let (inverse, high, tail, _) = entry(&LOGS, cell);
     // In this order m - 1 is exact where c is 1, and `low` added to it last.
@@ -161,7 +161,7 @@ pub fn ln_of_sum(x: f64, low: f64) -> f64 {
 
 /// The same with an error of little more than half a unit, beside 1 too, for `x` up to 2^1000.
 #[inline(always)]
-pub fn ln_of_pair(x: f64, low: f64) -> f64 {
+pub(super) fn ln_of_pair(x: f64, low: f64) -> f64 {
     let Scaled { k, m, cell } = scaled(x);
     let (inverse, high, tail, _) = entry(&LOGS, cell);
     let (r, lost) = ratio(m, inverse);
@@ -173,7 +173,7 @@ pub fn ln_of_pair(x: f64, low: f64) -> f64 {
 
 /// ln 2`x` for a positive normal `x`.
 #[inline(always)]
-pub fn ln_of_double(x: f64) -> f64 {
+pub(super) fn ln_of_double(x: f64) -> f64 {
     let Scaled { k, m, cell } = scaled(x);
     let (large, small) = Scaled { k: k.wrapping_add(1), m, cell }.ln();
     large + small
@@ -181,7 +181,7 @@ pub fn ln_of_double(x: f64) -> f64 {
 
 /// ln(1 + `x`) for an `x` above -1.
 #[inline(always)]
-pub fn ln_1_plus(x: f64) -> f64 {
+pub(super) fn ln_1_plus(x: f64) -> f64 {
     let (large, small) = sum(1.0, x);
     ln_of_sum(large, small)
 }
@@ -245,7 +245,7 @@ const TINY: f64 = 1.0 / (1_u64 << 54) as f64;
 
 /// The result at 0, below, at infinity and for NaN.
 #[cold]
-pub fn outside(x: f64) -> f64 {
+pub(super) fn outside(x: f64) -> f64 {
     if x == 0.0 {
         f64::NEG_INFINITY
     } else if x > 0.0 || x.is_nan() {
@@ -276,7 +276,7 @@ fn quick_ln(x: f32) -> (f64, f64) {
 
 /// log2 of a positive normal `f32`, with an error below 2^-46.
 #[inline(always)]
-pub fn quick_log2(x: f32) -> f64 {
+pub(super) fn quick_log2(x: f32) -> f64 {
     let Scaled { k, m, cell } = scaled_single(x);
     let r = m * entry(&LOGS, cell).0 - 1.0;
     let (high, tail) = entry(&LOGS2, cell);

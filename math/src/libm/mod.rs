@@ -4,6 +4,8 @@
 //! kernels in `f64`. Every `f32` function of this folder is computed in `f64` and rounded once, and for most of
 //! them the result is the correctly rounded one for every argument (`narrow.rs`).
 //!
+//! `pub` in a file of those that are taken whole below is a function of C's; what they share is `pub(super)`.
+//!
 //! The same operations in the same order everywhere, none of them fused: a result has the same bits with
 //! the hardware's floats as with soft ones. `tables.rs` is written by `tools/tables.py`.
 
@@ -37,21 +39,18 @@ pub use ::libm::{
     round, roundeven, roundevenf, roundf, scalbn, scalbnf, sin, sincos, tan, trunc, truncf, y0,
     y0f, y1, y1f, yn, ynf,
 };
-pub use area::{acosh, acoshf, asinh, asinhf, atanh, atanhf};
-pub use error::{erfc, erfcf, erff};
-pub use exp::{exp, exp2, exp2f, exp10, exp10f, expf, expm1, expm1f};
-pub use gamma::{lgamma, lgamma_r, lgammaf, lgammaf_r, tgamma, tgammaf};
-pub use hyperbolic::{cosh, coshf, sinh, sinhf, tanh, tanhf};
-pub use integral::{
-    llrint, llrintf, llround, llroundf, logb, logbf, lrint, lrintf, lround, lroundf, nearbyint,
-    nearbyintf, scalbln, scalblnf,
-};
-pub use inverse::{acosf, asinf, atan2, atan2f, atanf};
-pub use log::{log, log1p, log1pf, log2, log2f, log10, log10f, logf};
-pub use own_float::{fma, fmaf, sqrt, sqrtf};
-pub use pow::{pow, powf};
-pub use remainder::{fmod, fmodf, remainder, remainderf, remquo, remquof};
-pub use trig::{cosf, sincosf, sinf, tanf};
+pub use area::*;
+pub use error::*;
+pub use exp::*;
+pub use gamma::*;
+pub use hyperbolic::*;
+pub use integral::*;
+pub use inverse::*;
+pub use log::*;
+pub use own_float::*;
+pub use pow::*;
+pub use remainder::*;
+pub use trig::*;
 
 /// C's `hypotf`: the squares of an `f32` are exact as `f64`, and far from its ends.
 #[inline]

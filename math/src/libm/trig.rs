@@ -11,7 +11,7 @@ use super::narrow::{Exceptions, narrow, narrow_odd};
 use super::tables::{
     COS, CURVES, HALF_PI, QUARTER_HIGH, QUARTER_LOW, QUARTERS_PER_RADIAN, SIN, TWO_OVER_PI,
 };
-use crate::word::Word as _;
+use crate::shifts::Shift as _;
 
 /// An angle as `quarters` · π/2 + `rest`, the rest between -π/4 and π/4 or just beyond.
 #[derive(Clone, Copy)]
@@ -70,13 +70,13 @@ fn large_angle(x: f32) -> Angle {
 
 /// sin `x` for |`x`| ≤ π/4.
 #[inline(always)]
-pub fn sine(x: f64) -> f64 {
+pub(super) fn sine(x: f64) -> f64 {
     x + sine_curve(x)
 }
 
 /// And that less `x`.
 #[inline(always)]
-pub fn sine_curve(x: f64) -> f64 {
+pub(super) fn sine_curve(x: f64) -> f64 {
     let [a, b, c, d, e, f] = SIN;
     let z = x * x;
     let square = z * z;
@@ -85,7 +85,7 @@ pub fn sine_curve(x: f64) -> f64 {
 
 /// cos `x` for |`x`| ≤ π/4.
 #[inline(always)]
-pub fn cosine(x: f64) -> f64 {
+pub(super) fn cosine(x: f64) -> f64 {
     let [a, b, c, d, e, f] = COS;
     let z = x * x;
     let square = z * z;

@@ -9,6 +9,7 @@
 
 use super::format::{Format, Parts, invalid, is_nan, nan};
 use super::round::{round, sticky_right_within};
+use crate::shifts::Shift;
 use crate::word::Word;
 
 /// `a` + `b`.

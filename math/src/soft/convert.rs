@@ -2,6 +2,7 @@
 
 use super::format::{Format, Parts, is_nan};
 use super::round::{round, round_off, round_top, sticky_right};
+use crate::shifts::Shift;
 use crate::word::Word;
 
 /// To a wider format: exact, and a NaN becomes a quiet one with the same payload at its top.

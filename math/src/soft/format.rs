@@ -12,6 +12,7 @@
 //! Arithmetic happens in a [`Word`] that holds the bits with room above: `u32` also for the formats
 //! of 16 bits. Its operations wrap.
 
+use crate::shifts::Shift;
 use crate::word::Word;
 
 /// A binary floating-point format of IEEE 754, or [`Bf16`].

@@ -3,6 +3,7 @@
 use super::add::sub;
 use super::compare::{order, unordered};
 use super::format::{Format, Parts, biased, is_nan, nan};
+use crate::shifts::Shift;
 use crate::word::Word;
 
 /// Towards zero.

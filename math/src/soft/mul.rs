@@ -7,6 +7,7 @@ use super::format::{
     Format, Parts, Unpacked, biased, invalid, is_nan, is_normal, nan, unpack, unpack_normal,
 };
 use super::round::round;
+use crate::shifts::Shift;
 use crate::word::Word;
 
 /// `a` · `b`.

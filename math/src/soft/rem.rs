@@ -5,6 +5,7 @@
 
 use super::format::{Format, Parts, invalid, is_nan, nan, unpack};
 use super::round::round;
+use crate::shifts::Shift;
 use crate::word::Word;
 
 /// `a` % `b`.

@@ -13,7 +13,8 @@
 use super::format::{
     Bf16, F16, F32, F64, F128, Format, Parts, Unpacked, invalid, is_nan, nan, unpack,
 };
-use crate::word::{Word, hidden};
+use crate::shifts::{Shift, hidden};
+use crate::word::Word;
 
 /// Formats with a square root, which is all of them.
 pub trait SquareRoot: Format {

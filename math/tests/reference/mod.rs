@@ -1,7 +1,9 @@
 //! MPFR as the judge: `libmpfr.so.6`, which comes with every C compiler on Debian, loaded at run time, so that
 //! building the tests needs nothing. Where it is missing, a test says that it has not run.
 
-#![allow(dead_code)] // each test uses a part
+#![allow(dead_code, unused_imports)] // each test uses a part
+
+pub mod functions;
 
 use std::ffi::{CString, c_char, c_int, c_long, c_void};
 use std::mem::transmute;

@@ -39,6 +39,8 @@ macro_rules! c_name {
 }
 
 mod choose;
+#[macro_use]
+mod short;
 
 #[cfg(any(test, feature = "bodies", freestone_mem = "avx2"))]
 pub mod avx2;
