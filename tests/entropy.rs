@@ -135,9 +135,22 @@ fn getrandom_asks_the_kernel_and_is_refused_without_a_source() {
         ("q35", "--qemu-arg=virtio-rng-pci"),
         ("pc", "--qemu-arg=virtio-rng-pci"),
         ("q35", "--qemu-arg=virtio-rng-pci,disable-legacy=on"),
+        ("q35", "--qemu-arg=virtio-rng-pci,disable-legacy=on,iommu_platform=on"),
     ] {
         with(&[rng, "--machine", machine]).expect(status::SUCCESS, &["["]);
     }
+    // One that is not to be used is no reason not to use the next.
+    let both = ["--qemu-arg=virtio-rng-pci,disable-modern=on", device, "--qemu-arg=virtio-rng-pci"];
+    with(&[&both[..], &["--machine", "pc"]].concat()).expect(status::SUCCESS, &["["]);
+    // Always less than a word, and often: it is given up after a second, not after a thousand.
+    with(&[
+        "--qemu-arg=virtio-rng-pci,max-bytes=4,period=900",
+        "--machine",
+        "q35",
+        "--timeout",
+        "20",
+    ])
+    .expect(status::FAILURE, &["refused: "]);
     // Driven as before virtio 1.0 only.
     with(&["--qemu-arg=virtio-rng-pci,disable-modern=on", "--machine", "pc"])
         .expect(status::FAILURE, &["refused: "]);

@@ -289,11 +289,35 @@ fn pci_devices_that_write_messages_interrupt() {
     for (machine, said) in [("q35", "0000:00:1f.2 8086:2922"), ("pc", "0000:00:01.1 8086:7010")] {
         let mut arguments = vec!["--machine", machine];
         arguments.extend(devices.iter().flatten().map(String::as_str));
-        let texts = [said, "of 5 messages: [2, 2]", "messages: 10, sum: 55", "unexpected: 0"];
+        let texts = [
+            said,
+            "of 5 messages: [2, 2]",
+            "messages: 10, sum: 55",
+            "stops undone: 0",
+            "unexpected: 0",
+        ];
         let ended = boot(&image, &arguments).expect(status::SUCCESS, &texts);
         let is_behind = |line: &str| line.starts_with("0000:01:01.0 1234:11e8 class 00ff");
         assert!(ended.stdout.lines().any(is_behind), "{ended}");
         assert!(ended.stdout.contains("virtio 4 Pci(0000:00:0"), "{ended}");
+    }
+}
+
+/// A table that says that configuration is where there is memory, or nothing: what the ports show counts.
+#[test]
+fn a_table_that_lies_about_pci_is_not_believed() {
+    let scratch = Scratch::new("mcfg");
+    for start in [0xc000_0000_u64, 0xfee0_0000, 0x7e0_0000] {
+        let mut table = vec![0; 8];
+        table.extend(start.to_le_bytes());
+        table.extend([0, 0, 0, 255, 0, 0, 0, 0]);
+        std::fs::write(scratch.path().join("mcfg"), table).expect("a file");
+        let table = format!("--qemu-arg=sig=MCFG,data={}", scratch.path().join("mcfg").display());
+        let arguments = ["--machine", "pc", "-m", "128", "--qemu-arg=-acpitable", &table];
+        let ended = boot(&image("pci", Profile::Release), &arguments)
+            .expect(status::SUCCESS, &["0000:00:01.1 8086:7010"]);
+        let functions = ended.stdout.lines().filter(|line| line.starts_with("0000:")).count();
+        assert!((4..=6).contains(&functions), "{ended}");
     }
 }
 

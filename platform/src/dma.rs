@@ -2,7 +2,9 @@
 //!
 //! A [`Buffer`] is whole pages in one piece, zeroed, with an owner: what else lies in a page that a device writes to
 //! would be within its reach. It is taken from the [frames](crate::memory::Frames). When these have run out, and with the
-//! feature `alloc`, it is taken from the kernel's heap, which has seven eighths of the memory.
+//! feature `alloc`, it is taken from the kernel's heap, which has seven eighths of the memory. A buffer may be taken and
+//! dropped in an interrupt's handler if the heap's lock masks interrupts, as `entry!`'s does; in the handler of an exception
+//! or an NMI it is taken from the frames only, and must not be dropped.
 //!
 //! ```no_run
 //! # use freestone_platform as freestone;
@@ -53,7 +55,8 @@ impl Buffer {
     /// # Errors
     ///
     /// [`OutOfFrames`] if neither the frames nor, with the feature `alloc`, the heap have so many in one piece in that
-    /// zone; also for 0 bytes.
+    /// zone; also for 0 bytes. The heap does not know of zones: where there is memory above 4 GiB, it may have some below
+    /// and give another.
     pub fn zeroed(bytes: usize, zone: Zone) -> Result<Buffer, OutOfFrames> {
         let count = (bytes as u64).div_ceil(PAGE_SIZE);
         let buffer = match Frames::take_where(count, PAGE_SIZE, zone) {
@@ -112,6 +115,9 @@ mod from_heap {
 
     /// The frames have no such run.
     pub fn take(count: u64, zone: Zone) -> Result<Buffer, OutOfFrames> {
+        if crate::arch::trap::traps::in_handler() {
+            return Err(OutOfFrames);
+        }
         let bytes = count.checked_mul(PAGE_SIZE).and_then(|bytes| usize::try_from(bytes).ok());
         let bytes = bytes.filter(|&bytes| bytes != 0).ok_or(OutOfFrames)?;
         let layout = Layout::from_size_align(bytes, PAGE_SIZE as usize).map_err(|_| OutOfFrames)?;

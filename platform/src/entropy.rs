@@ -42,7 +42,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Error::Absent => "no entropy: the processor has neither RDSEED nor RDRAND, and there is no virtio device for it",
+            Error::Absent => "no entropy: the processor has neither RDSEED nor RDRAND, and there is no virtio device for it that can be used",
             Error::Exhausted => "no entropy: the source is exhausted",
             Error::Unhealthy => "no entropy: the source is broken",
         })
@@ -66,7 +66,8 @@ static BROKEN: AtomicBool = AtomicBool::new(false);
 
 /// Fills `bytes` with random ones, from the processor's source, or from the machine's virtio device if the
 /// processor has none or it is broken. On an error they are all zero, so that nothing half-filled is used; the
-/// error is the processor's, unless it has no source and there is a device.
+/// error is the processor's, unless it has no source and there is a device. The device may take a second, and a
+/// millisecond more for each byte; in the handler of an exception or an NMI it is not asked.
 pub fn fill(bytes: &mut [u8]) -> Result<(), Error> {
     let filled = from_processor(bytes).or_else(|error| from_device(bytes, error));
     if filled.is_err() {
@@ -96,32 +97,38 @@ static DEVICE: Lock<Found> = Lock::new(Found::Unsought);
 static QUEUE: Queue = Queue::new();
 
 fn from_device(bytes: &mut [u8], error: Error) -> Result<(), Error> {
+    // Looking for a device in the middle of what an NMI or a single step has interrupted would disturb that.
+    if crate::arch::trap::traps::in_handler() {
+        return Err(Error::Exhausted);
+    }
     DEVICE.with(|found| from_found(found, bytes, error)).unwrap_or(Err(Error::Exhausted))
 }
 
 fn from_found(found: &mut Found, bytes: &mut [u8], error: Error) -> Result<(), Error> {
+    let mut is_over = limit(bytes.len());
     if let Found::Unsought = found {
         // What cannot be mapped at the moment is not absent for ever.
         if crate::arch::page_table::active::is_busy() {
             return Err(Error::Exhausted);
         }
-        *found = match virtio::open(rng::DEVICE_ID) {
-            Some(device) => Found::One(Source::new(device, &QUEUE, limit())),
-            None => Found::Nothing,
-        };
+        let mut devices = virtio::open(rng::DEVICE_ID)
+            .map(|device| Source::new(device, &QUEUE, &mut is_over))
+            .skip_while(Source::is_broken);
+        *found = devices.next().map_or(Found::Nothing, Found::One);
     }
     match found {
         Found::One(device) => {
-            let filled = fill_from(bytes, || device.word(limit()));
+            let filled = fill_from(bytes, || device.word(&mut is_over));
             if device.is_broken() { Err(Error::Unhealthy) } else { filled }
         }
         _ => Err(error),
     }
 }
 
-/// How long a device may take to answer: it may have to wait for its host, which may wait for its own source.
-fn limit() -> impl FnMut() -> bool {
-    let moment = Moment::after(Duration::from_secs(1));
+/// How long a device may take to fill so many bytes: it may have to wait for its host, which may wait for its own source.
+/// A second, and a millisecond more for each byte.
+fn limit(bytes: usize) -> impl FnMut() -> bool {
+    let moment = Moment::after(Duration::from_millis(1000_u64.saturating_add(bytes as u64)));
     move || moment.has_come()
 }
 

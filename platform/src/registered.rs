@@ -11,7 +11,7 @@ use freestone_rt::console;
 pub fn registered() -> u64 {
     let handlers = arch::trap::traps::slots().iter().chain(arch::trap::interrupts::slots());
     let handlers = handlers.chain(arch::more_handlers::slots());
-    let slots = handlers.map(|slot| if timer::is_own(slot) { 0 } else { slot.number() });
+    let slots = handlers.flat_map(|slot| if timer::is_own(slot) { [0; 2] } else { slot.numbers() });
     let owner = if timer::is_started() { 0 } else { arch::one_shot::vector() };
     let others = [
         exit::last_look().load(Ordering::Relaxed).addr() as u64,

@@ -92,10 +92,9 @@ impl Slot {
         self.get()
     }
 
-    /// A number that is another one when another function is registered, or another word.
-    pub fn number(&self) -> u64 {
-        let (function, word) = self.get().unwrap_or((ptr::null_mut(), 0));
-        function.addr() as u64 ^ (word as u64).rotate_left(32)
+    /// Function and word as numbers, zeros for none.
+    pub fn numbers(&self) -> [u64; 2] {
+        self.get().map_or([0; 2], |(function, word)| [function.addr() as u64, word as u64])
     }
 }
 
@@ -110,13 +109,12 @@ mod tests {
     #[test]
     fn what_is_registered_is_found_with_its_word() {
         let slot = Slot::empty();
-        assert_eq!((slot.get(), slot.number()), (None, 0));
+        assert_eq!((slot.get(), slot.numbers()), (None, [0, 0]));
         assert!(slot.claim(function(1), 7) && !slot.claim(function(2), 8));
         assert_eq!(slot.get(), Some((function(1), 7)));
-        let number = slot.number();
         slot.set(function(1), 8);
         assert_eq!(slot.get(), Some((function(1), 8)));
-        assert_ne!(slot.number(), number);
+        assert_eq!(slot.numbers(), [0x1001, 8]);
         slot.set(function(3), 8);
         assert_eq!(slot.get(), Some((function(3), 8)));
         slot.clear();

@@ -21,11 +21,12 @@ use crate::boot_info::boot_info;
 /// Makes the registers of a device reachable: `len` bytes from `start` on, uncached, not executable, at
 /// their own address. Pages that are mapped so already stay; calling it twice is fine.
 ///
-/// *Keeps:* what the loader called memory, and the image, keep their rights and stay cached.
+/// *Keeps:* what the loader called memory, the image, and tables of the firmware that were [read](map_firmware) keep
+/// their rights and stay cached.
 ///
 /// # Errors
 ///
-/// [`MapError::Ram`] if the loader called any of these pages memory: that it is RAM, cached elsewhere, and
+/// [`MapError::Occupied`] where tables of the firmware are mapped. [`MapError::Ram`] if the loader called any of these pages memory: that it is RAM, cached elsewhere, and
 /// uncached here, is what no processor promises anything about. `BadRange`, `Guarded`, `OutOfMemory`,
 /// `Busy`, `TooEarly` as they say; `BadRange` also for more than 1 GiB: map that in parts.
 pub fn map_mmio(start: PhysAddr, len: u64) -> Result<NonNull<u8>, MapError> {

@@ -37,6 +37,9 @@ freestone_harness::tests! {
         let _ = unsafe { bytes.as_ptr().read_volatile() };
         let at = bytes.as_ptr().into();
         assert_eq!(memory::translate(at), Some((start, memory::Access::Read)));
+        // Nor by calling them a device's.
+        assert_eq!(memory::map_mmio(start, 0x1000), Err(MapError::Occupied));
+        assert_eq!(memory::translate(at), Some((start, memory::Access::Read)));
     }
 
     fn memory_is_no_device() {

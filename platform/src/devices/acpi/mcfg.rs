@@ -23,7 +23,7 @@ const FIRST_ENTRY: usize = HEAD_BYTES + 8;
 const ENTRY_BYTES: usize = 16;
 
 /// More than any machine has.
-const MOST: usize = 64;
+pub(crate) const MOST_PCI_SPACES: usize = 64;
 
 impl<M: Memory> Tables<M> {
     /// Where the configuration of which buses is. Entries that name none, or addresses that cannot be, are left out.
@@ -31,7 +31,7 @@ impl<M: Memory> Tables<M> {
         let (table, address) = self.first(MCFG)?;
         let corrupt = |damage| Error::Corrupt(MCFG, address, damage);
         let entries = table.get(FIRST_ENTRY..).ok_or(corrupt(Damage::Length))?;
-        if entries.len() / ENTRY_BYTES > MOST {
+        if entries.len() / ENTRY_BYTES > MOST_PCI_SPACES {
             return Err(corrupt(Damage::Count));
         }
         Ok(entries.chunks_exact(ENTRY_BYTES).filter_map(space))

@@ -52,6 +52,7 @@ use crate::memory::map::Kind;
 use crate::memory::mapping::map_firmware;
 
 pub use madt::{Controllers, Entry, IoApic};
+pub(crate) use mcfg::MOST_PCI_SPACES;
 pub use mcfg::PciSpace;
 pub use power::{Bus, PowerOff, Register, Reset};
 

@@ -18,6 +18,7 @@ const MSI_X: u8 = 0x11;
 const MSI_ENABLED: u32 = 1 << 16;
 const MSI_COUNT: u32 = 7 << 20;
 const MSI_IS_LONG: u32 = 1 << 23;
+const MSI_HAS_MASKS: u32 = 1 << 24;
 const MSI_X_ENABLED: u32 = 1 << 31;
 const MSI_X_MASKED: u32 = 1 << 30;
 
@@ -44,6 +45,9 @@ pub fn route(registers: &impl Registers, message: Message) -> Result<(), Error> 
         && registers.read(data_at) & 0xffff == data;
     if !is_kept {
         return Err(Error::Dead);
+    }
+    if control & MSI_HAS_MASKS != 0 {
+        registers.write(data_at + 4, 0);
     }
     if let Some(table) = capability(registers, MSI_X) {
         registers.write(table, registers.read(table) & !MSI_X_ENABLED);
@@ -105,7 +109,7 @@ pub fn take_over(
     }
     let table = MessageTable { start: start.cast(), len: place.len };
     for entry in 0..table.len {
-        table.mask(entry)?;
+        table.change(entry, |control| control | IS_MASKED)?;
     }
     registers.write(place.capability, control & !MSI_X_MASKED);
     Ok(table)
@@ -142,18 +146,19 @@ impl MessageTable {
     /// If `vector` is not an interrupt's.
     pub fn route(&self, entry: u16, vector: u8) -> Result<(), Error> {
         let message = interrupts::message(vector).map_err(Error::Line)?;
-        self.write_message(entry, message)
+        interrupts::without(|| self.write_message(entry, message))
     }
 
+    /// Interrupts are out here, in `mask` and in `unmask`, so that no handler's change is undone.
     pub(super) fn write_message(&self, entry: u16, message: Message) -> Result<(), Error> {
         let at = self.entry(entry)?;
         let words = [message.address as u32, (message.address >> 32) as u32, message.data];
-        self.mask(entry)?;
+        self.change(entry, |control| control | IS_MASKED)?;
         for (part, word) in words.into_iter().enumerate() {
             self.write(at + part, word);
         }
         let is_kept = (0..).zip(words).all(|(part, word)| self.read(at + part) == word);
-        if is_kept { self.unmask(entry) } else { Err(Error::Dead) }
+        if is_kept { self.change(entry, |control| control & !IS_MASKED) } else { Err(Error::Dead) }
     }
 
     /// Holds a message back: it is written when the mask is gone.
@@ -162,9 +167,8 @@ impl MessageTable {
     ///
     /// `NoSuchEntry`.
     pub fn mask(&self, entry: u16) -> Result<(), Error> {
-        let control = self.entry(entry)? + 3;
-        self.write(control, self.read(control) | IS_MASKED);
-        Ok(())
+        self.entry(entry)?;
+        interrupts::without(|| self.change(entry, |control| control | IS_MASKED))
     }
 
     /// Lets it through.
@@ -173,8 +177,13 @@ impl MessageTable {
     ///
     /// `NoSuchEntry`.
     pub fn unmask(&self, entry: u16) -> Result<(), Error> {
+        self.entry(entry)?;
+        interrupts::without(|| self.change(entry, |control| control & !IS_MASKED))
+    }
+
+    fn change(&self, entry: u16, change: impl FnOnce(u32) -> u32) -> Result<(), Error> {
         let control = self.entry(entry)? + 3;
-        self.write(control, self.read(control) & !IS_MASKED);
+        self.write(control, change(self.read(control)));
         Ok(())
     }
 

@@ -50,7 +50,7 @@ use crate::memory::access::MapError;
 use crate::memory::address::PhysAddr;
 use crate::memory::mapping::map_mmio;
 use reach::Reach;
-use space::{Registers, change_command};
+use space::Registers;
 
 pub use message::MessageTable;
 pub use space::{Bar, Capability};
@@ -131,7 +131,11 @@ impl fmt::Display for Error {
 impl core::error::Error for Error {}
 
 /// The machine's functions, in the order of their buses: those behind bridges to which the firmware gave a bus number,
-/// too. By memory (ECAM) where ACPI's MCFG says how, else by ports where the machine has those; it allocates nothing.
+/// too. By memory (ECAM) where ACPI's MCFG says how, else by ports where the machine has those; where it has both, the
+/// MCFG is believed if the first function is the same by both ways. It allocates nothing.
+///
+/// In a handler that interrupts a change of the page tables, buses that were not looked at before are out of reach. Not
+/// for handlers of NMIs and single steps: see [`Function`].
 pub fn functions() -> impl Iterator<Item = Function> {
     let all = reach::trees().flat_map(walk::functions);
     all.map(|(address, reach)| Function { address, reach })
@@ -140,7 +144,8 @@ pub fn functions() -> impl Iterator<Item = Function> {
 /// A function that is there. It may be named by several pieces of code: that each device has one driver is for the
 /// kernel to see to.
 ///
-/// In an NMI's handler its configuration must not be read or written: with ports an access is two steps.
+/// In the handler of an NMI or a single step its configuration must not be read or written: an access by ports is two
+/// steps, and a change is a reading and a writing. Others may.
 #[derive(Clone, Copy)]
 pub struct Function {
     address: Address,
@@ -211,11 +216,12 @@ impl Function {
     ///
     /// # Errors
     ///
-    /// As [`bar`](Self::bar); `OutOfBar`; `Unmappable`.
+    /// As [`bar`](Self::bar); `OutOfBar`; `Unmappable`. `Unassigned` also for another of its registers, if it answers
+    /// nowhere so far: that one would answer at address 0.
     pub fn map(&self, bar: u8, offset: u64, len: u64) -> Result<NonNull<u8>, Error> {
         let part = self.bar(bar)?.part(offset, len).ok_or(Error::OutOfBar(bar))?;
         let mapped = map_mmio(part, len).map_err(|error| Error::Unmappable(part, error))?;
-        change_command(&self.reach, |command| command | space::ANSWERS_IN_MEMORY);
+        interrupts::without(|| space::answer(&self.reach))?;
         Ok(mapped)
     }
 
@@ -226,17 +232,31 @@ impl Function {
     /// - What it writes to, as long as it is a master, is its driver's memory: it has been reset, or was never told an
     ///   address before, and is told no others.
     pub unsafe fn enable_bus_master(&self) {
-        change_command(&self.reach, |command| command | space::IS_MASTER);
+        let above = |bridge: &Function| {
+            let is_in_segment = bridge.address.segment == self.address.segment;
+            let behind = space::buses_behind(&bridge.reach).filter(|_| is_in_segment);
+            behind.is_some_and(|buses| buses.contains(&self.address.bus))
+        };
+        // Firmware need not have let them pass on what comes from behind them.
+        for bridge in functions().filter(above) {
+            bridge.change_command(|command| command | space::IS_MASTER);
+        }
+        self.change_command(|command| command | space::IS_MASTER);
     }
 
     /// Takes that back, and its messages.
     pub fn stop(&self) {
-        change_command(&self.reach, |command| command & !space::IS_MASTER);
-        message::disable(&self.reach);
+        self.change_command(|command| command & !space::IS_MASTER);
+        interrupts::without(|| message::disable(&self.reach));
+    }
+
+    /// With interrupts out, so that no handler's change is undone. All changes of configuration are made so.
+    fn change_command(&self, change: impl FnOnce(u16) -> u16) {
+        interrupts::without(|| space::change_command(&self.reach, change));
     }
 
     /// Has its one message (MSI) raise `vector` on this processor. It must be a [master](Self::enable_bus_master) to
-    /// write it.
+    /// write it. A [table](Self::message_table) that was in use is so no more.
     ///
     /// # Errors
     ///
@@ -247,7 +267,7 @@ impl Function {
     /// If `vector` is not an interrupt's.
     pub fn message(&self, vector: u8) -> Result<(), Error> {
         let message = interrupts::message(vector).map_err(Error::Line)?;
-        message::route(&self.reach, message)
+        interrupts::without(|| message::route(&self.reach, message))
     }
 
     /// The table of its messages (MSI-X), all of them [masked](MessageTable::mask), in use instead of its wire and of
@@ -259,6 +279,6 @@ impl Function {
     pub fn message_table(&self) -> Result<MessageTable, Error> {
         let place = message::table(&self.reach)?;
         let start = self.map(place.bar, place.offset, place.bytes())?;
-        message::take_over(&self.reach, place, start)
+        interrupts::without(|| message::take_over(&self.reach, place, start))
     }
 }

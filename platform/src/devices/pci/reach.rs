@@ -3,7 +3,7 @@
 //! In memory (the enhanced configuration access mechanism, ECAM) each function has a page, each bus a MiB, which is
 //! mapped when the bus is looked at.
 
-use super::space::{Registers, is_there};
+use super::space::{IDS, Registers, is_there};
 use super::walk::Host;
 use crate::arch::pci_ports;
 use crate::devices::acpi::{self, PciSpace};
@@ -114,21 +114,48 @@ impl Host for Tree {
     }
 }
 
-/// All trees: what the tables say, as far as it can be mapped; without that the one behind the ports.
+/// All trees: what the tables say, as far as it can be believed; for segment 0 else the one behind the ports.
 pub fn trees() -> impl Iterator<Item = Tree> {
-    const MOST: usize = 8;
-    let mut trees = [const { None }; MOST];
+    let mut trees = [const { None }; acpi::MOST_PCI_SPACES + 1];
+    let ports = Some(Reach::Ports(0)).filter(is_there).map(|first| first.read(IDS));
+    let mut count = 0;
     if let Ok(tables) = acpi::tables()
         && let Ok(spaces) = tables.pci_spaces()
     {
-        let reachable =
-            spaces.map(Tree::Memory).filter(|tree| tree.bus(tree.first_bus()).is_some());
-        for (slot, tree) in trees.iter_mut().zip(reachable) {
-            *slot = Some(tree);
+        for space in spaces {
+            let overlaps = trees.iter().flatten().any(|tree: &Tree| tree.overlaps(&space));
+            let tree = Tree::Memory(space);
+            if !overlaps && tree.is_believed(ports) {
+                trees[count] = Some(tree);
+                count += 1;
+            }
         }
     }
-    if trees[0].is_none() && is_there(&Reach::Ports(0)) {
-        trees[0] = Some(Tree::Ports);
+    if ports.is_some() && !trees.iter().flatten().any(|tree| tree.segment() == 0) {
+        trees[count] = Some(Tree::Ports);
     }
     trees.into_iter().flatten()
+}
+
+impl Tree {
+    fn overlaps(&self, other: &PciSpace) -> bool {
+        match self {
+            Tree::Ports => other.segment == 0,
+            Tree::Memory(space) => {
+                space.segment == other.segment
+                    && space.buses.start() <= other.buses.end()
+                    && other.buses.start() <= space.buses.end()
+            }
+        }
+    }
+
+    /// Whether it can be mapped and shows a function; the one that the ports show, if those reach it.
+    fn is_believed(&self, ports: Option<u32>) -> bool {
+        let first = self.first_bus();
+        let Some(bus) = self.bus(first) else { return false };
+        match ports.filter(|_| (self.segment(), first) == (0, 0)) {
+            Some(ids) => bus.read(IDS) == ids,
+            None => (0..32).any(|device| is_there(&Tree::function(&bus, device, 0))),
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Configuration space: what stands in it, read from whatever answers.
 
+use core::ops::RangeInclusive;
+
 use crate::memory::address::PhysAddr;
 
 use super::Error;
@@ -36,10 +38,10 @@ pub fn halves(word: u32) -> [u16; 2] {
     [word as u16, (word >> 16) as u16]
 }
 
-/// Whether there is a function at all.
+/// Whether there is a function at all. No vendor has the number 0, which memory reads as that is no configuration.
 pub fn is_there(registers: &impl Registers) -> bool {
     let [vendor, _] = halves(registers.read(IDS));
-    vendor != 0xffff
+    !matches!(vendor, 0 | 0xffff)
 }
 
 /// Whether the device has functions beside its first.
@@ -51,10 +53,10 @@ fn header_kind(registers: &impl Registers) -> u8 {
     (registers.read(HEADER_KIND) >> 16 & 0x7f) as u8
 }
 
-/// The bus behind it, if it is a bridge to one.
-pub fn bus_behind(registers: &impl Registers) -> Option<u8> {
-    let [_primary, secondary, _last, _timer] = registers.read(BUSES).to_le_bytes();
-    (header_kind(registers) == 1 && secondary != 0).then_some(secondary)
+/// The first and the last bus behind it, if it is a bridge.
+pub fn buses_behind(registers: &impl Registers) -> Option<RangeInclusive<u8>> {
+    let [_primary, secondary, last, _timer] = registers.read(BUSES).to_le_bytes();
+    (header_kind(registers) == 1 && secondary != 0).then_some(secondary..=last)
 }
 
 pub fn subsystem(registers: &impl Registers) -> [u16; 2] {
@@ -141,19 +143,44 @@ fn bar_offset(index: u8) -> u16 {
     FIRST_BAR + 4 * u16::from(index)
 }
 
-/// See [`Function::bar`](super::Function::bar). Nobody uses the function meanwhile (6.2.5.1).
-pub fn bar(registers: &impl Registers, index: u8) -> Result<Bar, Error> {
-    let count = match header_kind(registers) {
+/// How many words of them the function has.
+fn count(registers: &impl Registers) -> u8 {
+    match header_kind(registers) {
         0 => 6,
         1 => 2,
         _ => 0,
-    };
-    let mut first = 0;
-    while first < index {
-        let has_upper = is_long(registers.read(bar_offset(first))) == Some(true);
-        first += if has_upper { 2 } else { 1 };
     }
-    if index >= count || first != index {
+}
+
+/// Their numbers: those of the upper halves are none.
+fn bars(registers: &impl Registers, count: u8) -> impl Iterator<Item = u8> {
+    let mut next = 0;
+    core::iter::from_fn(move || {
+        let index = Some(next).filter(|&next| next < count)?;
+        let has_upper = is_long(registers.read(bar_offset(index))) == Some(true);
+        next += if has_upper { 2 } else { 1 };
+        Some(index)
+    })
+}
+
+/// Has it answer in memory, unless that puts registers which have no address over what is at address 0.
+pub fn answer(registers: &impl Registers) -> Result<(), Error> {
+    let [command, _status] = halves(registers.read(COMMAND));
+    if command & ANSWERS_IN_MEMORY == 0 {
+        let astray = bars(registers, count(registers))
+            .find(|&one| bar(registers, one) == Err(Error::Unassigned(one)));
+        if let Some(one) = astray {
+            return Err(Error::Unassigned(one));
+        }
+    }
+    change_command(registers, |command| command | ANSWERS_IN_MEMORY);
+    Ok(())
+}
+
+/// See [`Function::bar`](super::Function::bar). Nobody uses the function meanwhile (6.2.5.1).
+pub fn bar(registers: &impl Registers, index: u8) -> Result<Bar, Error> {
+    let count = count(registers);
+    if !bars(registers, count).any(|one| one == index) {
         return Err(Error::NoSuchBar(index));
     }
     let at = bar_offset(index);

@@ -1,7 +1,7 @@
 //! The way through the buses: each bus once, whatever the bridges say.
 
 use super::Address;
-use super::space::{Registers, bus_behind, has_more, is_there};
+use super::space::{Registers, buses_behind, has_more, is_there};
 
 /// A tree of buses behind one way to the processor.
 pub trait Host {
@@ -90,8 +90,8 @@ impl<H: Host> Iterator for Walk<H> {
                 self.place = 8 * (u16::from(device) + 1);
             }
             let Some(registers) = found else { continue };
-            if let Some(behind) = bus_behind(&registers) {
-                self.visit(behind);
+            if let Some(behind) = buses_behind(&registers) {
+                self.visit(*behind.start());
             }
             let segment = self.host.segment();
             return Some((Address { segment, bus: number, device, function }, registers));

@@ -38,7 +38,8 @@ pub enum Place {
     Pci(pci::Function),
 }
 
-/// The machine's virtio devices, those without a bus first. It allocates nothing, and changes nothing.
+/// The machine's virtio devices, those without a bus first. It allocates nothing. Where registers are named that are not
+/// mapped, they are. As for [`pci::functions`], not in the handler of an NMI or a single step.
 ///
 /// ```no_run
 /// # use freestone_platform as freestone;
@@ -58,9 +59,9 @@ pub fn devices() -> impl Iterator<Item = Device> {
     named.chain(on_pci)
 }
 
-/// How the first device of this kind is driven.
-pub fn open(kind: u32) -> Option<AnyTransport> {
-    devices().filter(|device| device.kind == kind).find_map(|device| match device.place {
+/// How the devices of this kind are driven.
+pub fn open(kind: u32) -> impl Iterator<Item = AnyTransport> {
+    devices().filter(move |device| device.kind == kind).filter_map(|device| match device.place {
         Place::Mmio { registers, .. } => Mmio::at(registers).map(AnyTransport::Mmio),
         Place::Pci(function) => Pci::new(function).ok().map(AnyTransport::Pci),
     })

@@ -58,8 +58,11 @@ const FEATURES_OK: u32 = 8;
 const NEEDS_RESET: u32 = 64;
 
 const VERSION_1: u64 = 1 << 32;
+/// Addresses are those of the device's platform, which are the kernel's: there is no IOMMU between.
+const ACCESS_PLATFORM: u64 = 1 << 33;
 
-/// Brings a device up, with none of its features. It is reset first; `is_over` ends the wait for that.
+/// Brings a device up, with none of its features that change anything. It is reset first; `is_over` ends the wait for
+/// that. After an error it does not have the queue.
 pub(crate) fn start(
     device: &impl Transport,
     queue: &'static Queue,
@@ -76,7 +79,7 @@ pub(crate) fn start(
         if offered & VERSION_1 == 0 {
             return Err(Error::Refused);
         }
-        device.accept(VERSION_1);
+        device.accept(offered & (VERSION_1 | ACCESS_PLATFORM));
         status |= FEATURES_OK;
         device.set_status(status);
         if device.status() & FEATURES_OK == 0 {

@@ -32,10 +32,13 @@ impl<T: Transport> Source<T> {
         self.is_broken
     }
 
-    /// The next word; `None` if the device is broken, or gave less than a word so far.
-    pub fn word(&mut self, is_over: impl FnMut() -> bool) -> Option<u64> {
-        if self.left == 0 {
-            self.refill(is_over);
+    /// The next word; `None` if the device is broken. One that gives less than a word each time until time is over is.
+    pub fn word(&mut self, mut is_over: impl FnMut() -> bool) -> Option<u64> {
+        while self.left == 0 && !self.is_broken {
+            self.refill(&mut is_over);
+            if self.left == 0 && !self.is_broken && is_over() {
+                self.give_up(&mut is_over);
+            }
         }
         self.left = self.left.checked_sub(1)?;
         // Nobody gets a word twice.
@@ -224,14 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_gives_a_little_is_asked_again() {
+    fn a_device_that_gives_a_little_is_asked_again_until_time_is_over() {
         let model = model();
         model.habit.set(Habit::Short(12));
         let mut source = Source::new(&model, queue(), limit());
         assert!((0..10).all(|_| source.word(limit()).is_some()));
         model.habit.set(Habit::Short(7));
-        assert_eq!(source.word(limit()), None, "half a word is none");
-        assert!(!source.is_broken());
+        assert_eq!(source.word(limit()), None, "half a word is none, and time is over");
+        assert!(source.is_broken() && model.status.get() == 0);
     }
 
     #[test]

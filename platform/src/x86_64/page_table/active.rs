@@ -107,7 +107,9 @@ fn alone<R>(work: impl FnOnce(&mut Tree<Here>) -> Result<R, MapError>) -> Result
 /// Looks at the tables in use; none is freed meanwhile. Can be called in any context: code that changes them and is
 /// interrupted by this has left them valid, and goes on afterwards.
 pub(super) fn look<R>(at: impl FnOnce(*const u64) -> R) -> R {
-    TREE.look(|| at(child(cpu::table_root())))
+    let seen = TREE.look(|| at(child(cpu::table_root())));
+    stack::give_back_dropped();
+    seen
 }
 
 const fn flags(access: Access) -> Flags {
@@ -182,8 +184,15 @@ fn may_be_code(memory: &Range<u64>) -> bool {
 
 /// See [`crate::memory::map_mmio`]. `pages` are no RAM.
 pub fn map_device(pages: Range<u64>) -> Result<(), MapError> {
-    // A page below 1 MiB is mapped as RAM is, and may be a device's.
-    map_identity(pages, DEVICE, |_, there| Ok(there.map(|_| Change::Protect(DEVICE))))
+    /// Mapped as RAM is, and may be a device's: where PCs have their screens, and the memory of expansion cards.
+    const CARDS: Range<u64> = 0xa_0000..0xe_0000;
+    map_identity(pages, DEVICE, |at, there| match there {
+        // The firmware's tables are read through references, which nobody may write under.
+        Some(flags) if !flags.contains(Flags::CACHE_DISABLED) && !CARDS.contains(&at) => {
+            Err(MapError::Occupied)
+        }
+        _ => Ok(there.map(|_| Change::Protect(DEVICE))),
+    })
 }
 
 /// See [`crate::memory::map_firmware`]. What `is_ram` says of a page counts where nothing is mapped.

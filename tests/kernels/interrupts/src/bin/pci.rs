@@ -9,7 +9,7 @@ use core::time::Duration;
 use freestone::devices::pci::{self, Function};
 use freestone::devices::virtio;
 use freestone::interrupts::{self, Frame, Outcome};
-use freestone::{BootInfo, Exit, println, time};
+use freestone::{BootInfo, Exit, println, time, timer};
 
 freestone::entry!(main, audit: exit);
 
@@ -37,6 +37,8 @@ fn comes(count: &AtomicU32, wanted: u32) -> bool {
     }
     count.load(Ordering::Relaxed) == wanted
 }
+
+const EDU_IDS: [u16; 2] = [0x1234, 0x11e8];
 
 static EDU: AtomicPtr<u32> = AtomicPtr::new(core::ptr::null_mut());
 static MESSAGES: AtomicU32 = AtomicU32::new(0);
@@ -121,6 +123,34 @@ fn e1000e(function: Function) -> Result<bool, pci::Error> {
     Ok(is_right)
 }
 
+static STOPPED: AtomicU32 = AtomicU32::new(0);
+
+fn stop(_: usize) {
+    for function in pci::functions().filter(|function| function.ids() == EDU_IDS) {
+        function.stop();
+    }
+    STOPPED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A handler's `stop`, wherever it interrupts another change of the same function's configuration, is not undone.
+fn stops_last(function: Function) -> Result<bool, pci::Error> {
+    const COMMAND: u16 = 4;
+    const IS_MASTER: u32 = 1 << 2;
+    let mut lost = 0;
+    for round in 0..300 {
+        // SAFETY: it has been told no address.
+        unsafe { function.enable_bus_master() };
+        STOPPED.store(0, Ordering::Relaxed);
+        timer::after(Duration::from_micros(20 + round % 50), stop, 0).expect("room");
+        while STOPPED.load(Ordering::Relaxed) == 0 {
+            function.map(0, 0, 0x100)?;
+        }
+        lost += u32::from(function.read(COMMAND) & IS_MASTER != 0);
+    }
+    println!("stops undone: {lost}");
+    Ok(lost == 0)
+}
+
 fn main(_boot: &'static BootInfo) -> Exit {
     for function in pci::functions() {
         let ([vendor, device], [class, subclass, _]) = (function.ids(), function.class());
@@ -136,7 +166,7 @@ fn main(_boot: &'static BootInfo) -> Exit {
     let mut is_right = true;
     for function in pci::functions() {
         let done = match function.ids() {
-            [0x1234, 0x11e8] => edu(function),
+            EDU_IDS => edu(function).and_then(|is_right| Ok(is_right & stops_last(function)?)),
             [0x8086, 0x10d3] => e1000e(function),
             _ => continue,
         };
