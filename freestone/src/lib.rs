@@ -13,7 +13,7 @@
 //!
 //! The kernel's `build.rs` passes on what the linker must know:
 //!
-//! ```no_run
+//! ```text
 //! fn main() {
 //!     println!("cargo::rustc-link-arg-bins=@{}", std::env::var("DEP_FREESTONE_LINK").unwrap());
 //! }
