@@ -86,6 +86,8 @@ pub use freestone_platform::{getrandom_02, getrandom_backend};
 pub use freestone_rt::{print, println};
 
 pub mod heap;
+#[cfg(feature = "task")]
+pub mod task;
 
 #[doc(hidden)]
 pub use heap::{give_free_memory, report_exhaustion};
@@ -147,6 +149,13 @@ pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructo
 /// The kernel crate may `#![forbid(unsafe_code)]`.
 #[macro_export]
 macro_rules! entry {
+    (async $main:path $(, $($options:tt)*)?) => {
+        #[doc(hidden)]
+        fn freestone_async_main(boot: &'static $crate::BootInfo) -> $crate::Exit {
+            $crate::task::run_main($main(boot))
+        }
+        $crate::entry!(freestone_async_main, crash: task $(, $($options)*)?);
+    };
     ($main:path $(,)?) => {
         $crate::__entry!(@options $main, [$crate::platform::stacks::named::BOOT_BYTES] []);
     };
@@ -189,7 +198,7 @@ macro_rules! __entry {
         );
         $crate::__entry!(@check $($option $value)*);
         #[cfg(any(panic = "abort", doc))]
-        $crate::__entry!(@panic $($option)*);
+        $crate::__entry!(@panic [$crate::platform::exit::crash] $($option)*);
         #[cfg(any(panic = "abort", doc))]
         $crate::__entry!(@shims $($option)*);
         #[cfg(any(panic = "abort", doc))]
@@ -206,6 +215,8 @@ macro_rules! __entry {
     (@check allocator checked $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
     (@check allocator cached $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
     (@check audit exit $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
+    // Of `entry!(async …)`: the report of a panic names the task.
+    (@check crash task $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
     // For the harness: called before any other code of the kernel's, constructors too.
     (@check first $function:ident $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
     (@check $option:ident $value:ident $($rest:tt)*) => {
@@ -216,9 +227,10 @@ macro_rules! __entry {
         ));
     };
 
-    (@panic panic $($rest:ident)*) => {};
-    (@panic $option:ident $($rest:ident)*) => { $crate::__entry!(@panic $($rest)*); };
-    (@panic) => { $crate::rt::panic_handler!(exit = $crate::platform::exit::crash); };
+    (@panic [$crash:path] panic $($rest:ident)*) => {};
+    (@panic [$crash:path] crash $($rest:ident)*) => { $crate::__entry!(@panic [$crate::task::crash] $($rest)*); };
+    (@panic [$crash:path] $option:ident $($rest:ident)*) => { $crate::__entry!(@panic [$crash] $($rest)*); };
+    (@panic [$crash:path]) => { $crate::rt::panic_handler!(exit = $crash); };
 
     (@shims shims $($rest:ident)*) => {};
     (@shims $option:ident $($rest:ident)*) => { $crate::__entry!(@shims $($rest)*); };

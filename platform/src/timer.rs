@@ -190,7 +190,7 @@ pub fn cancel(timer: Timer) -> bool {
 pub fn sleep(duration: Duration) {
     let moment = Moment::after(duration);
     let were_enabled = interrupts::are_enabled();
-    let timer = if in_handler() { None } else { at(moment.at(), nothing, 0) };
+    let timer = if interrupts::in_any_handler() { None } else { at(moment.at(), nothing, 0) };
     let let_in = || {
         interrupts::enable();
         core::hint::spin_loop();
@@ -207,11 +207,6 @@ pub fn sleep(duration: Duration) {
     if were_enabled {
         interrupts::enable();
     }
-}
-
-/// Whether this is the handler of anything.
-fn in_handler() -> bool {
-    interrupts::in_handler() || crate::arch::trap::traps::in_handler()
 }
 
 /// Gives the earliest deadline to the hardware. Interrupts are out.

@@ -39,7 +39,6 @@ pub struct Executor<P: Platform> {
     current: AtomicPtr<Header<P>>,
     /// All tasks that have not ended.
     first: AtomicPtr<Header<P>>,
-    polls: AtomicU64,
     own: Own<P>,
 }
 
@@ -108,7 +107,6 @@ impl<P: Platform> Executor<P> {
             inbox: Inbox::new(),
             current: AtomicPtr::new(ptr::null_mut()),
             first: AtomicPtr::new(ptr::null_mut()),
-            polls: AtomicU64::new(0),
             own: Own {
                 head: Cell::new(ptr::null_mut()),
                 tail: Cell::new(ptr::null_mut()),
@@ -145,10 +143,10 @@ impl<P: Platform> Executor<P> {
         self.current.load(Ordering::Relaxed)
     }
 
-    /// How many times tasks have been polled. If it stands still, and [`running`](Self::running) names a task, that task
-    /// does not yield.
-    pub fn polls(&self) -> u64 {
-        self.polls.load(Ordering::Relaxed)
+    /// Whether nothing is queued, and nothing in the inbox.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.inbox.is_empty() && self.own.head.get().is_null()
     }
 
     /// Works with the timers.
@@ -278,7 +276,7 @@ impl<P: Platform> Executor<P> {
         }
     }
 
-    /// Puts a task at the end of the queue, unless it is in it or has ended.
+    /// Puts a task at the end of the queue, unless it is in it or has been retired.
     ///
     /// # Safety
     ///
@@ -288,10 +286,9 @@ impl<P: Platform> Executor<P> {
         // SAFETY: the caller's promise. What is in the queue is kept by the executor: see `end`.
         unsafe {
             let header = task.as_ref();
-            if header.is_queued.get() || header.state().is_over() {
+            if header.is_queued.replace(true) {
                 return;
             }
-            header.is_queued.set(true);
             header.next_queued.set(ptr::null_mut());
             match NonNull::new(self.own.tail.replace(task.as_ptr())) {
                 Some(last) => last.as_ref().next_queued.set(task.as_ptr()),
@@ -356,7 +353,7 @@ impl<P: Platform> Executor<P> {
             unsafe {
                 let header = task.as_ref();
                 arrived = header.next_in_inbox.load(Ordering::Relaxed);
-                if header.state().is_over() {
+                if header.is_over() {
                     // It has been retired: the flag stays.
                     self.let_go(task);
                 } else {
@@ -389,7 +386,8 @@ impl<P: Platform> Executor<P> {
         // SAFETY: the executor keeps what is in its queue; nobody else polls or empties a task that is not over.
         unsafe {
             let header = task.as_ref();
-            if header.state().is_over() {
+            if header.is_over() {
+                header.is_queued.set(true);
                 return self.let_go(task);
             }
             header.set_state(State::Running);
@@ -398,14 +396,17 @@ impl<P: Platform> Executor<P> {
                 let sum = counter.load(Ordering::Relaxed).wrapping_add(more);
                 counter.store(sum, Ordering::Relaxed);
             };
-            add(&self.polls, 1);
             add(&header.polls, 1);
             let started = P::ticks();
             let panicked = Panicked(self, task);
             let waker = borrowed_waker(task);
             let is_done = Header::poll(task, &mut Context::from_waker(&waker));
             core::mem::forget(panicked);
-            add(&header.ticks, P::ticks().wrapping_sub(started));
+            let took = P::ticks().wrapping_sub(started);
+            // Where nothing counts it costs nothing.
+            if took != 0 {
+                add(&header.ticks, took);
+            }
             self.current.store(ptr::null_mut(), Ordering::Relaxed);
             if is_done {
                 self.end(task, State::Done);
@@ -437,9 +438,10 @@ impl<P: Platform> Executor<P> {
             }
             self.unlink(task);
             let joiner = (*header.joiner.get()).take();
-            // From now on nobody puts it into the inbox. If it is there, or queued, it is let go when it comes out.
+            // From now on nobody queues it. If it is queued, or in the inbox, it is let go when it comes out.
             let is_in_inbox = header.is_in_inbox.swap(true, Ordering::AcqRel);
-            header.places.set(u8::from(is_in_inbox) + u8::from(header.is_queued.get()) + 1);
+            let is_queued = header.is_queued.replace(true);
+            header.places.set(u8::from(is_in_inbox) + u8::from(is_queued) + 1);
             self.let_go(task);
             if let Some(joiner) = joiner {
                 joiner.wake();

@@ -60,7 +60,7 @@ impl<T, P: Platform> JoinHandle<T, P> {
 
     /// Whether the task has ended, in one way or the other.
     pub fn is_finished(&self) -> bool {
-        self.header().state().is_over()
+        self.header().is_over()
     }
 }
 

@@ -37,18 +37,12 @@ pub(crate) enum State {
     Suspended,
     /// It is being polled.
     Running,
-    /// It has ended, and its output is there.
+    /// It has ended, and its output is there. This and what follows is the end.
     Done,
     /// Its output has been taken.
     Taken,
     /// It was cancelled.
     Cancelled,
-}
-
-impl State {
-    pub fn is_over(self) -> bool {
-        matches!(self, State::Done | State::Taken | State::Cancelled)
-    }
 }
 
 /// What differs from task to task.
@@ -78,6 +72,7 @@ pub(crate) struct Header<P: Platform> {
     pub line: u32,
     /// Whether it is in the inbox, or has been retired: then nobody puts it there any more.
     pub is_in_inbox: AtomicBool,
+    /// Whether it is in the executor's queue, or has been retired.
     pub is_queued: Cell<bool>,
     state: AtomicU8,
     pub is_cancelled: Cell<bool>,
@@ -105,9 +100,17 @@ struct Whole<P: Platform, F: Future> {
 
 impl<P: Platform> Header<P> {
     pub fn state(&self) -> State {
-        const ALL: [State; 5] =
-            [State::Suspended, State::Running, State::Done, State::Taken, State::Cancelled];
-        ALL[usize::from(self.state.load(Ordering::Relaxed)) % ALL.len()]
+        match self.state.load(Ordering::Relaxed) {
+            0 => State::Suspended,
+            1 => State::Running,
+            2 => State::Done,
+            3 => State::Taken,
+            _ => State::Cancelled,
+        }
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.state.load(Ordering::Relaxed) >= State::Done as u8
     }
 
     pub fn set_state(&self, state: State) {

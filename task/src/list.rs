@@ -64,10 +64,9 @@ impl<P: Platform> Executor<P> {
         true
     }
 
-    /// The task that is being polled. `None` where the executor does not stand still, too.
+    /// The task that is being polled. If it is the same some time later, with as many polls, it has not yielded. `None` where the executor does not stand still, too.
     pub fn running(&self) -> Option<TaskInfo> {
-        let owner = self.owner().filter(|owner| P::stands_still(*owner))?;
-        let _ = owner;
+        self.owner().filter(|owner| P::stands_still(*owner))?;
         let task = NonNull::new(self.current())?;
         // SAFETY: it is being polled, so the executor, which stands still, keeps it.
         Some(TaskInfo::of(unsafe { task.as_ref() }))

@@ -104,6 +104,12 @@ pub fn in_handler() -> bool {
     arch::in_handler()
 }
 
+/// Whether a handler of anything runs: of an interrupt, an exception or an NMI.
+#[inline]
+pub fn in_any_handler() -> bool {
+    arch::in_handler() || crate::arch::trap::traps::in_handler()
+}
+
 /// How many interrupts came that nobody had registered for. The first one is reported on the console.
 pub fn unexpected() -> u64 {
     arch::unexpected()

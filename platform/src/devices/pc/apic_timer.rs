@@ -6,7 +6,7 @@
 //!
 //! Source: Intel SDM volume 3, 12.5.4 (timer).
 
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use super::apic::{self, MASKED, Register, Registers};
 
@@ -77,8 +77,8 @@ impl Timer {
         }
     }
 
-    /// Has it fire once, `nanoseconds` from now, or sooner if that is further than it can count: up to four
-    /// seconds, so who waits for more looks at the clock and asks again. What was set before is forgotten.
+    /// Has it fire once, `nanoseconds` from now, or sooner if that is further than it can count: nine minutes at 1 GHz, so
+    /// code that waits for more looks at the clock and asks again. What was set before is forgotten.
     pub fn fire_in(&self, nanoseconds: u64) {
         fire_in(nanoseconds);
     }
@@ -112,8 +112,7 @@ pub(crate) fn vector() -> u8 {
 
 /// Has [`COUNT_HERTZ`] known.
 fn find_rate() -> Result<(), Error> {
-    const BY_1: u32 = 0b1011;
-    apic::write(Register::Divider, BY_1);
+    divide(BY_1);
     if COUNT_HERTZ.load(Ordering::Relaxed) != 0 {
         return Ok(());
     }
@@ -184,8 +183,30 @@ pub(crate) fn fire_in(nanoseconds: u64) {
         unsafe { cpu::write_msr(TSC_DEADLINE, deadline) };
         return;
     }
-    let count = to_ticks(nanoseconds, hertz).clamp(1, u32::MAX.into());
-    apic::write(Register::InitialCount, count as u32);
+    let (divider, count) = count(to_ticks(nanoseconds, hertz));
+    divide(divider);
+    apic::write(Register::InitialCount, count);
+}
+
+/// What the clock of the counter is divided by.
+const BY_1: u32 = 0b1011;
+const BY_128: u32 = 0b1010;
+
+/// Divider and count for so many ticks: the finest that can count so far, so that waiting for minutes is one interrupt.
+fn count(ticks: u64) -> (u32, u32) {
+    if let Ok(count) = u32::try_from(ticks) {
+        return (BY_1, count.max(1));
+    }
+    (BY_128, u32::try_from(ticks.div_ceil(128)).unwrap_or(u32::MAX))
+}
+
+/// Tells the timer, if it is another one than before.
+fn divide(divider: u32) {
+    /// Firmware may have left any.
+    static CURRENT: AtomicU32 = AtomicU32::new(u32::MAX);
+    if CURRENT.swap(divider, Ordering::Relaxed) != divider {
+        apic::write(Register::Divider, divider);
+    }
 }
 
 /// [`Timer::stop`], in the same way.
@@ -216,6 +237,15 @@ fn to_ticks(nanoseconds: u64, hertz: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_times_are_counted_more_slowly_and_not_shorter() {
+        assert_eq!(count(0), (BY_1, 1));
+        assert_eq!(count(u32::MAX.into()), (BY_1, u32::MAX));
+        assert_eq!(count(1 << 32), (BY_128, 1 << 25));
+        assert_eq!(count((1 << 32) + 1), (BY_128, (1 << 25) + 1));
+        assert_eq!(count(u64::MAX), (BY_128, u32::MAX));
+    }
     use core::cell::Cell;
 
     /// A counter that runs, or not, and registers that keep what is written, or not.

@@ -189,6 +189,7 @@ const RED_ZONE: usize = if cfg!(freestone_unprotected = "red-zone") { 0 } else {
 static DEPTH: AtomicU32 = AtomicU32::new(0);
 
 /// Whether an interrupt handler runs.
+#[inline]
 pub fn in_handler() -> bool {
     DEPTH.load(Ordering::Relaxed) != 0
 }

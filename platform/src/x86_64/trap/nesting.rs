@@ -29,6 +29,7 @@ use super::stacks::{self, EXCEPTIONS, NMIS, TRAPS, trap_stack};
 static TAKEN: AtomicU8 = AtomicU8::new(0);
 
 /// Whether anybody holds a level.
+#[inline]
 pub(super) fn is_taken() -> bool {
     TAKEN.load(Ordering::Relaxed) != 0
 }

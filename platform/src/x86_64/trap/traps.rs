@@ -73,6 +73,7 @@ pub fn handle(vector: u8, handler: Handler, word: usize) {
 }
 
 /// Whether the handler of an exception or an NMI runs, or what has interrupted one.
+#[inline]
 pub(crate) fn in_handler() -> bool {
     nesting::is_taken()
 }

@@ -1,0 +1,281 @@
+//! Tasks: many things at once in one kernel, by `async` and one executor, [`EXECUTOR`].
+//!
+//! ```no_run
+//! use core::time::Duration;
+//! use freestone::{BootInfo, Exit, println, task};
+//!
+//! // In a kernel: freestone::entry!(async main);
+//! async fn main(_boot: &'static BootInfo) -> Exit {
+//!     let ticking = task::spawn(async {
+//!         let mut second = task::interval(Duration::from_secs(1));
+//!         loop {
+//!             second.tick().await;
+//!             println!("tick");
+//!         }
+//!     });
+//!     task::sleep(Duration::from_secs(10)).await;
+//!     ticking.cancel();
+//!     Exit::Success
+//! }
+//! ```
+//!
+//! Interrupts are let in while tasks run, and the processor halts when none is ready. A handler wakes a task by a
+//! [`Signal`](crate::Signal), or by anything of [`sync`]. When `main` returns, the kernel ends; tasks that are left are
+//! not waited for.
+//!
+//! What a task is, what cancelling means and what handlers may do is told in [`freestone_task`]. A panic in a task ends the
+//! kernel, as every panic does, and the report names the task.
+//!
+//! With the feature `embassy-time` crates that use that clock work in these tasks: [`task_time_driver!`] makes it.
+
+use core::cell::UnsafeCell;
+use core::num::NonZeroUsize;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+
+use freestone_platform::timer::{self, Timer};
+use freestone_platform::{Exit, exit, interrupts, time};
+use freestone_rt::number::Decimal;
+use freestone_rt::{backtrace, console, println};
+
+use freestone_platform::x86_64::cpu;
+pub use freestone_task::{Cancelled, Elapsed, SpawnError, TaskInfo, sync};
+
+/// The kernel as what an executor runs on: one core, and its timer.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel;
+
+/// A task that was spawned here.
+pub type JoinHandle<T> = freestone_task::JoinHandle<T, Kernel>;
+
+/// The kernel's executor.
+pub static EXECUTOR: freestone_task::Executor<Kernel> = freestone_task::Executor::new();
+
+// SAFETY: there is one core, whose code is one after the other but for handlers, which are no context; and in a handler all
+// other code stands still.
+unsafe impl freestone_task::Platform for Kernel {
+    #[inline]
+    fn context() -> Option<NonZeroUsize> {
+        if interrupts::in_any_handler() { None } else { NonZeroUsize::new(1) }
+    }
+
+    fn stands_still(_: NonZeroUsize) -> bool {
+        true
+    }
+
+    fn now() -> u64 {
+        u64::try_from(time::now().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    #[inline]
+    fn ticks() -> u64 {
+        cpu::ticks()
+    }
+
+    fn idle(until: Option<u64>, is_idle: impl Fn() -> bool) {
+        let were_enabled = interrupts::are_enabled();
+        // What is woken from here on is woken by an interrupt, which ends the halt.
+        interrupts::disable();
+        if is_idle() && ALARM.set(until) {
+            HALTS.store(HALTS.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            interrupts::wait();
+        }
+        if were_enabled {
+            interrupts::enable();
+        }
+    }
+
+    // The interrupt in which it is called ends the halt.
+    fn wake_up(_: NonZeroUsize) {}
+}
+
+static HALTS: AtomicU64 = AtomicU64::new(0);
+
+/// How many times the processor has halted because no task was ready.
+pub fn halts() -> u64 {
+    HALTS.load(Ordering::Relaxed)
+}
+
+/// The machine's timer, set for the executor's next deadline.
+struct Alarm(UnsafeCell<Option<(u64, Timer)>>);
+
+// SAFETY: `set` is called with interrupts out, outside of handlers, on the one core.
+unsafe impl Sync for Alarm {}
+
+static ALARM: Alarm = Alarm(UnsafeCell::new(None));
+
+fn ring(_: usize) {}
+
+impl Alarm {
+    /// Has an interrupt come at `until`. `false` if it has come, or there is no timer for it: then the caller must not halt.
+    /// Stays as it is as long as the deadline does, so that halting again costs nothing.
+    fn set(&self, until: Option<u64>) -> bool {
+        // SAFETY: see `Alarm`'s `Sync`.
+        let alarm = unsafe { &mut *self.0.get() };
+        let Some(until) = until else {
+            if let Some((_, timer)) = alarm.take() {
+                timer::cancel(timer);
+            }
+            return true;
+        };
+        if let Some((at, timer)) = *alarm {
+            if at == until {
+                // It may have rung for this deadline already.
+                return <Kernel as freestone_task::Platform>::now() < until;
+            }
+            timer::cancel(timer);
+        }
+        *alarm = timer::at(Duration::from_nanos(until), ring, 0).map(|timer| (until, timer));
+        alarm.is_some()
+    }
+}
+
+/// Spawns a task of [`EXECUTOR`]'s, named by the place of this call.
+///
+/// # Panics
+///
+/// If there is no memory, and in a handler; see [`try_spawn`].
+#[track_caller]
+pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
+    EXECUTOR.spawn(future)
+}
+
+/// [`spawn`], which gives the future back if there is no memory, and in a handler.
+///
+/// # Errors
+///
+/// As it says.
+#[track_caller]
+pub fn try_spawn<F: Future + 'static>(future: F) -> Result<JoinHandle<F::Output>, SpawnError<F>> {
+    EXECUTOR.try_spawn(future)
+}
+
+/// [`try_spawn`], with a name for [`list`] and reports.
+///
+/// # Errors
+///
+/// As for [`try_spawn`].
+pub fn try_spawn_named<F: Future + 'static>(
+    name: &'static str,
+    future: F,
+) -> Result<JoinHandle<F::Output>, SpawnError<F>> {
+    EXECUTOR.try_spawn_named(name, future)
+}
+
+/// Ready when `duration` has passed.
+pub fn sleep(duration: Duration) -> freestone_task::Sleep<Kernel> {
+    EXECUTOR.sleep(duration)
+}
+
+/// Ready when [`time::now`] is `moment`.
+pub fn sleep_until(moment: Duration) -> freestone_task::Sleep<Kernel> {
+    EXECUTOR.sleep_until(moment)
+}
+
+/// Ready after each `period`; it does not drift.
+///
+/// # Panics
+///
+/// If the period is 0.
+pub fn interval(period: Duration) -> freestone_task::Interval<Kernel> {
+    EXECUTOR.interval(period)
+}
+
+/// The output of `future`, if it is ready before `duration` has passed.
+///
+/// # Errors
+///
+/// [`Elapsed`].
+pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, Elapsed> {
+    EXECUTOR.timeout(duration, future).await
+}
+
+/// Runs [`EXECUTOR`] until `future` is ready, and gives its output: for code that is not `async`, in a kernel whose `main`
+/// is not. Interrupts are let in meanwhile.
+///
+/// # Panics
+///
+/// In a task, which awaits the future instead, and in a handler.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let were_enabled = interrupts::are_enabled();
+    if !interrupts::in_any_handler() {
+        interrupts::enable();
+    }
+    let output = EXECUTOR.run(future);
+    if !were_enabled {
+        interrupts::disable();
+    }
+    output
+}
+
+/// Calls `look` with each task that has not ended, the youngest first. In any context.
+pub fn list(look: impl FnMut(TaskInfo)) {
+    EXECUTOR.for_each_task(look);
+}
+
+/// Prints [`list`], a line for each task, and which one runs.
+pub fn print_list() {
+    list(|task| {
+        let (hertz, ticks) = (u128::from(time::rate().hertz), u128::from(task.ticks));
+        let micros = (ticks * 1_000_000).checked_div(hertz).unwrap_or(0);
+        println!("  {task}, {} us", Decimal(u64::try_from(micros).unwrap_or(u64::MAX)));
+    });
+}
+
+/// Reports a task that does not yield: if one is polled for `limit` or longer, it is named on the console, once for each such
+/// poll. It is looked at in the timer's interrupt, so a task that keeps interrupts out is not seen.
+///
+/// Whether there is a timer for it.
+pub fn watch(limit: Duration) -> bool {
+    let micros = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX).max(2);
+    LIMIT.store(micros, Ordering::Relaxed);
+    timer::after(limit / 2, look, 0).is_some()
+}
+
+/// In microseconds.
+static LIMIT: AtomicU64 = AtomicU64::new(0);
+
+/// What the last look has seen: a number of the task and its poll, and how often that was so.
+static SEEN: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+fn look(_: usize) {
+    let limit = Duration::from_micros(LIMIT.load(Ordering::Relaxed));
+    let running = EXECUTOR.running();
+    let number = running.map_or(0, |task| {
+        (task.name.as_ptr().addr() as u64).rotate_left(32) ^ u64::from(task.line) << 40 ^ task.polls
+    });
+    let [seen, count] = &SEEN;
+    let times = if number != 0 && seen.swap(number, Ordering::Relaxed) == number {
+        count.fetch_add(1, Ordering::Relaxed) + 1
+    } else {
+        count.store(0, Ordering::Relaxed);
+        0
+    };
+    // Seen at three looks: it was polled all the time between the first and the last.
+    if let Some(task) = running.filter(|_| times == 2) {
+        println!("a task does not yield: {task}, for {} ms", Decimal(limit.as_millis() as u64));
+        backtrace::print(&mut console::emergency(), backtrace::frame_pointer());
+    }
+    timer::after(limit / 2, look, 0);
+}
+
+/// What `entry!(async main)` calls.
+#[doc(hidden)]
+pub fn run_main(main: impl Future<Output = Exit> + 'static) -> Exit {
+    let main = EXECUTOR.try_spawn_named("main", main);
+    let main = main.unwrap_or_else(|error| panic!("main: {error}"));
+    let ended = block_on(main);
+    // Nobody has its handle.
+    ended.unwrap_or(Exit::Crash)
+}
+
+/// The end of a kernel that has panicked: which task did, and what the others were at.
+#[doc(hidden)]
+pub fn crash() -> ! {
+    if let Some(task) = EXECUTOR.running() {
+        println!("in the task {task}");
+    }
+    println!("tasks:");
+    print_list();
+    exit::crash()
+}

@@ -1,0 +1,67 @@
+//! Kernels whose main is async: tasks, timers, wake-ups by interrupts, and what is reported of tasks.
+
+use freestone_tests::{MACHINES, Profile, boot, kernel, long, status};
+
+fn image(name: &str, profile: Profile) -> std::path::PathBuf {
+    kernel("kernel-tasks", name, profile)
+}
+
+#[test]
+fn many_tasks_sleep_end_and_are_cancelled() {
+    for profile in [Profile::Dev, Profile::Release] {
+        let texts = [
+            "sleepers: 200",
+            "heap exhausted: ",
+            "refused: there is no memory for another task",
+            "ticks: 10",
+            "waits for ever: 1 polls",
+        ];
+        boot(&image("tasks", profile), &["--timeout", "60"]).expect(status::SUCCESS, &texts);
+    }
+}
+
+/// A million rounds take half an hour in QEMU.
+#[test]
+fn no_wake_up_is_lost() {
+    let rounds = format!("rounds={}", if long() { 1_000_000 } else { 20_000 });
+    let limit = if long() { "4000" } else { "100" };
+    for machine in MACHINES {
+        let arguments = ["--machine", machine, "--timeout", limit, "--", &rounds];
+        boot(&image("wakes", Profile::Release), &arguments).expect(status::SUCCESS, &["lost: 0"]);
+        if long() {
+            break;
+        }
+    }
+}
+
+/// What the way from an interrupt to the task may cost: from the interrupted instruction to the handler it is half of
+/// [what](../interrupts.rs) entry and exit are.
+const TO_TASK: u64 = 400 - 60;
+
+#[test]
+fn an_interrupt_reaches_its_task_within_budget_and_nothing_else_wakes_the_processor() {
+    let arguments = ["--icount", "--timeout", "60"];
+    let ended = boot(&image("latency", Profile::Release), &arguments).expect(status::SUCCESS, &[]);
+    let cost = ended.number("instructions from the handler to the task:");
+    let halts = ended.number("halts in ten seconds:");
+    println!("{cost} instructions, {halts} halts");
+    assert!((60..=TO_TASK).contains(&cost), "{cost} instructions");
+    assert!((1..=2).contains(&halts), "{halts} halts");
+}
+
+#[test]
+fn a_task_that_does_not_yield_is_named_and_so_is_one_that_panics() {
+    let image = image("hog", Profile::Dev);
+    let hog = "a task does not yield: hog: 1 polls, running, for 50 ms";
+    let ended = boot(&image, &["--icount"]).expect(status::SUCCESS, &[hog, "  from 0x"]);
+    assert_eq!(ended.stdout.matches("does not yield").count(), 1, "once for each poll: {ended}");
+    let texts = [
+        "KERNEL PANIC",
+        "as it is to",
+        "in the task bad: 1 polls, running",
+        "tasks:",
+        "network: 1 polls",
+        "main: 2 polls",
+    ];
+    boot(&image, &["--icount", "--", "panic"]).expect(status::CRASH, &texts);
+}
