@@ -3,15 +3,16 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(any(test, feature = "std"))]
+// For what the tests share with examples.
+#[cfg(test)]
+extern crate self as freestone_task;
+#[cfg(test)]
 extern crate std;
 
 mod block_on;
 mod executor;
 mod handle;
 mod header;
-#[cfg(any(test, feature = "std"))]
-mod host;
 mod inbox;
 mod list;
 mod platform;
@@ -23,8 +24,6 @@ mod timer;
 pub use block_on::block_on;
 pub use executor::{Executor, Refusal, SpawnError};
 pub use handle::{Cancelled, JoinHandle};
-#[cfg(any(test, feature = "std"))]
-pub use host::Host;
 pub use list::TaskInfo;
 pub use platform::Platform;
 pub use timer::{Elapsed, Interval, Sleep};

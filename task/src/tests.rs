@@ -14,7 +14,12 @@ use std::sync::Mutex;
 use std::vec::Vec;
 use std::{format, thread};
 
-use crate::{Cancelled, Elapsed, Executor, Host, JoinHandle, Platform, Refusal, block_on};
+use crate::{Cancelled, Elapsed, Executor, JoinHandle, Platform, Refusal, block_on};
+use host::Host;
+
+#[path = "../examples/host.rs"]
+#[expect(dead_code, reason = "its main")]
+mod host;
 
 /// One thread's code is a context, but for what runs in [`in_handler`]. Time stands still, and goes on when nothing is to
 /// be done.

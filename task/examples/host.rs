@@ -1,4 +1,7 @@
-//! Threads as contexts, to run and test tasks on a system with a standard library.
+//! An executor's platform on a system with a standard library: each thread is a context. With it a kernel's tasks are tested on
+//! the host; the crate's own tests use this file too.
+//!
+//! `cargo run -p freestone-task --example host`
 
 use core::cell::Cell;
 use core::num::NonZeroUsize;
@@ -9,7 +12,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-use crate::platform::Platform;
+use freestone_task::{Executor, Platform};
 
 /// Each thread is a context of its own; nothing is a handler.
 #[derive(Clone, Copy, Debug)]
@@ -67,4 +70,24 @@ unsafe impl Platform for Host {
             thread.unpark();
         }
     }
+}
+
+static EXECUTOR: Executor<Host> = Executor::new();
+
+fn main() {
+    let tasks = ["one", "two", "three"].map(|name| {
+        EXECUTOR.spawn(async move {
+            EXECUTOR.sleep(Duration::from_millis(10 * name.len() as u64)).await;
+            std::println!("{name}");
+            name.len()
+        })
+    });
+    let sum = EXECUTOR.run(async {
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await.expect("nobody cancels it");
+        }
+        sum
+    });
+    assert_eq!(sum, 11);
 }
