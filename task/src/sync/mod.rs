@@ -1,0 +1,1 @@
+//! What tasks and interrupt handlers share.
