@@ -8,6 +8,9 @@ use core::cell::RefCell;
 
 use critical_section::Mutex;
 
+#[cfg(test)]
+use super::tests::interrupts::may_come as interrupts_may_come;
+
 /// See the [module](self).
 pub(super) struct Guarded<T>(Mutex<RefCell<T>>);
 
@@ -23,6 +26,13 @@ impl<T> Guarded<T> {
     ///
     /// If it is called from `work`: only a waker or a value whose `clone` comes back here does that.
     pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
-        critical_section::with(|section| work(&mut self.0.borrow_ref_mut(section)))
+        interrupts_may_come();
+        let done = critical_section::with(|section| work(&mut self.0.borrow_ref_mut(section)));
+        interrupts_may_come();
+        done
     }
 }
+
+/// Where tests have them come.
+#[cfg(not(test))]
+fn interrupts_may_come() {}

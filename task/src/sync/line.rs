@@ -16,8 +16,8 @@
 //!   of such places, and leaving from its middle takes constant time too.
 //!
 //! Every `unsafe` block below rests on one invariant, *the line's*: a pointer in the line, or in a neighbour's place, points
-//! to the place of a living, pinned `Wait`, for `Wait::drop` takes it out; and places are touched within a critical section
-//! of their own line only, through pointers that no reference outlives.
+//! to the place of a pinned `Wait` that has not been dropped, for `Wait::drop` takes it out; and places are touched within a
+//! critical section of their own line only, through pointers that no reference outlives.
 
 use core::cell::UnsafeCell;
 use core::future::Future;

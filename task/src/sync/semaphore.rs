@@ -10,7 +10,7 @@ use super::line::{Line, Rule};
 /// - **Cancellation.** A pending [`acquire`](Self::acquire) that is dropped leaves the line; permits that it was granted
 ///   already go to the next.
 /// - **Fairness.** First come, first served, whatever the numbers: who wants many is not overtaken by those who want few.
-/// - **In an interrupt handler**: everything, of `acquire` only the call: a handler cannot wait.
+/// - **In an interrupt handler**: everything but to wait.
 /// - **Memory**: none is allocated.
 ///
 /// ```

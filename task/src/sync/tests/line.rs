@@ -120,7 +120,7 @@ fn a_semaphore_is_as_its_model_in_every_short_sequence() {
 
 #[test]
 fn an_event_is_as_its_model_in_every_short_sequence() {
-    // To poll or drop one of three, to set, to reset, to pulse.
+    // To poll one of three, to drop it and start anew, to set, to reset, to pulse.
     every_sequence(9, 5, |sequence| {
         let event = Event::new();
         let mut is_set = false;
@@ -139,7 +139,10 @@ fn an_event_is_as_its_model_in_every_short_sequence() {
                         tasks[who] = None;
                     }
                 }
-                3..6 => tasks[who] = None,
+                3..6 => {
+                    tasks[who] = Some(Task::new(event.wait()));
+                    (has_happened[who], waits[who]) = (false, false);
+                }
                 6 => event.set(),
                 7 => event.reset(),
                 _ => event.pulse(),

@@ -1,7 +1,7 @@
 //! Tests of the shared things: a future that is polled and dropped by hand, and whose wake-ups are counted.
 //!
 //! `line` and `channels` compare with naive models: vectors of numbers, without pointers. `ends` tests what is not in the
-//! models, and `stress` runs on real threads.
+//! models, `interrupts` has handlers come at every moment, and `stress` runs on real threads.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -13,6 +13,7 @@ use core::task::{Context, Poll};
 
 mod channels;
 mod ends;
+pub(super) mod interrupts;
 mod line;
 mod stress;
 
