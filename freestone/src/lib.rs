@@ -154,6 +154,7 @@ macro_rules! entry {
         fn freestone_async_main(boot: &'static $crate::BootInfo) -> $crate::Exit {
             $crate::task::run_main($main(boot))
         }
+        $crate::critical_section!();
         $crate::entry!(freestone_async_main, crash: task $(, $($options)*)?);
     };
     ($main:path $(,)?) => {
