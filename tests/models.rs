@@ -8,5 +8,5 @@ fn what_works_without_a_lock_is_right_in_every_order() {
     command.arg("test").arg("--target-dir").arg(target().join("models"));
     let ended = run(&mut command);
     assert_eq!(ended.status, Some(0), "{ended}");
-    assert!(ended.stdout.contains("test result: ok. 3 passed"), "{ended}");
+    assert!(ended.stdout.contains("test result: ok. 6 passed"), "{ended}");
 }

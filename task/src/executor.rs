@@ -22,7 +22,7 @@ use alloc::task::Wake;
 
 use crate::handle::JoinHandle;
 use crate::header::{self, Header, State, Task, borrowed_waker};
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, came_out, retire};
 use crate::platform::Platform;
 use crate::timer::wheel::Wheel;
 
@@ -34,7 +34,7 @@ const ROUND: usize = 64;
 pub struct Executor<P: Platform> {
     /// The number of the context that it belongs to; 0 before it is used.
     owner: AtomicUsize,
-    inbox: Inbox<P>,
+    inbox: Inbox<Header<P>>,
     /// The task that is polled.
     current: AtomicPtr<Header<P>>,
     /// All tasks that have not ended.
@@ -104,7 +104,7 @@ impl<P: Platform> Executor<P> {
     pub const fn new() -> Executor<P> {
         Executor {
             owner: AtomicUsize::new(0),
-            inbox: Inbox::new(),
+            inbox: Inbox::of(AtomicPtr::new(ptr::null_mut())),
             current: AtomicPtr::new(ptr::null_mut()),
             first: AtomicPtr::new(ptr::null_mut()),
             own: Own {
@@ -347,7 +347,8 @@ impl<P: Platform> Executor<P> {
 
     /// Takes over the inbox, wakes whose time has come, and polls. In the owner's context.
     fn round(&self) {
-        let mut arrived = self.inbox.take_all();
+        // SAFETY: the executor's reference keeps what is in it: see `end`.
+        let mut arrived = unsafe { self.inbox.take_all() };
         while let Some(task) = NonNull::new(arrived) {
             // SAFETY: the executor's reference keeps what is in the inbox: see `end`.
             unsafe {
@@ -357,8 +358,7 @@ impl<P: Platform> Executor<P> {
                     // It has been retired: the flag stays.
                     self.let_go(task);
                 } else {
-                    // What those did who have put it there is seen by the poll.
-                    header.is_in_inbox.swap(false, Ordering::AcqRel);
+                    came_out(header);
                     self.queue(task);
                 }
             }
@@ -439,7 +439,7 @@ impl<P: Platform> Executor<P> {
             self.unlink(task);
             let joiner = (*header.joiner.get()).take();
             // From now on nobody queues it. If it is queued, or in the inbox, it is let go when it comes out.
-            let is_in_inbox = header.is_in_inbox.swap(true, Ordering::AcqRel);
+            let is_in_inbox = retire(header);
             let is_queued = header.is_queued.replace(true);
             header.places.set(u8::from(is_in_inbox) + u8::from(is_queued) + 1);
             self.let_go(task);

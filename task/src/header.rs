@@ -24,6 +24,7 @@ use core::sync::atomic::{
 use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use crate::executor::Executor;
+use crate::inbox::Letter;
 use crate::platform::Platform;
 
 /// A pointer to a task, with the right to all of its memory.
@@ -96,6 +97,16 @@ enum Stage<F: Future> {
 struct Whole<P: Platform, F: Future> {
     header: Header<P>,
     stage: UnsafeCell<Stage<F>>,
+}
+
+impl<P: Platform> Letter for Header<P> {
+    fn is_in(&self) -> &AtomicBool {
+        &self.is_in_inbox
+    }
+
+    fn next_in(&self) -> &AtomicPtr<Header<P>> {
+        &self.next_in_inbox
+    }
 }
 
 impl<P: Platform> Header<P> {

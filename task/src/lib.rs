@@ -9,6 +9,11 @@ extern crate self as freestone_task;
 #[cfg(test)]
 extern crate std;
 
+/// Under one name for `tests/models`, which has others.
+mod atomic {
+    pub use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+}
+
 mod block_on;
 mod executor;
 mod handle;
