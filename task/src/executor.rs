@@ -12,13 +12,9 @@ use core::fmt;
 use core::future::Future;
 use core::num::NonZeroUsize;
 use core::panic::Location;
-use core::pin::pin;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use core::task::{Context, Poll, Waker};
-
-use alloc::sync::Arc;
-use alloc::task::Wake;
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use core::task::Context;
 
 use crate::handle::JoinHandle;
 use crate::header::{self, Header, State, Task, borrowed_waker};
@@ -35,7 +31,7 @@ pub struct Executor<P: Platform> {
     /// The number of the context that it belongs to; 0 before it is used.
     owner: AtomicUsize,
     inbox: Inbox<Header<P>>,
-    /// The task that is polled.
+    /// The task that is polled, or was until a moment ago: it has not ended.
     current: AtomicPtr<Header<P>>,
     /// All tasks that have not ended.
     first: AtomicPtr<Header<P>>,
@@ -123,7 +119,7 @@ impl<P: Platform> Executor<P> {
     }
 
     /// Whether the caller is in the owner's context, which it becomes if there is none.
-    fn enter(&self) -> bool {
+    pub(crate) fn enter(&self) -> bool {
         let Some(here) = P::context() else { return false };
         let order = Ordering::Relaxed;
         self.is_here() || self.owner.compare_exchange(0, here.get(), order, order).is_ok()
@@ -141,6 +137,21 @@ impl<P: Platform> Executor<P> {
     /// The task that is polled.
     pub(crate) fn current(&self) -> *mut Header<P> {
         self.current.load(Ordering::Relaxed)
+    }
+
+    /// The flag of [`run`](Self::run). In the owner's context.
+    pub(crate) fn is_running(&self) -> &Cell<bool> {
+        &self.own.is_running
+    }
+
+    /// Whether nothing came from elsewhere.
+    pub(crate) fn has_empty_inbox(&self) -> bool {
+        self.inbox.is_empty()
+    }
+
+    /// Whether tasks are to be polled. In the owner's context.
+    pub(crate) fn has_queued(&self) -> bool {
+        !self.own.head.get().is_null()
     }
 
     /// Whether nothing is queued, and nothing in the inbox.
@@ -312,41 +323,8 @@ impl<P: Platform> Executor<P> {
         Some(task)
     }
 
-    /// Runs the tasks, and `main`, until `main` is ready, and gives its output. The other tasks stay as they are, and go on
-    /// with the next call.
-    ///
-    /// # Panics
-    ///
-    /// In another context than the one that used the executor first, in a handler, and in a task of this executor.
-    pub fn run<F: Future>(&'static self, main: F) -> F::Output {
-        assert!(self.enter(), "an executor runs in the context that used it first");
-        assert!(
-            !self.own.is_running.replace(true),
-            "the executor runs already: await this instead"
-        );
-        let _running = Running(&self.own.is_running);
-        let mut main = pin!(main);
-        let woken = Arc::new(Woken(AtomicBool::new(true), self));
-        let waker = Waker::from(woken.clone());
-        loop {
-            if woken.0.swap(false, Ordering::Acquire) {
-                let polled = main.as_mut().poll(&mut Context::from_waker(&waker));
-                if let Poll::Ready(output) = polled {
-                    return output;
-                }
-            }
-            self.round();
-            let has_more = !self.own.head.get().is_null() || woken.0.load(Ordering::Relaxed);
-            if !has_more {
-                let until = self.with_timers(Wheel::next_deadline);
-                let until = until.map(|at| at.saturating_mul(NANOSECONDS));
-                P::idle(until, || self.inbox.is_empty() && !woken.0.load(Ordering::Acquire));
-            }
-        }
-    }
-
     /// Takes over the inbox, wakes whose time has come, and polls. In the owner's context.
-    fn round(&self) {
+    pub(crate) fn round(&self) {
         // SAFETY: the executor's reference keeps what is in it: see `end`.
         let mut arrived = unsafe { self.inbox.take_all() };
         while let Some(task) = NonNull::new(arrived) {
@@ -376,6 +354,7 @@ impl<P: Platform> Executor<P> {
             // SAFETY: from the queue, in the owner's context.
             unsafe { self.poll(task) };
         }
+        self.current.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
     /// # Safety
@@ -390,7 +369,6 @@ impl<P: Platform> Executor<P> {
                 header.is_queued.set(true);
                 return self.let_go(task);
             }
-            header.set_state(State::Running);
             self.current.store(task.as_ptr(), Ordering::Relaxed);
             let add = |counter: &AtomicU64, more: u64| {
                 let sum = counter.load(Ordering::Relaxed).wrapping_add(more);
@@ -407,13 +385,9 @@ impl<P: Platform> Executor<P> {
             if took != 0 {
                 add(&header.ticks, took);
             }
-            self.current.store(ptr::null_mut(), Ordering::Relaxed);
-            if is_done {
-                self.end(task, State::Done);
-            } else if header.is_cancelled.get() {
-                self.end(task, State::Cancelled);
-            } else {
-                header.set_state(State::Suspended);
+            if is_done || !header.is_alive() {
+                self.current.store(ptr::null_mut(), Ordering::Relaxed);
+                self.end(task, if is_done { State::Done } else { State::Cancelled });
             }
         }
     }
@@ -474,30 +448,6 @@ impl<P: Platform> Default for Executor<P> {
 
 /// Of a microsecond.
 pub(crate) const NANOSECONDS: u64 = 1000;
-
-/// `main`'s waker: it may be kept for ever.
-struct Woken<P: Platform>(AtomicBool, &'static Executor<P>);
-
-impl<P: Platform> Wake for Woken<P> {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.store(true, Ordering::Release);
-        if let Some(owner) = self.1.owner() {
-            P::wake_up(owner);
-        }
-    }
-}
-
-struct Running<'a>(&'a Cell<bool>);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.set(false);
-    }
-}
 
 /// Where panics unwind, as on a host: the task whose poll has panicked is cancelled, and the panic goes on.
 struct Panicked<'a, P: Platform>(&'a Executor<P>, Task<P>);

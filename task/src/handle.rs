@@ -48,13 +48,15 @@ impl<T, P: Platform> JoinHandle<T, P> {
     /// Ends the task: its future is dropped at once. A task that cancels itself is dropped when it yields next. What has
     /// ended stays as it is.
     pub fn cancel(&self) {
-        match self.header().state() {
-            State::Suspended => {
-                // SAFETY: in the executor's context, where handles are; not over, not being polled.
-                unsafe { self.header().executor.end(self.task, State::Cancelled) };
-            }
-            State::Running => self.header().is_cancelled.set(true),
-            State::Done | State::Taken | State::Cancelled => {}
+        let header = self.header();
+        if header.is_over() {
+            return;
+        }
+        if header.executor.current() == self.task.as_ptr() {
+            header.set_state(State::Ending);
+        } else {
+            // SAFETY: in the executor's context, where handles are; not over, not being polled.
+            unsafe { header.executor.end(self.task, State::Cancelled) };
         }
     }
 
@@ -72,7 +74,7 @@ impl<T, P: Platform> Future for JoinHandle<T, P> {
     /// If the output has been given already.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.header().state() {
-            State::Suspended | State::Running => {
+            State::Alive | State::Ending => {
                 // SAFETY: in the executor's context, as is `end`, which takes it; no other code has a reference to it.
                 let joiner = unsafe { &mut *self.header().joiner.get() };
                 let is_known = joiner.as_ref().is_some_and(|one| one.will_wake(context.waker()));

@@ -34,10 +34,10 @@ pub(crate) type Task<P> = NonNull<Header<P>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum State {
-    /// It waits, or is queued.
-    Suspended,
-    /// It is being polled.
-    Running,
+    /// It waits, or is queued, or is being polled: the executor knows which task that is.
+    Alive,
+    /// It is being polled, and has been cancelled.
+    Ending,
     /// It has ended, and its output is there. This and what follows is the end.
     Done,
     /// Its output has been taken.
@@ -76,7 +76,6 @@ pub(crate) struct Header<P: Platform> {
     /// Whether it is in the executor's queue, or has been retired.
     pub is_queued: Cell<bool>,
     state: AtomicU8,
-    pub is_cancelled: Cell<bool>,
     /// Whether its handle is gone, and nobody wants its output.
     pub is_detached: Cell<bool>,
     /// In how many places the executor has it, once it is over.
@@ -112,12 +111,16 @@ impl<P: Platform> Letter for Header<P> {
 impl<P: Platform> Header<P> {
     pub fn state(&self) -> State {
         match self.state.load(Ordering::Relaxed) {
-            0 => State::Suspended,
-            1 => State::Running,
+            0 => State::Alive,
+            1 => State::Ending,
             2 => State::Done,
             3 => State::Taken,
             _ => State::Cancelled,
         }
+    }
+
+    pub fn is_alive(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == State::Alive as u8
     }
 
     pub fn is_over(&self) -> bool {
@@ -152,8 +155,7 @@ pub(crate) fn new<P: Platform, F: Future + 'static>(
         line,
         is_in_inbox: AtomicBool::new(false),
         is_queued: Cell::new(false),
-        state: AtomicU8::new(State::Suspended as u8),
-        is_cancelled: Cell::new(false),
+        state: AtomicU8::new(State::Alive as u8),
         is_detached: Cell::new(false),
         places: Cell::new(0),
         polls: AtomicU64::new(0),

@@ -21,6 +21,7 @@ mod header;
 mod inbox;
 mod list;
 mod platform;
+mod run;
 pub mod sync;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
 //! What is seen of the tasks from outside: in a report, by a watchdog, on a page of a service.
 
 use core::fmt;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering;
 
 use crate::executor::Executor;
-use crate::header::{Header, State};
+use crate::header::Header;
 use crate::platform::Platform;
 
 /// A task that has not ended.
@@ -35,11 +35,11 @@ impl fmt::Display for TaskInfo {
 }
 
 impl TaskInfo {
-    fn of<P: Platform>(header: &Header<P>) -> TaskInfo {
+    fn of<P: Platform>(header: &Header<P>, running: *const Header<P>) -> TaskInfo {
         TaskInfo {
             name: header.name,
             line: header.line,
-            is_running: header.state() == State::Running,
+            is_running: ptr::eq(header, running),
             polls: header.polls.load(Ordering::Relaxed),
             ticks: header.ticks.load(Ordering::Relaxed),
         }
@@ -59,7 +59,7 @@ impl<P: Platform> Executor<P> {
             // SAFETY: in the list, so it has not ended, and the executor, which stands still, keeps it.
             let header = unsafe { task.as_ref() };
             next = header.next.load(Ordering::Acquire);
-            look(TaskInfo::of(header));
+            look(TaskInfo::of(header, self.current()));
         }
         true
     }
@@ -69,6 +69,6 @@ impl<P: Platform> Executor<P> {
         self.owner().filter(|owner| P::stands_still(*owner))?;
         let task = NonNull::new(self.current())?;
         // SAFETY: it is being polled, so the executor, which stands still, keeps it.
-        Some(TaskInfo::of(unsafe { task.as_ref() }))
+        Some(TaskInfo::of(unsafe { task.as_ref() }, self.current()))
     }
 }

@@ -1,9 +1,10 @@
 //! The executor on the host: by a clock that jumps to the next deadline, and by threads.
 
+mod timers;
+
 use core::cell::{Cell, RefCell};
 use core::future::{Future, pending, poll_fn, ready};
 use core::num::NonZeroUsize;
-use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
@@ -14,7 +15,7 @@ use std::sync::Mutex;
 use std::vec::Vec;
 use std::{format, thread};
 
-use crate::{Cancelled, Elapsed, Executor, JoinHandle, Platform, Refusal, block_on};
+use crate::{Cancelled, Executor, JoinHandle, Platform, Refusal, block_on};
 use host::Host;
 
 #[path = "../examples/host.rs"]
@@ -326,84 +327,6 @@ fn a_task_that_panics_is_gone_and_the_others_go_on() {
 }
 
 #[test]
-fn sleepers_wake_in_the_order_of_their_deadlines_and_not_before() {
-    let executor = executor();
-    let said: Rc<RefCell<Vec<(u64, u64)>>> = Rc::default();
-    for micros in [30, 10, 10_000_000, 20, 0, 500, 70] {
-        let said = said.clone();
-        executor.spawn(async move {
-            executor.sleep(Duration::from_micros(micros)).await;
-            said.borrow_mut().push((micros, NOW.get() / 1000));
-        });
-    }
-    IDLED.set(0);
-    executor.run(executor.sleep(Duration::from_secs(11)));
-    let expected = [0, 10, 20, 30, 70, 500, 10_000_000].map(|micros| (micros, micros));
-    assert_eq!(*said.borrow(), expected);
-    assert_eq!(IDLED.get(), 8, "one idling for each deadline, the last one too");
-    // A fraction of a microsecond is rounded up.
-    let start = NOW.get();
-    executor.run(executor.sleep(Duration::from_nanos(1)));
-    assert_eq!(NOW.get() - start, 1000);
-}
-
-#[test]
-fn intervals_do_not_drift_and_lose_nothing() {
-    let executor = executor();
-    let period = Duration::from_millis(10);
-    let start = NOW.get();
-    let mut interval = executor.interval(period);
-    executor.run(async move {
-        for round in 1..=5 {
-            assert_eq!(interval.tick().await, 1);
-            assert_eq!(NOW.get() - start, round * 10_000_000);
-            // What the work takes does not count.
-            executor.sleep(Duration::from_millis(round)).await;
-        }
-        executor.sleep(Duration::from_millis(35)).await;
-        assert_eq!(interval.tick().await, 4, "at 60, 70, 80 and 90");
-        assert_eq!(NOW.get() - start, 90_000_000);
-        assert_eq!(interval.tick().await, 1);
-        assert_eq!(NOW.get() - start, 100_000_000);
-    });
-}
-
-#[test]
-fn what_takes_too_long_is_dropped() {
-    let executor = executor();
-    let dropped = Rc::new(Cell::new(0));
-    let guard = Dropped(dropped.clone());
-    let short = Duration::from_millis(1);
-    let slow = async move {
-        let _guard = guard;
-        executor.sleep(Duration::from_secs(1)).await;
-    };
-    assert_eq!(executor.run(executor.timeout(short, slow)), Err(Elapsed));
-    assert_eq!(dropped.get(), 1);
-    assert_eq!(executor.run(executor.timeout(short, async { 3 })), Ok(3));
-    let left = executor.run(executor.timeout(Duration::from_secs(5), executor.sleep(short)));
-    assert_eq!(left, Ok(()));
-    // Nothing is left behind in the wheel: the next deadline is the next one's.
-    let start = NOW.get();
-    executor.run(executor.sleep(Duration::from_secs(2)));
-    assert_eq!(NOW.get() - start, 2_000_000_000);
-}
-
-#[test]
-fn a_task_that_never_waits_starves_neither_timers_nor_handlers() {
-    let executor = executor();
-    let busy = executor.spawn(async {
-        loop {
-            NOW.set(NOW.get() + 100);
-            yields(1).await;
-        }
-    });
-    executor.run(executor.sleep(Duration::from_millis(1)));
-    busy.cancel();
-    assert!(NOW.get() >= 1_000_000);
-}
-
-#[test]
 fn tasks_are_listed_with_names_and_counts() {
     let executor = executor();
     assert!(executor.for_each_task(|_| panic!("nobody yet")));
@@ -505,34 +428,6 @@ fn a_future_is_waited_for_without_an_executor() {
         if flag.0.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
     }));
     other.join().unwrap();
-}
-
-/// A future that is polled through another's waker, as combinators do.
-struct Wrapped<F>(F);
-
-impl<F: Future + Unpin> Future for Wrapped<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let waker = Waker::from(std::sync::Arc::new(Through(context.waker().clone())));
-        Pin::new(&mut self.0).poll(&mut Context::from_waker(&waker))
-    }
-}
-
-struct Through(Waker);
-
-impl std::task::Wake for Through {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.wake_by_ref();
-    }
-}
-
-#[test]
-fn sleeping_does_not_mind_whose_waker_it_gets() {
-    let executor = executor();
-    let sleep = Box::pin(executor.sleep(Duration::from_secs(3)));
-    executor.run(Wrapped(sleep));
-    assert_eq!(NOW.get(), 3_000_000_000);
 }
 
 #[test]

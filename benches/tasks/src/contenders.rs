@@ -4,13 +4,15 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::num::NonZeroUsize;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use freestone_task::{Executor, Platform};
+
+/// How many tasks are spawned before they run.
+const BATCH: usize = 50;
 
 /// How often, and how long it took.
 pub type Measured = (usize, Duration);
@@ -41,12 +43,26 @@ impl Case {
     }
 }
 
-type Local = Pin<Box<dyn Future<Output = ()>>>;
+/// Runs tasks of one type to their end.
+trait Run {
+    fn run<F: Future<Output = ()> + 'static>(tasks: Vec<F>);
+}
+
+/// So many tasks that yield, each as often as it says.
+fn yielding<R: Run>(tasks: usize, each: usize) {
+    R::run((0..tasks).map(|_| yields(each)).collect());
+}
+
+/// Two tasks that wake each other, each so often.
+fn playing<R: Run>(each: usize) {
+    let ball = Rc::new(Ball::default());
+    R::run([0, 1].map(|side| play(ball.clone(), side, each)).into());
+}
 
 pub struct Contender {
     pub name: &'static str,
-    /// Runs these tasks to their end.
-    run: fn(Vec<Local>),
+    yielding: fn(usize, usize),
+    playing: fn(usize),
     /// Spawns so many, and runs them to their end.
     spawn: Option<fn(usize) -> Duration>,
     timer: Option<fn(usize) -> Duration>,
@@ -55,23 +71,74 @@ pub struct Contender {
     handler: Option<fn(usize) -> Duration>,
 }
 
+struct Freestone;
+
+impl Run for Freestone {
+    fn run<F: Future<Output = ()> + 'static>(tasks: Vec<F>) {
+        let executor = executor();
+        let all: Vec<_> = tasks.into_iter().map(|task| executor.spawn(task)).collect();
+        executor.run(async {
+            for task in all {
+                task.await.unwrap();
+            }
+        });
+    }
+}
+
+struct Edge;
+
+impl Run for Edge {
+    fn run<F: Future<Output = ()> + 'static>(tasks: Vec<F>) {
+        let executor: edge_executor::LocalExecutor = Default::default();
+        let all: Vec<_> = tasks.into_iter().map(|task| executor.spawn(task)).collect();
+        edge_executor::block_on(executor.run(async {
+            for task in all {
+                task.await;
+            }
+        }));
+    }
+}
+
+struct Async;
+
+impl Run for Async {
+    fn run<F: Future<Output = ()> + 'static>(tasks: Vec<F>) {
+        let executor = async_executor::LocalExecutor::new();
+        let all: Vec<_> = tasks.into_iter().map(|task| executor.spawn(task)).collect();
+        futures_lite::future::block_on(executor.run(async {
+            for task in all {
+                task.await;
+            }
+        }));
+    }
+}
+
+struct Tokio;
+
+impl Run for Tokio {
+    fn run<F: Future<Output = ()> + 'static>(tasks: Vec<F>) {
+        let (runtime, local) = tokio();
+        local.block_on(&runtime, async {
+            let all: Vec<_> = tasks.into_iter().map(tokio::task::spawn_local).collect();
+            for task in all {
+                task.await.unwrap();
+            }
+        });
+    }
+}
+
 pub const ALL: &[Contender] = &[
     Contender {
         name: "freestone",
-        run: |tasks| {
-            let executor = executor();
-            let all: Vec<_> = tasks.into_iter().map(|task| executor.spawn(task)).collect();
-            executor.run(async {
-                for task in all {
-                    task.await.unwrap();
-                }
-            });
-        },
+        yielding: yielding::<Freestone>,
+        playing: playing::<Freestone>,
         spawn: Some(|count| {
             let executor = executor();
             timed(|| {
-                (0..count).for_each(|_| drop(executor.spawn(async {})));
-                executor.run(yields(2 + count / 64));
+                for _ in 0..count / BATCH {
+                    (0..BATCH).for_each(|_| drop(executor.spawn(async {})));
+                    executor.run(yields(2));
+                }
             })
         }),
         timer: Some(|count| {
@@ -125,7 +192,8 @@ pub const ALL: &[Contender] = &[
     },
     Contender {
         name: "embassy raw",
-        run: embassy::run,
+        yielding: yielding::<embassy::Embassy>,
+        playing: playing::<embassy::Embassy>,
         spawn: None,
         timer: None,
         park: None,
@@ -133,15 +201,8 @@ pub const ALL: &[Contender] = &[
     },
     Contender {
         name: "edge-executor",
-        run: |tasks| {
-            let executor: edge_executor::LocalExecutor = Default::default();
-            let all: Vec<_> = tasks.into_iter().map(|task| executor.spawn(task)).collect();
-            edge_executor::block_on(executor.run(async {
-                for task in all {
-                    task.await;
-                }
-            }));
-        },
+        yielding: yielding::<Edge>,
+        playing: playing::<Edge>,
         spawn: None,
         timer: None,
         park: None,
@@ -149,20 +210,15 @@ pub const ALL: &[Contender] = &[
     },
     Contender {
         name: "async-executor",
-        run: |tasks| {
-            let executor = async_executor::LocalExecutor::new();
-            let all: Vec<_> = tasks.into_iter().map(|task| executor.spawn(task)).collect();
-            futures_lite::future::block_on(executor.run(async {
-                for task in all {
-                    task.await;
-                }
-            }));
-        },
+        yielding: yielding::<Async>,
+        playing: playing::<Async>,
         spawn: Some(|count| {
             let executor = async_executor::LocalExecutor::new();
             timed(|| {
-                (0..count).for_each(|_| executor.spawn(async {}).detach());
-                while executor.try_tick() {}
+                for _ in 0..count / BATCH {
+                    (0..BATCH).for_each(|_| executor.spawn(async {}).detach());
+                    while executor.try_tick() {}
+                }
             })
         }),
         timer: None,
@@ -176,24 +232,17 @@ pub const ALL: &[Contender] = &[
     },
     Contender {
         name: "tokio current_thread",
-        run: |tasks| {
-            let (runtime, local) = tokio();
-            local.block_on(&runtime, async {
-                let all: Vec<_> = tasks.into_iter().map(tokio::task::spawn_local).collect();
-                for task in all {
-                    task.await.unwrap();
-                }
-            });
-        },
+        yielding: yielding::<Tokio>,
+        playing: playing::<Tokio>,
         spawn: Some(|count| {
             let (runtime, local) = tokio();
             local.block_on(&runtime, async {
                 let begin = Instant::now();
-                let mut last = None;
-                for _ in 0..count {
-                    last = Some(tokio::task::spawn_local(async {}));
+                for _ in 0..count / BATCH {
+                    let tasks = [(); BATCH].map(|()| tokio::task::spawn_local(async {}));
+                    let [.., last] = tasks;
+                    last.await.unwrap();
                 }
-                last.expect("one or more").await.unwrap();
                 begin.elapsed()
             })
         }),
@@ -239,21 +288,10 @@ fn tokio() -> (tokio::runtime::Runtime, tokio::task::LocalSet) {
 impl Contender {
     pub fn of(&self, case: Case) -> Option<Box<dyn Fn() -> Measured + '_>> {
         const POLLS: usize = 100_000;
-        let tasks = |count: usize| {
-            move || {
-                let each = POLLS / count;
-                let tasks = (0..count).map(|_| Box::pin(yields(each)) as Local).collect();
-                (POLLS, timed(|| (self.run)(tasks)))
-            }
-        };
         Some(match case {
-            Case::YieldOne => Box::new(tasks(1)),
-            Case::YieldEight => Box::new(tasks(8)),
-            Case::PingPong => Box::new(|| {
-                let ball = Rc::new(Ball::default());
-                let tasks = [0, 1].map(|side| Box::pin(play(ball.clone(), side, POLLS / 2)) as Local);
-                (POLLS, timed(|| (self.run)(tasks.into())))
-            }),
+            Case::YieldOne => Box::new(|| (POLLS, timed(|| (self.yielding)(1, POLLS)))),
+            Case::YieldEight => Box::new(|| (POLLS, timed(|| (self.yielding)(8, POLLS / 8)))),
+            Case::PingPong => Box::new(|| (POLLS, timed(|| (self.playing)(POLLS / 2)))),
             Case::Handler => match self.handler {
                 Some(handler) => Box::new(move || (POLLS, handler(POLLS))),
                 // It has one way for all wakers.
@@ -348,7 +386,7 @@ mod embassy {
 
     use embassy_executor::raw::{Executor, TaskStorage};
 
-    use super::Local;
+    use super::Run;
 
     static PENDING: AtomicBool = AtomicBool::new(false);
 
@@ -357,21 +395,26 @@ mod embassy {
         PENDING.store(true, Ordering::Release);
     }
 
-    pub fn run(tasks: Vec<Local>) {
-        let executor: &'static Executor = Box::leak(Box::new(Executor::new(std::ptr::null_mut())));
-        let left: &'static AtomicUsize = Box::leak(Box::new(AtomicUsize::new(tasks.len())));
-        for task in tasks {
-            let storage: &'static TaskStorage<_> = Box::leak(Box::new(TaskStorage::new()));
-            let token = storage.spawn(move || async move {
-                task.await;
-                left.fetch_sub(1, Ordering::Relaxed);
-            });
-            executor.spawner().spawn(token.expect("a new storage"));
-        }
-        while left.load(Ordering::Relaxed) != 0 {
-            PENDING.store(false, Ordering::Relaxed);
-            // SAFETY: it was made here, and is polled here only.
-            unsafe { executor.poll() };
+    pub struct Embassy;
+
+    impl Run for Embassy {
+        fn run<F: Future<Output = ()> + 'static>(tasks: Vec<F>) {
+            let executor: &'static Executor =
+                Box::leak(Box::new(Executor::new(std::ptr::null_mut())));
+            let left: &'static AtomicUsize = Box::leak(Box::new(AtomicUsize::new(tasks.len())));
+            for task in tasks {
+                let storage: &'static TaskStorage<_> = Box::leak(Box::new(TaskStorage::new()));
+                let token = storage.spawn(move || async move {
+                    task.await;
+                    left.fetch_sub(1, Ordering::Relaxed);
+                });
+                executor.spawner().spawn(token.expect("a new storage"));
+            }
+            while left.load(Ordering::Relaxed) != 0 {
+                PENDING.store(false, Ordering::Relaxed);
+                // SAFETY: it was made here, and is polled here only.
+                unsafe { executor.poll() };
+            }
         }
     }
 }

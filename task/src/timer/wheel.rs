@@ -58,6 +58,8 @@ impl Node {
 pub(crate) struct Wheel {
     /// What has come so far, in microseconds: no timer that waits has an earlier deadline.
     time: u64,
+    /// A bit for each level that has timers.
+    levels: u16,
     /// A bit for each slot that has timers.
     occupied: [u64; LEVELS],
     /// The last timer of each slot: a ring, in which the first follows the last.
@@ -71,6 +73,7 @@ impl Wheel {
     pub const fn new() -> Wheel {
         Wheel {
             time: 0,
+            levels: 0,
             occupied: [0; LEVELS],
             slots: [[ptr::null_mut(); SLOTS]; LEVELS],
             next: None,
@@ -119,6 +122,7 @@ impl Wheel {
         }
         *last = node;
         self.occupied[level as usize] |= 1 << slot;
+        self.levels |= 1 << level;
     }
 
     /// Takes a timer out, if it is in.
@@ -145,14 +149,25 @@ impl Wheel {
             }
         }
         if self.slots[level][slot].is_null() {
-            self.occupied[level] &= !(1 << slot);
+            self.empty(level, slot);
         }
         self.count -= 1;
     }
 
+    /// The slot has no timers any more.
+    fn empty(&mut self, level: usize, slot: usize) {
+        self.occupied[level] &= !(1 << slot);
+        if self.occupied[level] == 0 {
+            self.levels &= !(1 << level);
+        }
+    }
+
     /// The first slot that has timers, and the time at which it begins.
     fn first(&self) -> Option<(usize, usize, u64)> {
-        let level = self.occupied.iter().position(|slots| *slots != 0)?;
+        let level = self.levels.trailing_zeros() as usize;
+        if level >= LEVELS {
+            return None;
+        }
         let slot = self.occupied[level].trailing_zeros() as usize;
         let shift = DIGIT * level as u32;
         // The digits above this one are the present ones, those below are 0.
@@ -196,10 +211,13 @@ impl Wheel {
                 return None;
             };
             self.time = self.time.max(start);
-            if level == 0 {
-                // SAFETY: the slot is occupied, and its nodes wait, in this wheel.
-                unsafe {
-                    let node = (*self.slots[level][slot]).next;
+            // SAFETY: the slot is occupied, and its nodes wait, in this wheel.
+            unsafe {
+                let node = (*self.slots[level][slot]).next;
+                // Alone in its slot it is the earliest, and need not move down first.
+                let is_alone = (*node).next == node && (*node).deadline <= now;
+                if level == 0 || is_alone {
+                    self.time = self.time.max((*node).deadline);
                     self.remove(node);
                     (*node).state = State::Fired;
                     return Some((*node).waker.take());
@@ -211,7 +229,7 @@ impl Wheel {
 
     /// Puts the timers of a slot, which has come, where they belong now.
     fn move_down(&mut self, level: usize, slot: usize) {
-        self.occupied[level] &= !(1 << slot);
+        self.empty(level, slot);
         let last = core::mem::replace(&mut self.slots[level][slot], ptr::null_mut());
         // SAFETY: the slot was occupied; its nodes wait, in this wheel, and each is read before it is linked elsewhere.
         unsafe {

@@ -143,12 +143,12 @@ impl Transport for AnyTransport {
         self.either().status()
     }
 
-    fn features(&self) -> u64 {
-        self.either().features()
+    fn features_half(&self, which: u32) -> u32 {
+        self.either().features_half(which)
     }
 
-    fn accept(&self, features: u64) {
-        self.either().accept(features);
+    fn accept_half(&self, which: u32, half: u32) {
+        self.either().accept_half(which, half);
     }
 
     fn is_legacy(&self) -> bool {

@@ -28,10 +28,20 @@ pub(crate) trait Transport {
     fn set_status(&self, status: u32);
     /// Device status.
     fn status(&self) -> u32;
-    /// What the device can do.
-    fn features(&self) -> u64;
+    /// The lower or the upper half of what the device can do: 0 or 1.
+    fn features_half(&self, which: u32) -> u32;
     /// What of it is wanted.
-    fn accept(&self, features: u64);
+    fn accept_half(&self, which: u32, half: u32);
+    /// What the device can do.
+    fn features(&self) -> u64 {
+        let [lower, upper] = [0, 1].map(|which| u64::from(self.features_half(which)));
+        lower | upper << 32
+    }
+    /// What of it is wanted.
+    fn accept(&self, features: u64) {
+        self.accept_half(0, features as u32);
+        self.accept_half(1, (features >> 32) as u32);
+    }
     /// Whether the device is of the kind before virtio 1.0.
     fn is_legacy(&self) -> bool;
     /// Gives the device queue 0. `false` if it has none, or it is in use.

@@ -120,19 +120,14 @@ impl Transport for Pci {
         unsafe { self.at::<u8>(STATUS).read_volatile() }.into()
     }
 
-    fn features(&self) -> u64 {
-        let half = |which| {
-            self.write(FEATURES_SELECT, which);
-            u64::from(self.read(FEATURES))
-        };
-        half(0) | half(1) << 32
+    fn features_half(&self, which: u32) -> u32 {
+        self.write(FEATURES_SELECT, which);
+        self.read(FEATURES)
     }
 
-    fn accept(&self, features: u64) {
-        for (which, half) in [(0, features as u32), (1, (features >> 32) as u32)] {
-            self.write(ACCEPTED_SELECT, which);
-            self.write(ACCEPTED, half);
-        }
+    fn accept_half(&self, which: u32, half: u32) {
+        self.write(ACCEPTED_SELECT, which);
+        self.write(ACCEPTED, half);
     }
 
     fn is_legacy(&self) -> bool {

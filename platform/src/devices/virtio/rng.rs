@@ -139,11 +139,12 @@ mod tests {
         fn status(&self) -> u32 {
             self.status.get()
         }
-        fn features(&self) -> u64 {
-            self.features
+        fn features_half(&self, which: u32) -> u32 {
+            (self.features >> (32 * which)) as u32
         }
-        fn accept(&self, features: u64) {
-            self.accepted.set(features);
+        fn accept_half(&self, which: u32, half: u32) {
+            let other = self.accepted.get() & u64::from(u32::MAX) << (32 * (1 - which));
+            self.accepted.set(other | u64::from(half) << (32 * which));
         }
         fn is_legacy(&self) -> bool {
             self.legacy
