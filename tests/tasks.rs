@@ -65,3 +65,11 @@ fn a_task_that_does_not_yield_is_named_and_so_is_one_that_panics() {
     ];
     boot(&image, &["--icount", "--", "panic"]).expect(status::CRASH, &texts);
 }
+
+#[test]
+fn crates_of_embassy_work_in_tasks() {
+    for profile in [Profile::Dev, Profile::Release] {
+        let image = kernel("kernel-embassy", "embassy-in-tasks", profile);
+        boot(&image, &["--timeout", "60"]).expect(status::SUCCESS, &["ended: 5"]);
+    }
+}

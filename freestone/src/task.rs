@@ -279,3 +279,44 @@ pub fn crash() -> ! {
     print_list();
     exit::crash()
 }
+
+/// [`EXECUTOR`]'s timers as the clock of `embassy-time`: once, in the kernel crate, with the feature `embassy-time`. Then
+/// crates that use that clock work in tasks here, and in those of `embassy-executor` if one of the tasks here polls it.
+/// It takes the place of `embassy_time_driver!`, whose queue is `embassy-executor`'s.
+///
+/// ```ignore
+/// freestone::entry!(async main);
+/// freestone::task_time_driver!();
+/// ```
+///
+/// Such a clock is asked in tasks only, not in handlers.
+#[cfg(feature = "embassy-time")]
+#[macro_export]
+macro_rules! task_time_driver {
+    () => {
+        const _: () = {
+            struct Driver;
+            impl $crate::platform::embassy::embassy_time_driver::Driver for Driver {
+                fn now(&self) -> u64 {
+                    $crate::platform::embassy::now()
+                }
+                fn schedule_wake(&self, at: u64, waker: &::core::task::Waker) {
+                    $crate::task::wake_at_tick(at, waker)
+                }
+            }
+            $crate::platform::embassy::embassy_time_driver::time_driver_impl!(
+                static DRIVER: Driver = Driver
+            );
+        };
+    };
+}
+
+/// What [`task_time_driver!`] calls.
+#[cfg(feature = "embassy-time")]
+#[doc(hidden)]
+pub fn wake_at_tick(at: u64, waker: &core::task::Waker) {
+    use freestone_platform::embassy::embassy_time_driver::TICK_HZ;
+    let nanoseconds = (u128::from(at) * 1_000_000_000).div_ceil(TICK_HZ.into());
+    let moment = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
+    EXECUTOR.wake_at(moment, waker);
+}

@@ -20,6 +20,7 @@ use crate::handle::JoinHandle;
 use crate::header::{self, Header, State, Task, borrowed_waker};
 use crate::inbox::{Inbox, came_out, retire};
 use crate::platform::Platform;
+use crate::timer::alarms::Alarms;
 use crate::timer::wheel::Wheel;
 
 /// How many tasks are polled before timers and inbox are looked at again.
@@ -44,6 +45,7 @@ struct Own<P: Platform> {
     tail: Cell<*mut Header<P>>,
     is_running: Cell<bool>,
     timers: UnsafeCell<Wheel>,
+    alarms: UnsafeCell<Alarms>,
 }
 
 // SAFETY: `own`, and the fields of tasks that are no atomics, are used in the owner's context only, as `is_here` has seen or
@@ -108,6 +110,7 @@ impl<P: Platform> Executor<P> {
                 tail: Cell::new(ptr::null_mut()),
                 is_running: Cell::new(false),
                 timers: UnsafeCell::new(Wheel::new()),
+                alarms: UnsafeCell::new(Alarms::new()),
             },
         }
     }
@@ -169,6 +172,16 @@ impl<P: Platform> Executor<P> {
         assert!(self.is_here(), "timers are used where their executor runs");
         // SAFETY: in the owner's context; no `work` of this crate calls other code.
         work(unsafe { &mut *self.own.timers.get() })
+    }
+
+    /// Works with timers and alarms.
+    ///
+    /// # Panics
+    ///
+    /// In another context.
+    pub(crate) fn with_alarms<R>(&self, work: impl FnOnce(&mut Alarms, &mut Wheel) -> R) -> R {
+        // SAFETY: in the owner's context, as `with_timers` has seen; no `work` of this crate calls other code.
+        self.with_timers(|timers| work(unsafe { &mut *self.own.alarms.get() }, timers))
     }
 
     /// Spawns a task named by the place of this call.

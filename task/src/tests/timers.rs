@@ -117,3 +117,42 @@ fn sleeping_does_not_mind_whose_waker_it_gets() {
     executor.run(Wrapped(sleep));
     assert_eq!(NOW.get(), 3_000_000_000);
 }
+
+#[test]
+fn alarms_ring_once_for_each_waker_at_the_earliest_time_it_was_given() {
+    struct Count(core::sync::atomic::AtomicU32);
+    impl std::task::Wake for Count {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let executor = executor();
+    let start = NOW.get();
+    let counts: Vec<_> = (0..100)
+        .map(|_| std::sync::Arc::new(Count(core::sync::atomic::AtomicU32::new(0))))
+        .collect();
+    let rung = |range: core::ops::Range<usize>| {
+        let count = |one: &std::sync::Arc<Count>| one.0.load(core::sync::atomic::Ordering::Relaxed);
+        counts[range].iter().map(count).sum::<u32>()
+    };
+    let at = |millis: u64| Duration::from_nanos(start) + Duration::from_millis(millis);
+    executor.run(async {
+        for count in &counts {
+            let waker = Waker::from(count.clone());
+            for millis in [50, 10, 30, 10] {
+                executor.wake_at(at(millis), &waker);
+            }
+        }
+        executor.sleep_until(at(9)).await;
+        assert_eq!(rung(0..100), 0);
+        executor.sleep_until(at(60)).await;
+        assert_eq!(rung(0..100), 100);
+        // Again, for some; and what has rung keeps nothing.
+        for count in &counts[..20] {
+            executor.wake_at(at(70), &Waker::from(count.clone()));
+        }
+        executor.sleep_until(at(71)).await;
+        assert_eq!((rung(0..20), rung(20..100)), (40, 80));
+        assert!(counts.iter().all(|count| std::sync::Arc::strong_count(count) == 1));
+    });
+}

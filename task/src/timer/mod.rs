@@ -3,6 +3,7 @@
 //! Deadlines are rounded up to a microsecond, and nothing comes before its deadline. How many there are is not limited: a
 //! timer is part of the future that waits for it.
 
+pub(crate) mod alarms;
 pub(crate) mod wheel;
 
 use core::cell::UnsafeCell;
