@@ -1,6 +1,9 @@
 //! Kernels whose main is async: tasks, timers, wake-ups by interrupts, and what is reported of tasks.
 
-use freestone_tests::{MACHINES, Profile, boot, kernel, long, status};
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use freestone_tests::{MACHINES, Profile, boot, kernel, long, status, tool};
 
 fn image(name: &str, profile: Profile) -> std::path::PathBuf {
     kernel("kernel-tasks", name, profile)
@@ -72,4 +75,26 @@ fn crates_of_embassy_work_in_tasks() {
         let image = kernel("kernel-embassy", "embassy-in-tasks", profile);
         boot(&image, &["--timeout", "60"]).expect(status::SUCCESS, &["ended: 5"]);
     }
+}
+
+/// By a pipe, in pieces: two lines, one of them longer than the device keeps, and the end.
+#[test]
+fn what_is_typed_comes_to_the_kernel_byte_by_byte() {
+    let mut command = tool();
+    command.args(["run", "--stdin", "--timeout", "60"]).arg(image("input", Profile::Release));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the tool");
+    let mut typed = child.stdin.take().expect("a pipe");
+    let mut said = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut next = || said.next().expect("a line").expect("text");
+    assert_eq!(next(), "ready");
+    for line in ["hello".to_owned(), "x".repeat(900)] {
+        for piece in line.as_bytes().chunks(100) {
+            typed.write_all(piece).expect("a reader");
+        }
+        typed.write_all(b"\n").expect("a reader");
+        assert_eq!(next(), format!("{} bytes: {line}", line.len()));
+    }
+    typed.write_all(b"end\n").expect("a reader");
+    assert_eq!(child.wait().expect("it ends").code(), Some(status::SUCCESS));
 }

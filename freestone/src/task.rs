@@ -28,15 +28,19 @@
 //!
 //! With the feature `embassy-time` crates that use that clock work in these tasks: [`task_time_driver!`] makes it.
 
+extern crate alloc;
+
+use alloc::boxed::Box;
 use core::cell::UnsafeCell;
 use core::num::NonZeroUsize;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
+use freestone_platform::interrupts::{Frame, Outcome};
 use freestone_platform::timer::{self, Timer};
-use freestone_platform::{Exit, exit, interrupts, time};
+use freestone_platform::{Exit, console, exit, interrupts, time};
 use freestone_rt::number::Decimal;
-use freestone_rt::{backtrace, console, println};
+use freestone_rt::{backtrace, println};
 
 use freestone_platform::x86_64::cpu;
 pub use freestone_task::{Cancelled, Elapsed, SpawnError, TaskInfo, sync};
@@ -208,6 +212,51 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     output
 }
 
+/// What is typed at the console, byte by byte, from now on. A second call takes it over. Up to a thousand bytes wait; what
+/// comes beyond that is lost.
+///
+/// # Errors
+///
+/// There is no interrupt for it: [`InputError`].
+pub fn console_input() -> Result<sync::Receiver<u8>, InputError> {
+    let (sender, receiver) = sync::channel(1 << 10);
+    let sender: &'static sync::Sender<u8> = Box::leak(Box::new(sender));
+    let word = core::ptr::from_ref(sender).expose_provenance();
+    let vector = interrupts::allocate(typed, word).ok_or(InputError::NoVector)?;
+    console::listen(vector).map_err(InputError::Line)?;
+    Ok(receiver)
+}
+
+/// Why nothing that is typed comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputError {
+    /// All vectors are taken.
+    NoVector,
+    /// There is no line for it.
+    Line(interrupts::LineError),
+}
+
+impl core::fmt::Display for InputError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            InputError::NoVector => f.write_str("all interrupt vectors are taken"),
+            InputError::Line(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for InputError {}
+
+fn typed(_: &mut Frame, word: usize) -> Outcome {
+    // SAFETY: `console_input` has registered it with a sender that stays.
+    let sender: &'static sync::Sender<u8> = unsafe { &*core::ptr::with_exposed_provenance(word) };
+    while let Some(byte) = console::take() {
+        // Where there is no room it is lost, as it would be in the device.
+        let _ = sender.try_send(byte);
+    }
+    Outcome::Handled
+}
+
 /// Calls `look` with each task that has not ended, the youngest first. In any context.
 pub fn list(look: impl FnMut(TaskInfo)) {
     EXECUTOR.for_each_task(look);
@@ -254,7 +303,7 @@ fn look(_: usize) {
     // Seen at three looks: it was polled all the time between the first and the last.
     if let Some(task) = running.filter(|_| times == 2) {
         println!("a task does not yield: {task}, for {} ms", Decimal(limit.as_millis() as u64));
-        backtrace::print(&mut console::emergency(), backtrace::frame_pointer());
+        backtrace::print(&mut freestone_rt::console::emergency(), backtrace::frame_pointer());
     }
     timer::after(limit / 2, look, 0);
 }

@@ -10,7 +10,7 @@
 //! | `page_table::format` | `HIGHEST`: the end of the addresses that can be mapped |
 //! | `boot` | what only this machine does on the way to `main`: `silence`, `begin`, `read`, `complete`, `protect`, `end`, `LOW_MEMORY`, `Error`, `MapError` |
 //! | `clock` | `nanoseconds_since_boot`, `wall`, `battery`, `rate`, `FASTEST_HERTZ` |
-//! | `consoles` | `detect`: registers the consoles that the machine has |
+//! | `consoles` | `detect`: registers those that the machine has; `listen`, `take`: what is typed there |
 //! | `cpu` | `ticks`, `without_interrupts`, `disable_interrupts`, `hypervisor_signature` |
 //! | `entropy` | `word`: the processor's source of random words |
 //! | `trap::interrupts` | `handle`, `allocate`, `release`, `enable`, `disable`, `are_enabled`, `without`, `wait`, `in_handler`, `unexpected`, `slots` |

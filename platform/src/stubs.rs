@@ -107,6 +107,14 @@ pub(crate) mod clock {
 
 pub(crate) mod consoles {
     pub fn detect() {}
+
+    pub fn listen(_vector: u8) -> Result<(), super::lines::Error> {
+        Err(super::lines::Error::Absent)
+    }
+
+    pub fn take() -> Option<u8> {
+        None
+    }
 }
 
 pub(crate) mod cpu {

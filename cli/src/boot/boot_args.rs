@@ -26,6 +26,7 @@ pub struct BootArgs {
     /// A port.
     pub gdb: Option<u16>,
     pub trace: bool,
+    pub stdin: bool,
     pub no_names: bool,
     pub qemu_args: Vec<OsString>,
     pub qemu: Option<PathBuf>,
@@ -49,6 +50,7 @@ impl BootArgs {
             icount: is_set(matches, "icount"),
             gdb: one(matches, "gdb"),
             trace: is_set(matches, "trace"),
+            stdin: is_set(matches, "stdin"),
             no_names: is_set(matches, "no-names"),
             qemu_args: all(matches, "qemu-arg").unwrap_or_default(),
             qemu: one(matches, "qemu"),
@@ -67,6 +69,7 @@ impl BootArgs {
             (self.icount, "icount"),
             (self.gdb.is_some(), "gdb"),
             (self.trace, "trace"),
+            (self.stdin, "stdin"),
             (self.accel.is_given(), "accel"),
         ];
         let xen = [(self.xen.is_some(), XEN)];
@@ -143,6 +146,10 @@ pub fn timeout(default: &str) -> Arg {
 
 pub fn icount() -> Arg {
     flag("icount", "Count instructions instead of time: the guest's clocks repeat exactly")
+}
+
+pub fn stdin() -> Arg {
+    flag("stdin", "Give the kernel's serial port what comes on stdin")
 }
 
 pub fn gdb() -> Arg {
@@ -229,6 +236,7 @@ mod tests {
             icount: true,
             gdb: Some(4),
             trace: true,
+            stdin: true,
             no_names: true,
             qemu_args: vec!["-s".into()],
             qemu: Some("q".into()),

@@ -53,6 +53,8 @@ pub struct Machine {
     pub name: String,
     pub cores: u32,
     pub icount: bool,
+    /// Whether the serial port gets the tool's stdin.
+    pub stdin: bool,
     pub gdb: Option<u16>,
     pub trace: bool,
     pub accelerator: Accelerator,
@@ -66,6 +68,7 @@ impl Machine {
             name,
             cores: 1,
             icount: false,
+            stdin: false,
             gdb: None,
             trace: false,
             accelerator: Accelerator::tcg(),
@@ -79,10 +82,10 @@ impl Machine {
         options: &BootOptions,
     ) -> Result<Machine, Failure> {
         let accelerator = Accelerator::new(given.accel, given.needs_emulation())?;
-        let BootArgs { icount, gdb, trace, .. } = *given;
+        let BootArgs { icount, stdin, gdb, trace, .. } = *given;
         let cores = options.cores.value;
         let plain = Machine::plain(program, options.machine().to_owned());
-        Ok(Machine { cores, icount, gdb, trace, accelerator, ..plain })
+        Ok(Machine { cores, icount, stdin, gdb, trace, accelerator, ..plain })
     }
 
     /// Makes it take instructions one by one; what it returns are arguments to be added. QEMU 8.1 has a new name
@@ -199,7 +202,9 @@ impl Filter for Listener<'_> {
 
 fn command(machine: &Machine, boot: &Boot, kernel: &Path) -> Command {
     let mut command = Command::new(&machine.program);
-    command.stdin(Stdio::null()).args(arguments(machine, boot, kernel));
+    // Of its own group, QEMU may not read the terminal: it gets a pipe.
+    command.stdin(if machine.stdin { Stdio::piped() } else { Stdio::null() });
+    command.args(arguments(machine, boot, kernel));
     command
 }
 

@@ -14,7 +14,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
@@ -158,6 +159,9 @@ pub fn run_through(
     command.stdout(stdio(watch.stdout, true)?).stderr(stdio(watch.stderr, false)?);
     prepare(command, watch.stop);
     let mut child = command.spawn()?;
+    if let Some(pipe) = child.stdin.take() {
+        feed(pipe);
+    }
     let mut streams = [
         Stream::new(child.stdout.take().map(OwnedFd::from), watch.stdout, filter)?,
         Stream::new(child.stderr.take().map(OwnedFd::from), watch.stderr, None)?,
@@ -188,6 +192,12 @@ pub fn run_through(
     }
     let [stdout, stderr] = streams.map(|stream| stream.kept);
     Ok(Outcome { ending, stdout, stderr, wall: begin.elapsed() })
+}
+
+/// Passes stdin on, for a child that was given a pipe for it, as long as there is some and the child takes it. It goes with
+/// the tool.
+fn feed(mut pipe: ChildStdin) {
+    thread::spawn(move || io::copy(&mut io::stdin().lock(), &mut pipe));
 }
 
 fn stdio(output: Output, is_stdout: bool) -> io::Result<Stdio> {

@@ -39,6 +39,7 @@ pub fn command() -> Command {
             boot_args::cores(),
             boot_args::timeout("60, with --on kvm-nested 300; none with --gdb"),
             boot_args::icount(),
+            boot_args::stdin(),
             boot_args::gdb(),
             boot_args::trace(),
             boot_args::no_names(),

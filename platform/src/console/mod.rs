@@ -40,6 +40,26 @@ pub use freestone_rt::console::{Console, MAX_CONSOLES, RegistryFull, consoles, r
 
 use crate::arch;
 use crate::hypervisor::{xen, xen_console};
+use crate::interrupts::LineError;
+
+/// Has bytes that are typed at the console raise `vector`: once when there are some after there were none. Whoever handles
+/// it [takes](take) them until there are none. On Xen nothing comes.
+///
+/// # Errors
+///
+/// Those of [`interrupts::connect`](crate::interrupts::connect).
+///
+/// # Panics
+///
+/// If `vector` is not an interrupt's.
+pub fn listen(vector: u8) -> Result<(), LineError> {
+    arch::consoles::listen(vector)
+}
+
+/// A byte that was typed. For one piece of code at a time. In any context.
+pub fn take() -> Option<u8> {
+    if xen().is_some() { None } else { arch::consoles::take() }
+}
 
 /// Looks for consoles and registers what it finds.
 pub(crate) fn detect() {

@@ -4,6 +4,8 @@ use freestone_rt::console::register;
 
 use crate::devices::pc::{debug_port, uart16550};
 
+pub(crate) use uart16550::{listen, take};
+
 /// Registers those that are there. There is room for four, so no registration can fail.
 #[inline]
 pub(crate) fn detect() {

@@ -23,7 +23,7 @@ pub unsafe fn outb(port: u16, value: u8) {
 /// # Safety
 ///
 /// - As for [`outb`].
-pub unsafe fn outw(port: u16, value: u16) {
+pub(crate) unsafe fn outw(port: u16, value: u16) {
     // SAFETY: as in `outb`.
     unsafe {
         asm!("out dx, ax", in("dx") port, in("ax") value, options(nomem, nostack, preserves_flags))
@@ -49,7 +49,7 @@ pub unsafe fn inb(port: u16) -> u8 {
 /// # Safety
 ///
 /// - As for [`inb`].
-pub unsafe fn inw(port: u16) -> u16 {
+pub(crate) unsafe fn inw(port: u16) -> u16 {
     let value;
     // SAFETY: as in `outb`.
     unsafe {
@@ -63,7 +63,7 @@ pub unsafe fn inw(port: u16) -> u16 {
 /// # Safety
 ///
 /// - As for [`outb`].
-pub unsafe fn outl(port: u16, value: u32) {
+pub(crate) unsafe fn outl(port: u16, value: u32) {
     // SAFETY: as in `outb`.
     unsafe {
         asm!("out dx, eax", in("dx") port, in("eax") value, options(nomem, nostack, preserves_flags))
@@ -75,7 +75,7 @@ pub unsafe fn outl(port: u16, value: u32) {
 /// # Safety
 ///
 /// - As for [`inb`].
-pub unsafe fn inl(port: u16) -> u32 {
+pub(crate) unsafe fn inl(port: u16) -> u32 {
     let value;
     // SAFETY: as in `outb`.
     unsafe {

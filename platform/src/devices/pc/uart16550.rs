@@ -6,6 +6,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use freestone_rt::console::Console;
 
+use super::io_apic;
+use crate::interrupts;
 use crate::x86_64::cpu::{inb, outb};
 
 /// COM1.
@@ -24,6 +26,14 @@ const EIGHT_BITS_NO_PARITY: u8 = 0x03;
 const FIFO_ENABLE_AND_CLEAR: u8 = 0x07;
 const TERMINAL_AND_REQUEST: u8 = 0x03;
 const TRANSMITTER_EMPTY: u8 = 0x20;
+const RECEIVED: u8 = 0x01;
+/// In the interrupt enable register.
+const WHEN_RECEIVED: u8 = 0x01;
+/// Lets the UART's interrupts out, on PCs.
+const INTERRUPTS_OUT: u8 = 0x08;
+
+/// COM1's interrupt on the ISA bus.
+const IRQ: u8 = 4;
 
 /// The UART's clock over sixteen is 115200 baud.
 const DIVISOR_115200: u8 = 1;
@@ -62,6 +72,24 @@ pub(crate) fn detect() -> Option<&'static dyn Console> {
         outb(MODEM_CONTROL, TERMINAL_AND_REQUEST);
     }
     Some(&COM1)
+}
+
+/// Has bytes that are received raise `vector`: an edge each time when there are some after there were none.
+pub(crate) fn listen(vector: u8) -> Result<(), io_apic::Error> {
+    let line = interrupts::connect(io_apic::isa(IRQ)?, vector)?;
+    // SAFETY: as in `detect`.
+    unsafe {
+        outb(MODEM_CONTROL, TERMINAL_AND_REQUEST | INTERRUPTS_OUT);
+        outb(INTERRUPT_ENABLE, WHEN_RECEIVED);
+    }
+    line.unmask();
+    Ok(())
+}
+
+/// A byte that was received.
+pub(crate) fn take() -> Option<u8> {
+    // SAFETY: as in `wait_until_empty`; reading the data takes a byte out of the receiver.
+    unsafe { (inb(LINE_STATUS) & RECEIVED != 0).then(|| inb(DATA)) }
 }
 
 impl Uart {
