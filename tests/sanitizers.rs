@@ -15,13 +15,14 @@ use std::process::Command;
 use freestone_tests::{cargo, long, root, run, target};
 
 /// The crates that have unit tests on the host.
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "freestone-alloc",
     "freestone-inspect",
     "freestone-math",
     "freestone-mem",
     "freestone-platform",
     "freestone-rt",
+    "freestone-task",
     "freestone-xen",
 ];
 

@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
-use freestone_tests::{MACHINES, Profile, boot, kernel, long, status, tool};
+use freestone_tests::sysroot::sysroot;
+use freestone_tests::{MACHINES, Profile, boot, kernel, long, run, status, tool};
 
 fn image(name: &str, profile: Profile) -> std::path::PathBuf {
     kernel("kernel-tasks", name, profile)
@@ -23,7 +24,29 @@ fn many_tasks_sleep_end_and_are_cancelled() {
     }
 }
 
-/// A million rounds take half an hour in QEMU.
+#[test]
+fn tasks_run_on_xen_and_without_sse_too() {
+    let image = image("tasks", Profile::Release);
+    let mut command = tool();
+    command.args(["run", "--on", "xen", "--timeout", "100"]).arg(image);
+    run(&mut command).expect(status::SUCCESS, &["sleepers: 200", "refused: ", "ticks: 10"]);
+    if sysroot("x86_64-unknown-none").is_some() {
+        let mut command = tool();
+        command.args([
+            "run",
+            "--mode",
+            "none",
+            "--release",
+            "-p",
+            "kernel-tasks",
+            "--bin",
+            "tasks",
+        ]);
+        run(command.args(["--timeout", "60"])).expect(status::SUCCESS, &["sleepers: 200"]);
+    }
+}
+
+/// A million rounds take two minutes in QEMU.
 #[test]
 fn no_wake_up_is_lost() {
     let rounds = format!("rounds={}", if long() { 1_000_000 } else { 20_000 });

@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn every_option_is_read() {
-        let words = "--on qemu --machine pc --accel tcg -m 8 --cores 2 --timeout 3 --icount --gdb 4 --trace \
+        let words = "--on qemu --machine pc --accel tcg -m 8 --cores 2 --timeout 3 --icount --stdin --gdb 4 --trace \
                      --no-names --qemu-arg -s --qemu q --xen x --no-check --yes -- a b";
         let all = BootArgs {
             on: Some("qemu"),
