@@ -22,6 +22,7 @@ fn the_tour_succeeds_on_every_machine_in_16_mib() {
                     "1.4142135623730951",
                     &format!("measured against the {clock}"),
                     "Z, the time of day",
+                    "[\"quick\", \"slow\"]",
                     "was caught",
                     "VERDICT: success",
                 ],

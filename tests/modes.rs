@@ -91,6 +91,7 @@ fn every_template_boots_with_two_commands() {
     for (template, said) in [
         ("minimal", "hello from QEMU TCG, 3.143"),
         ("heap", "2  some"),
+        ("async", "3 words came"),
         ("own-boot", "booted by code of its own, PVH magic 0x336ec578"),
     ] {
         let name = format!("new-{template}");
@@ -165,7 +166,7 @@ fn a_panic_in_a_new_kernel_shows_every_caller() {
 
 /// What an editor asks of cargo, for all targets and with warnings, is without a word in every template.
 fn opens_clean(scratch: &Scratch) {
-    for template in ["minimal", "heap", "own-boot"] {
+    for template in ["minimal", "heap", "async", "own-boot"] {
         for verb in ["check", "clippy"] {
             let mut command = cargo(&scratch.path().join(format!("new-{template}")));
             command

@@ -63,6 +63,7 @@ const EXAMPLES: [Examples; 11] = [
         &[
             ("new my-kernel", "a folder with the smallest kernel"),
             ("new my-kernel --template heap", "with collections and a heap"),
+            ("new my-kernel --template async", "with tasks, timers and a channel"),
         ],
     ),
     (

@@ -22,6 +22,8 @@ use freestone::{BootInfo, Exit, println};
 use log::LevelFilter;
 
 freestone::entry!(main, audit: exit);
+// What channels between tasks want.
+freestone::critical_section!();
 
 /// By now the machine is up: memory is mapped, faults are caught, the heap is filled.
 fn main(boot: &'static BootInfo) -> Exit {

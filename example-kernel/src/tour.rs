@@ -6,12 +6,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 
 use foldhash::fast::FixedState;
 use freestone::devices::acpi::{self, Entry};
 use freestone::math::Float as _;
 use freestone::memory::Kind;
 use freestone::platform::{hypervisor, x86_64};
+use freestone::task::{self, sync};
 use freestone::time::{self, DateTime};
 use freestone::traps::{self, Frame, Outcome};
 use freestone::xen::{E820Entry, E820Kind, Xen};
@@ -30,7 +32,7 @@ pub struct Stop {
 }
 
 /// All stops, in the order of a boot.
-pub const STOPS: [Stop; 8] = [
+pub const STOPS: [Stop; 9] = [
     Stop { name: "boot", show: boot },
     Stop { name: "memory", show: memory },
     Stop { name: "heap", show: heap },
@@ -38,6 +40,7 @@ pub const STOPS: [Stop; 8] = [
     Stop { name: "numbers", show: numbers },
     Stop { name: "bytes", show: bytes },
     Stop { name: "time", show: clock },
+    Stop { name: "tasks", show: tasks },
     Stop { name: "traps", show: breakpoint },
 ];
 
@@ -273,6 +276,35 @@ fn clock(_boot: &'static BootInfo) -> Result<(), Finding> {
     }
     println!("1000 readings later: {latest:?}");
     ensure(!latest.is_zero(), "time stands still")
+}
+
+/// Three at once: two send over a channel, one of them after a while; the third receives.
+fn tasks(_boot: &'static BootInfo) -> Result<(), Finding> {
+    const WHILE: Duration = Duration::from_millis(2);
+
+    let begin = time::now();
+    let received = task::block_on(async {
+        let (quick, receiver) = sync::channel(1);
+        let slow = quick.clone();
+        task::spawn(async move {
+            task::sleep(WHILE).await;
+            slow.send("slow").await
+        });
+        task::spawn(async move { quick.send("quick").await });
+        let receiving = task::spawn(async move {
+            let mut received = Vec::new();
+            while let Some(word) = receiver.recv().await {
+                received.push(word);
+            }
+            received
+        });
+        receiving.await
+    });
+    let took = time::now() - begin;
+    let received = received.map_err(|_| "a task was cancelled")?;
+    println!("3 tasks, a channel, a sleep: {received:?} after {took:?}");
+    ensure(received == ["quick", "slow"], "what tasks sent came wrong, or not at all")?;
+    ensure(took >= WHILE, "a sleep was too short")
 }
 
 /// An exception, caught, looked at and survived.

@@ -48,9 +48,10 @@
 //!
 //! # Tasks
 //!
-//! There is no scheduler. A [`Signal`] wakes a task from a handler, whichever executor polls it, and [`interrupts::wait`]
-//! halts until the next interrupt. With the features `embassy-time` and `critical-section` Embassy's raw executor and its
-//! timers run on this crate.
+//! With the feature `task` the module `task` has an executor, timers, locks and channels, and `main` may be `async`:
+//! `entry!(async main)`. Tasks run one at a time and yield where they await; no thread is behind them. Without that feature, or
+//! beside it, any executor will do: a [`Signal`] wakes its task from a handler, and [`interrupts::wait`] halts until the next
+//! interrupt. With the features `embassy-time` and `critical-section` Embassy's raw executor and its timers run on this crate.
 //!
 //! # Each layer alone
 //!
@@ -115,10 +116,11 @@ pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructo
     }
 }
 
-/// Makes a program a kernel: `entry!(main)` with `fn main(&'static BootInfo) -> Exit`.
+/// Makes a program a kernel: `entry!(main)` with `fn main(&'static BootInfo) -> Exit`, or, with the feature `task`,
+/// `entry!(async main)` with `async fn main(&'static BootInfo) -> Exit`.
 ///
 /// ```text
-/// entry!(MAIN [, OPTION: VALUE]…)
+/// entry!([async] MAIN [, OPTION: VALUE]…)
 ///
 /// stack: BYTES      allocator: none | plain | checked | cached      panic: none      shims: none      audit: exit
 /// ```
@@ -133,6 +135,9 @@ pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructo
 /// | `#[global_allocator]`: seven eighths of the free memory; in debug builds it [finds misuse](heap) | `allocator: none` |
 ///
 /// `allocator: plain`, `checked` or `cached` chooses [that heap](heap), in every build.
+///
+/// `async` runs `main` as a task of `task::EXECUTOR`, named `main`, with interrupts let in; the kernel ends when it returns. It also
+/// defines `critical_section!`, and the report of a panic names the task and lists the others.
 ///
 /// Constructors (`.init_array`: C++, the crates `ctor` and `inventory`) are called before `main`, with the heap there.
 ///

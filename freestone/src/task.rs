@@ -24,9 +24,9 @@
 //! not waited for.
 //!
 //! What a task is, what cancelling means and what handlers may do is told in [`freestone_task`]. A panic in a task ends the
-//! kernel, as every panic does, and the report names the task.
+//! kernel, as every panic does; with `entry!(async main)` the report names the task and lists the others.
 //!
-//! With the feature `embassy-time` crates that use that clock work in these tasks: [`task_time_driver!`] makes it.
+//! With the feature `embassy-time` crates that use that clock work in these tasks: `task_time_driver!` makes it.
 
 extern crate alloc;
 
@@ -360,7 +360,7 @@ macro_rules! task_time_driver {
     };
 }
 
-/// What [`task_time_driver!`] calls.
+/// What `task_time_driver!` calls.
 #[cfg(feature = "embassy-time")]
 #[doc(hidden)]
 pub fn wake_at_tick(at: u64, waker: &core::task::Waker) {

@@ -1,7 +1,7 @@
 //! A task in memory: one allocation, which begins with what the executor and wakers know of it.
 //!
 //! ```text
-//! Header   what to call, the executor, links, counters      112 bytes
+//! Header   what to call, the executor, links, counters      120 bytes
 //! Stage    the future, then its output, then nothing
 //! ```
 //!

@@ -26,6 +26,8 @@ struct Template {
     about: &'static str,
     shared: &'static [File],
     own: &'static [File],
+    /// Of the façade.
+    features: &'static [&'static str],
 }
 
 /// What all templates have. The second is flags of the compiler's, which neither a manifest nor a build script can set: for
@@ -42,7 +44,7 @@ const WITH_FACADE: [File; 3] = [
     ("build.rs", include_str!("../../templates/forward.rs")),
 ];
 
-const TEMPLATES: [Template; 3] = [
+const TEMPLATES: [Template; 4] = [
     Template {
         name: "minimal",
         about: "entry!, one line of output, one test",
@@ -51,6 +53,7 @@ const TEMPLATES: [Template; 3] = [
             ("src/main.rs", include_str!("../../templates/minimal/main.rs")),
             ("tests/inside.rs", include_str!("../../templates/minimal/inside.rs")),
         ],
+        features: &[],
     },
     Template {
         name: "heap",
@@ -60,6 +63,17 @@ const TEMPLATES: [Template; 3] = [
             ("src/main.rs", include_str!("../../templates/heap/main.rs")),
             ("tests/inside.rs", include_str!("../../templates/heap/inside.rs")),
         ],
+        features: &[],
+    },
+    Template {
+        name: "async",
+        about: "an async main: tasks, a channel, timers, tests that wait",
+        shared: &WITH_FACADE,
+        own: &[
+            ("src/main.rs", include_str!("../../templates/async/main.rs")),
+            ("tests/inside.rs", include_str!("../../templates/async/inside.rs")),
+        ],
+        features: &["task"],
     },
     Template {
         name: "own-boot",
@@ -72,12 +86,22 @@ const TEMPLATES: [Template; 3] = [
             ("kernel.ld", include_str!("../../templates/own-boot/kernel.ld")),
             ("src/main.rs", include_str!("../../templates/own-boot/main.rs")),
         ],
+        features: &[],
     },
 ];
 
 impl Template {
     fn files(&self) -> impl Iterator<Item = &File> {
         COMMON.iter().chain(self.shared).chain(self.own)
+    }
+
+    /// A file's text with its words filled in.
+    fn filled(&self, text: &str, name: &str, checkout: Option<&Path>) -> String {
+        let features = format!("freestone = {{ version = \"*\", features = {:?} }}", self.features);
+        match self.features {
+            [] => filled(text, name, checkout),
+            _ => filled(&text.replace("freestone = \"*\"", &features), name, checkout),
+        }
     }
 }
 
@@ -156,7 +180,7 @@ fn make(arguments: &Arguments) -> Result<Status, Failure> {
     for (file, text) in template.files() {
         let file = new.path().join(file);
         fs::create_dir_all(file.parent().expect("it was joined to one")).map_err(fail)?;
-        fs::write(&file, filled(text, name, checkout.as_deref())).map_err(fail)?;
+        fs::write(&file, template.filled(text, name, checkout.as_deref())).map_err(fail)?;
     }
     if let Some(missing) = crates_here::lock(new.path(), checkout.as_deref())? {
         say!("note: {}", crates_here::advice(checkout.as_deref(), &missing));
@@ -252,13 +276,18 @@ impl Checkout {
 pub fn filled(text: &str, name: &str, checkout: Option<&Path>) -> String {
     let mut text = text.replace("KERNEL_NAME", name);
     for (package, folder) in CRATES {
-        let version = format!("\"{}\"", env!("CARGO_PKG_VERSION"));
-        let source = match checkout {
+        let version = format!("{:?}", env!("CARGO_PKG_VERSION"));
+        let (alone, in_table) = match checkout {
             // A TOML literal string would do but for a quote in the path; an escaped one does for all.
-            Some(path) => format!("{{ path = {:?} }}", path.join(folder).display().to_string()),
-            None => version,
+            Some(path) => {
+                let path = format!("path = {:?}", path.join(folder).display().to_string());
+                (format!("{{ {path} }}"), path)
+            }
+            None => (version.clone(), format!("version = {version}")),
         };
-        text = text.replace(&format!("{package} = \"*\""), &format!("{package} = {source}"));
+        text = text.replace(&format!("{package} = \"*\""), &format!("{package} = {alone}"));
+        let table = format!("{package} = {{ version = \"*\"");
+        text = text.replace(&table, &format!("{package} = {{ {in_table}"));
     }
     text
 }
@@ -286,7 +315,7 @@ mod tests {
         for template in TEMPLATES {
             for (file, text) in template.files() {
                 for checkout in [None, Some(Path::new("/some where"))] {
-                    let text = filled(text, "some-kernel", checkout);
+                    let text = template.filled(text, "some-kernel", checkout);
                     assert!(!text.contains("KERNEL_NAME"), "{}: {file}", template.name);
                     assert!(!text.contains("\"*\""), "{}: {file}", template.name);
                 }
@@ -298,5 +327,18 @@ mod tests {
     fn a_path_is_one_in_toml_too() {
         let text = filled("freestone = \"*\"", "k", Some(Path::new("/a \"b\"")));
         assert_eq!(text, r#"freestone = { path = "/a \"b\"/freestone" }"#);
+    }
+
+    #[test]
+    fn a_templates_features_are_in_its_manifest() {
+        let template = TEMPLATES.iter().find(|template| template.name == "async").expect("there");
+        let text = template.filled("freestone = \"*\"", "k", Some(Path::new("/a")));
+        assert_eq!(text, r#"freestone = { path = "/a/freestone", features = ["task"] }"#);
+        let text = template.filled("freestone = \"*\"", "k", None);
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(
+            text,
+            format!(r#"freestone = {{ version = "{version}", features = ["task"] }}"#)
+        );
     }
 }

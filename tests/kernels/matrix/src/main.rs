@@ -19,6 +19,7 @@ use freestone::traps::{self, Frame, Outcome};
 use freestone::{BootInfo, Exit, println};
 
 freestone::entry!(main, audit: exit);
+freestone::critical_section!();
 
 const NMI: u8 = 2;
 const INT_BYTES: u64 = 4;
@@ -106,7 +107,9 @@ fn main(boot: &'static BootInfo) -> Exit {
         println!("[{}]", stop.name);
         (stop.show)(boot).is_err()
     };
-    let failures = tour::STOPS.iter().filter(visit).count();
+    // Tasks would take the timer, which is the alarm here.
+    let stops = tour::STOPS.iter().filter(|stop| stop.name != "tasks");
+    let failures = stops.filter(visit).count();
     println!("the tour: {} instructions", ticks() - start);
     if failures == 0 { Exit::Success } else { Exit::Failure }
 }
