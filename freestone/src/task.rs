@@ -43,7 +43,7 @@ use freestone_rt::number::Decimal;
 use freestone_rt::{backtrace, println};
 
 use freestone_platform::x86_64::cpu;
-pub use freestone_task::{Cancelled, Elapsed, SpawnError, TaskInfo, sync};
+pub use freestone_task::{Cancelled, Elapsed, SpawnError, TaskInfo, join, select, sync, yield_now};
 
 /// The kernel as what an executor runs on: one core, and its timer.
 #[derive(Clone, Copy, Debug)]

@@ -84,7 +84,7 @@
 //! - the future of a task, in [`JoinHandle::cancel`]: at once, before `cancel` returns. A task that cancels itself is dropped
 //!   when it yields next;
 //! - the future in [`timeout`](Executor::timeout), when the time runs out;
-//! - the futures that lose in a `select!` of the crate `futures`.
+//! - the futures that lose in a [`select`](select::select).
 //!
 //! An operation is **cancel-safe** if dropping its future, and calling it again later, loses nothing: what it waited for is still
 //! there for the next call. Ours are:
@@ -167,6 +167,9 @@ mod tests;
 mod timer;
 
 pub use block_on::block_on;
+/// Several futures at once in one task, from the crate `embassy-futures`: [`join`](join::join) waits for all of them,
+/// [`select`](select::select) for the first; [`yield_now`] lets the other tasks run.
+pub use embassy_futures::{join, select, yield_now};
 pub use executor::{Executor, Refusal, SpawnError};
 pub use handle::{Cancelled, JoinHandle};
 pub use list::TaskInfo;

@@ -149,6 +149,28 @@ fn the_executor_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn several_futures_share_a_task() {
+    use crate::{join::join, select, yield_now};
+    let executor = executor();
+    let task = executor.spawn(async {
+        let both = join(
+            async {
+                yields(3).await;
+                1
+            },
+            async {
+                yield_now().await;
+                2
+            },
+        )
+        .await;
+        let first = select::select(pending::<()>(), yields(2)).await;
+        (both, matches!(first, select::Either::Second(())))
+    });
+    assert_eq!(executor.run(task), Ok(((1, 2), true)));
+}
+
+#[test]
 fn a_cancelled_task_is_dropped_once_and_at_once() {
     let executor = executor();
     let dropped = Rc::new(Cell::new(0));
