@@ -4,8 +4,8 @@
 //! use core::time::Duration;
 //! use freestone::{BootInfo, Exit, println, task};
 //!
-//! // In a kernel: freestone::entry!(async main);
-//! async fn main(_boot: &'static BootInfo) -> Exit {
+//! // In a kernel: freestone::entry!(async kernel_main);
+//! async fn kernel_main(_boot: &'static BootInfo) -> Exit {
 //!     let ticking = task::spawn(async {
 //!         let mut second = task::interval(Duration::from_secs(1));
 //!         loop {
@@ -17,6 +17,7 @@
 //!     ticking.cancel();
 //!     Exit::Success
 //! }
+//! # fn main() {}
 //! ```
 //!
 //! Interrupts are let in while tasks run, and the processor halts when none is ready. A handler wakes a task by a
