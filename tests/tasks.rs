@@ -17,7 +17,7 @@ fn many_tasks_sleep_end_and_are_cancelled() {
             "sleepers: 200",
             "heap exhausted: ",
             "refused: there is no memory for another task",
-            "ticks: 10",
+            "ten ticks",
             "waits for ever: 1 polls",
         ];
         boot(&image("tasks", profile), &["--timeout", "60"]).expect(status::SUCCESS, &texts);
@@ -29,7 +29,7 @@ fn tasks_run_on_xen_and_without_sse_too() {
     let image = image("tasks", Profile::Release);
     let mut command = tool();
     command.args(["run", "--on", "xen", "--timeout", "100"]).arg(image);
-    run(&mut command).expect(status::SUCCESS, &["sleepers: 200", "refused: ", "ticks: 10"]);
+    run(&mut command).expect(status::SUCCESS, &["sleepers: 200", "refused: ", "ten ticks"]);
     if sysroot("x86_64-unknown-none").is_some() {
         let mut command = tool();
         command.args([

@@ -156,11 +156,11 @@ pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructo
 macro_rules! entry {
     (async $main:path $(, $($options:tt)*)?) => {
         #[doc(hidden)]
-        fn freestone_async_main(boot: &'static $crate::BootInfo) -> $crate::Exit {
+        fn __freestone_async_main(boot: &'static $crate::BootInfo) -> $crate::Exit {
             $crate::task::run_main($main(boot))
         }
         $crate::critical_section!();
-        $crate::entry!(freestone_async_main, crash: task $(, $($options)*)?);
+        $crate::entry!(__freestone_async_main, crash: task $(, $($options)*)?);
     };
     ($main:path $(,)?) => {
         $crate::__entry!(@options $main, [$crate::platform::stacks::named::BOOT_BYTES] []);

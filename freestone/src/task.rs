@@ -32,11 +32,13 @@
 extern crate alloc;
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::num::NonZeroUsize;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use core::time::Duration;
 
+use freestone_platform::devices::pc::apic;
 use freestone_platform::interrupts::{Frame, Outcome};
 use freestone_platform::timer::{self, Timer};
 use freestone_platform::{Exit, console, exit, interrupts, time};
@@ -44,7 +46,9 @@ use freestone_rt::number::Decimal;
 use freestone_rt::{backtrace, println};
 
 use freestone_platform::x86_64::cpu;
-pub use freestone_task::{Cancelled, Elapsed, SpawnError, TaskInfo, join, select, sync, yield_now};
+pub use freestone_task::{
+    Cancelled, Elapsed, Refusal, SpawnError, TaskInfo, join, select, sync, yield_now,
+};
 
 /// The kernel as what an executor runs on: one core, and its timer.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +56,12 @@ pub struct Kernel;
 
 /// A task that was spawned here.
 pub type JoinHandle<T> = freestone_task::JoinHandle<T, Kernel>;
+
+/// What [`sleep`] gives.
+pub type Sleep = freestone_task::Sleep<Kernel>;
+
+/// What [`interval`] gives.
+pub type Interval = freestone_task::Interval<Kernel>;
 
 /// The kernel's executor.
 pub static EXECUTOR: freestone_task::Executor<Kernel> = freestone_task::Executor::new();
@@ -78,8 +88,12 @@ unsafe impl freestone_task::Platform for Kernel {
     }
 
     fn idle(until: Option<u64>, is_idle: impl Fn() -> bool) {
+        if interrupts::in_any_handler() {
+            return;
+        }
+        NUDGE.prepare();
         let were_enabled = interrupts::are_enabled();
-        // What is woken from here on is woken by an interrupt, which ends the halt.
+        // What is woken from here on is woken by an interrupt, which ends the halt, or with one: see `wake_up`.
         interrupts::disable();
         if is_idle() && ALARM.set(until) {
             HALTS.store(HALTS.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -90,8 +104,41 @@ unsafe impl freestone_task::Platform for Kernel {
         }
     }
 
-    // The interrupt in which it is called ends the halt.
-    fn wake_up(_: NonZeroUsize) {}
+    fn wake_up(_: NonZeroUsize) {
+        // An interrupt ends the halt itself. An exception or an NMI may come before the halt, with interrupts out.
+        if !interrupts::in_handler() {
+            NUDGE.send();
+        }
+    }
+}
+
+/// An interrupt that the processor sends itself, to end a halt that is about to begin.
+struct Nudge(AtomicU8);
+
+static NUDGE: Nudge = Nudge(AtomicU8::new(Nudge::UNTRIED));
+
+impl Nudge {
+    const UNTRIED: u8 = 0;
+    /// There is no vector, or no way to send it.
+    const NONE: u8 = 1;
+
+    fn prepare(&self) {
+        if self.0.load(Ordering::Relaxed) == Nudge::UNTRIED {
+            let vector = apic::start().ok().and_then(|()| interrupts::allocate(nudged, 0));
+            self.0.store(vector.unwrap_or(Nudge::NONE), Ordering::Relaxed);
+        }
+    }
+
+    fn send(&self) {
+        let vector = self.0.load(Ordering::Relaxed);
+        if vector > Nudge::NONE {
+            apic::send_to_self(vector);
+        }
+    }
+}
+
+fn nudged(_: &mut Frame, _: usize) -> Outcome {
+    Outcome::Handled
 }
 
 static HALTS: AtomicU64 = AtomicU64::new(0);
@@ -123,10 +170,12 @@ impl Alarm {
             }
             return true;
         };
+        if <Kernel as freestone_task::Platform>::now() >= until {
+            return false;
+        }
         if let Some((at, timer)) = *alarm {
             if at == until {
-                // It may have rung for this deadline already.
-                return <Kernel as freestone_task::Platform>::now() < until;
+                return true;
             }
             timer::cancel(timer);
         }
@@ -136,6 +185,9 @@ impl Alarm {
 }
 
 /// Spawns a task of [`EXECUTOR`]'s, named by the place of this call.
+///
+/// The future is moved on the stack a few times before it is in its place: one that has large arrays across its `await`s has
+/// them in a `Box`, or the kernel a larger [stack](crate::entry).
 ///
 /// # Panics
 ///
@@ -168,12 +220,12 @@ pub fn try_spawn_named<F: Future + 'static>(
 }
 
 /// Ready when `duration` has passed.
-pub fn sleep(duration: Duration) -> freestone_task::Sleep<Kernel> {
+pub fn sleep(duration: Duration) -> Sleep {
     EXECUTOR.sleep(duration)
 }
 
 /// Ready when [`time::now`] is `moment`.
-pub fn sleep_until(moment: Duration) -> freestone_task::Sleep<Kernel> {
+pub fn sleep_until(moment: Duration) -> Sleep {
     EXECUTOR.sleep_until(moment)
 }
 
@@ -182,7 +234,7 @@ pub fn sleep_until(moment: Duration) -> freestone_task::Sleep<Kernel> {
 /// # Panics
 ///
 /// If the period is 0.
-pub fn interval(period: Duration) -> freestone_task::Interval<Kernel> {
+pub fn interval(period: Duration) -> Interval {
     EXECUTOR.interval(period)
 }
 
@@ -258,55 +310,70 @@ fn typed(_: &mut Frame, word: usize) -> Outcome {
     Outcome::Handled
 }
 
-/// Calls `look` with each task that has not ended, the youngest first. In any context.
-pub fn list(look: impl FnMut(TaskInfo)) {
-    EXECUTOR.for_each_task(look);
+/// The tasks that have not ended, the youngest first.
+pub fn list() -> Vec<TaskInfo> {
+    EXECUTOR.tasks()
 }
 
-/// Prints [`list`], a line for each task, and which one runs.
-pub fn print_list() {
-    list(|task| {
-        let (hertz, ticks) = (u128::from(time::rate().hertz), u128::from(task.ticks));
-        let micros = (ticks * 1_000_000).checked_div(hertz).unwrap_or(0);
-        println!("  {task}, {} us", Decimal(u64::try_from(micros).unwrap_or(u64::MAX)));
-    });
+/// Prints a line for each task of [`list`], but not for more than `most`, and which one runs. In any context; it takes no
+/// memory.
+pub fn print_list(most: usize) {
+    let mut count = 0_usize;
+    // SAFETY: printing ends no task: handles are not where consoles can have them.
+    unsafe {
+        EXECUTOR.for_each_task(|task| {
+            count += 1;
+            if count <= most {
+                let (hertz, ticks) = (u128::from(time::rate().hertz), u128::from(task.ticks));
+                let micros = (ticks * 1_000_000).checked_div(hertz).unwrap_or(0);
+                println!("  {task}, {} us", Decimal(u64::try_from(micros).unwrap_or(u64::MAX)));
+            }
+        })
+    };
+    if count > most {
+        println!("  and {} more", Decimal((count - most) as u64));
+    }
 }
 
-/// Reports a task that does not yield: if one is polled for `limit` or longer, it is named on the console, once for each such
-/// poll. It is looked at in the timer's interrupt, so a task that keeps interrupts out is not seen.
+/// Reports a task that does not yield: one that is polled for `limit` or longer is named on the console, once for each such
+/// poll, with a trace of where it is. It is looked at in the timer's interrupt, twice in that time, so a task that keeps
+/// interrupts out is not seen. A second call changes the limit.
 ///
 /// Whether there is a timer for it.
 pub fn watch(limit: Duration) -> bool {
-    let micros = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX).max(2);
-    LIMIT.store(micros, Ordering::Relaxed);
-    timer::after(limit / 2, look, 0).is_some()
+    let nanoseconds = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX).max(2);
+    let is_watched = LIMIT.swap(nanoseconds, Ordering::Relaxed) != 0;
+    is_watched || watch_again()
 }
 
-/// In microseconds.
+/// In nanoseconds; 0 before [`watch`].
 static LIMIT: AtomicU64 = AtomicU64::new(0);
 
-/// What the last look has seen: a number of the task and its poll, and how often that was so.
-static SEEN: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+fn watch_again() -> bool {
+    let half = Duration::from_nanos(LIMIT.load(Ordering::Relaxed) / 2);
+    let is_set = timer::after(half, look, 0).is_some();
+    if !is_set {
+        LIMIT.store(0, Ordering::Relaxed);
+    }
+    is_set
+}
 
 fn look(_: usize) {
-    let limit = Duration::from_micros(LIMIT.load(Ordering::Relaxed));
-    let running = EXECUTOR.running();
-    let number = running.map_or(0, |task| {
-        (task.name.as_ptr().addr() as u64).rotate_left(32) ^ u64::from(task.line) << 40 ^ task.polls
-    });
-    let [seen, count] = &SEEN;
-    let times = if number != 0 && seen.swap(number, Ordering::Relaxed) == number {
-        count.fetch_add(1, Ordering::Relaxed) + 1
-    } else {
-        count.store(0, Ordering::Relaxed);
-        0
-    };
-    // Seen at three looks: it was polled all the time between the first and the last.
-    if let Some(task) = running.filter(|_| times == 2) {
-        println!("a task does not yield: {task}, for {} ms", Decimal(limit.as_millis() as u64));
-        backtrace::print(&mut freestone_rt::console::emergency(), backtrace::frame_pointer());
+    /// When the poll began that was reported.
+    static REPORTED: AtomicU64 = AtomicU64::new(0);
+    if let Some((task, since)) = EXECUTOR.running() {
+        let ticks = u128::from(cpu::ticks().wrapping_sub(since));
+        let nanoseconds = (ticks * 1_000_000_000).checked_div(time::rate().hertz.into());
+        let limit = LIMIT.load(Ordering::Relaxed);
+        if nanoseconds.is_some_and(|passed| passed >= limit.into())
+            && REPORTED.swap(since, Ordering::Relaxed) != since
+        {
+            println!("a task does not yield: {task}, for {} ms", Decimal(limit / 1_000_000));
+            let out = &mut freestone_rt::console::emergency();
+            backtrace::print(out, backtrace::frame_pointer());
+        }
     }
-    timer::after(limit / 2, look, 0);
+    watch_again();
 }
 
 /// What `entry!(async main)` calls.
@@ -322,11 +389,13 @@ pub fn run_main(main: impl Future<Output = Exit> + 'static) -> Exit {
 /// The end of a kernel that has panicked: which task did, and what the others were at.
 #[doc(hidden)]
 pub fn crash() -> ! {
-    if let Some(task) = EXECUTOR.running() {
+    /// A screenful.
+    const MOST: usize = 20;
+    if let Some((task, _)) = EXECUTOR.running() {
         println!("in the task {task}");
     }
     println!("tasks:");
-    print_list();
+    print_list(MOST);
     exit::crash()
 }
 

@@ -14,7 +14,7 @@ use core::num::NonZeroUsize;
 use core::panic::Location;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use core::task::Context;
+use core::task::{Context, Waker};
 
 use crate::handle::JoinHandle;
 use crate::header::{self, Header, State, Task, borrowed_waker};
@@ -34,6 +34,8 @@ pub struct Executor<P: Platform> {
     inbox: Inbox<Header<P>>,
     /// The task that is polled, or was until a moment ago: it has not ended.
     current: AtomicPtr<Header<P>>,
+    /// The counter when that began.
+    since: AtomicU64,
     /// All tasks that have not ended.
     first: AtomicPtr<Header<P>>,
     own: Own<P>,
@@ -104,6 +106,7 @@ impl<P: Platform> Executor<P> {
             owner: AtomicUsize::new(0),
             inbox: Inbox::of(AtomicPtr::new(ptr::null_mut())),
             current: AtomicPtr::new(ptr::null_mut()),
+            since: AtomicU64::new(0),
             first: AtomicPtr::new(ptr::null_mut()),
             own: Own {
                 head: Cell::new(ptr::null_mut()),
@@ -163,6 +166,10 @@ impl<P: Platform> Executor<P> {
         self.inbox.is_empty() && self.own.head.get().is_null()
     }
 
+    pub(crate) fn current_since(&self) -> u64 {
+        self.since.load(Ordering::Relaxed)
+    }
+
     /// Works with the timers.
     ///
     /// # Panics
@@ -191,7 +198,10 @@ impl<P: Platform> Executor<P> {
     /// If there is no memory, or in another context than the executor's; see [`try_spawn`](Self::try_spawn).
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&'static self, future: F) -> JoinHandle<F::Output, P> {
-        self.try_spawn(future).unwrap_or_else(|error| panic!("{}", error.reason))
+        match self.try_spawn(future) {
+            Ok(task) => task,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Spawns a task named by the place of this call.
@@ -288,6 +298,21 @@ impl<P: Platform> Executor<P> {
         } else {
             // SAFETY: the caller's promise.
             unsafe { self.wake_from_elsewhere(task) };
+        }
+    }
+
+    /// Has a task's memory given back in the owner's context: the heap need not allow it where the last reference went.
+    ///
+    /// # Safety
+    ///
+    /// - Nobody refers to the task any more; it is over, and in no place.
+    #[cold]
+    pub(crate) unsafe fn bury(&self, task: Task<P>) {
+        // SAFETY: the caller's promise: it is the caller's alone.
+        unsafe {
+            task.as_ref().keep();
+            task.as_ref().places.set(1);
+            self.inbox.put_retired(task);
         }
     }
 
@@ -389,6 +414,7 @@ impl<P: Platform> Executor<P> {
             };
             add(&header.polls, 1);
             let started = P::ticks();
+            self.since.store(started, Ordering::Relaxed);
             let panicked = Panicked(self, task);
             let waker = borrowed_waker(task);
             let is_done = Header::poll(task, &mut Context::from_waker(&waker));
@@ -415,24 +441,19 @@ impl<P: Platform> Executor<P> {
         // SAFETY: the caller's promise. The executor's reference keeps the task until `let_go`.
         unsafe {
             let header = task.as_ref();
-            // First, so that nothing of what follows ends it again.
-            header.set_state(how);
-            if how == State::Cancelled {
-                Header::empty(task);
-            } else if header.is_detached.get() {
-                header.set_state(State::Taken);
-                Header::empty(task);
-            }
+            let wants_output = how == State::Done && !header.is_detached.get();
+            // All of this first: what is dropped below may do anything, run the executor too.
+            header.set_state(if how == State::Done && !wants_output { State::Taken } else { how });
             self.unlink(task);
-            let joiner = (*header.joiner.get()).take();
             // From now on nobody queues it. If it is queued, or in the inbox, it is let go when it comes out.
             let is_in_inbox = retire(header);
             let is_queued = header.is_queued.replace(true);
             header.places.set(u8::from(is_in_inbox) + u8::from(is_queued) + 1);
-            self.let_go(task);
-            if let Some(joiner) = joiner {
-                joiner.wake();
+            let ended = Ended(self, task, (*header.joiner.get()).take());
+            if !wants_output {
+                Header::empty(task);
             }
+            drop(ended);
         }
     }
 
@@ -441,7 +462,7 @@ impl<P: Platform> Executor<P> {
     /// # Safety
     ///
     /// - In the owner's context; the task is over, and has just come out of a place.
-    unsafe fn let_go(&self, task: Task<P>) {
+    pub(crate) unsafe fn let_go(&self, task: Task<P>) {
         // SAFETY: the caller's promise.
         unsafe {
             let places = &task.as_ref().places;
@@ -461,6 +482,20 @@ impl<P: Platform> Default for Executor<P> {
 
 /// Of a microsecond.
 pub(crate) const NANOSECONDS: u64 = 1000;
+
+/// The end of a task's end, also where dropping its future or its output panics: one place less, and whoever waits for it
+/// is woken.
+struct Ended<'a, P: Platform>(&'a Executor<P>, Task<P>, Option<Waker>);
+
+impl<P: Platform> Drop for Ended<'_, P> {
+    fn drop(&mut self) {
+        // SAFETY: made in `end`, which has counted this place.
+        unsafe { self.0.let_go(self.1) };
+        if let Some(joiner) = self.2.take() {
+            joiner.wake();
+        }
+    }
+}
 
 /// Where panics unwind, as on a host: the task whose poll has panicked is cancelled, and the panic goes on.
 struct Panicked<'a, P: Platform>(&'a Executor<P>, Task<P>);

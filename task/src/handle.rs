@@ -75,12 +75,16 @@ impl<T, P: Platform> Future for JoinHandle<T, P> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.header().state() {
             State::Alive | State::Ending => {
-                // SAFETY: in the executor's context, as is `end`, which takes it; no other code has a reference to it.
-                let joiner = unsafe { &mut *self.header().joiner.get() };
-                let is_known = joiner.as_ref().is_some_and(|one| one.will_wake(context.waker()));
-                let earlier = if is_known { None } else { joiner.replace(context.waker().clone()) };
-                // What it calls may look at this task again.
-                drop(earlier);
+                let joiner = self.header().joiner.get();
+                // SAFETY: in the executor's context, as is `end`, which takes it; no other code has a reference to it, and
+                // comparing calls none.
+                let known = unsafe { (*joiner).as_ref() };
+                if !known.is_some_and(|one| one.will_wake(context.waker())) {
+                    // What these two call may look at this task again.
+                    let waker = context.waker().clone();
+                    // SAFETY: as above.
+                    drop(unsafe { (*joiner).replace(waker) });
+                }
                 Poll::Pending
             }
             State::Done => {

@@ -233,7 +233,7 @@ impl<P: Platform> Header<P> {
         self.references.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One reference less; the memory is given back after the last.
+    /// One reference less; the memory is given back after the last, in the executor's context.
     ///
     /// # Safety
     ///
@@ -244,6 +244,10 @@ impl<P: Platform> Header<P> {
         if header.references.fetch_sub(1, Ordering::Release) == 1 {
             // What others did with it comes before.
             fence(Ordering::Acquire);
+            if !header.executor.is_here() {
+                // SAFETY: that was the last reference.
+                return unsafe { header.executor.bury(task) };
+            }
             let layout = header.calls.layout;
             // SAFETY: nobody refers to it any more. The executor has given up its reference, so the future is gone; the
             // handle has given up its own, so output and joiner are. Nothing in it is to be dropped.

@@ -43,12 +43,25 @@ impl<T: Letter> Inbox<T> {
         if letter.is_in().swap(true, Ordering::AcqRel) {
             return false;
         }
+        // SAFETY: the caller's promise, and it was not in.
+        unsafe { self.put_retired(task) };
+        true
+    }
+
+    /// Puts in a task that is not in, and that nobody else puts in.
+    ///
+    /// # Safety
+    ///
+    /// - As it says; a reference keeps the task.
+    pub unsafe fn put_retired(&self, task: NonNull<T>) {
+        // SAFETY: the caller's promise.
+        let letter = unsafe { task.as_ref() };
         let mut first = self.0.load(Ordering::Relaxed);
         loop {
             letter.next_in().store(first, Ordering::Relaxed);
             let (done, failed) = (Ordering::Release, Ordering::Relaxed);
             match self.0.compare_exchange_weak(first, task.as_ptr(), done, failed) {
-                Ok(_) => return true,
+                Ok(_) => return,
                 Err(other) => first = other,
             }
         }

@@ -69,7 +69,7 @@
 //! # Tasks
 //!
 //! [`spawn`](Executor::spawn) names a task by the file and line of the call, [`try_spawn_named`](Executor::try_spawn_named) as it
-//! is told. [`for_each_task`](Executor::for_each_task) shows all that have not ended, with how often and how long each was
+//! is told. [`tasks`](Executor::tasks) lists all that have not ended, with how often and how long each was
 //! polled, and [`running`](Executor::running) the one that is being polled, in a handler too: for reports and watchdogs.
 //!
 //! To await a [`JoinHandle`] gives the task's output. **A handle that is dropped detaches its task**, which goes on. When `run`
@@ -109,8 +109,8 @@
 //! | may not | spawn ([`Refusal::Elsewhere`]), `run`, [`block_on`], or poll a timer (all three panic) |
 //! | cannot | cancel: a handle is not `Send` |
 //!
-//! The last waker of a task that is over gives back its memory, where it is dropped: if wakers are dropped in handlers, the heap
-//! must allow that.
+//! Where the last waker of a task that is over is dropped elsewhere, the task's memory waits in the inbox, and is given back in
+//! the executor's context: the heap need not allow more than that.
 //!
 //! # Timers
 //!

@@ -1,5 +1,6 @@
 //! What is seen of the tasks from outside: in a report, by a watchdog, on a page of a service.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering;
@@ -47,16 +48,38 @@ impl TaskInfo {
 }
 
 impl<P: Platform> Executor<P> {
-    /// Calls `look` with each task that has not ended, the youngest first. It may be called in a handler that interrupts
-    /// the executor; `false`, and nothing done, where the executor does not [stand still](Platform::stands_still).
-    pub fn for_each_task(&self, mut look: impl FnMut(TaskInfo)) -> bool {
+    /// The tasks that have not ended, the youngest first. Empty where the executor does not
+    /// [stand still](Platform::stands_still).
+    pub fn tasks(&self) -> Vec<TaskInfo> {
+        let mut count = 0;
+        // SAFETY: it only counts.
+        unsafe { self.for_each_task(|_| count += 1) };
+        let mut all = Vec::with_capacity(count);
+        // SAFETY: there is room, so pushing runs no other code.
+        unsafe {
+            self.for_each_task(|task| {
+                if all.len() < count {
+                    all.push(task);
+                }
+            })
+        };
+        all
+    }
+
+    /// Calls `look` with each of [`tasks`](Self::tasks), without memory for all of them: for reports. It may be called in a
+    /// handler that interrupts the executor; `false`, and nothing done, where the executor does not stand still.
+    ///
+    /// # Safety
+    ///
+    /// - `look` spawns no task and ends none: what would be next might be gone.
+    pub unsafe fn for_each_task(&self, mut look: impl FnMut(TaskInfo)) -> bool {
         let Some(owner) = self.owner() else { return true };
         if !P::stands_still(owner) {
             return false;
         }
         let mut next = self.first().load(Ordering::Acquire);
         while let Some(task) = NonNull::new(next) {
-            // SAFETY: in the list, so it has not ended, and the executor, which stands still, keeps it.
+            // SAFETY: in the list, so it has not ended: the executor stands still, `look` ends none.
             let header = unsafe { task.as_ref() };
             next = header.next.load(Ordering::Acquire);
             look(TaskInfo::of(header, self.current()));
@@ -64,11 +87,12 @@ impl<P: Platform> Executor<P> {
         true
     }
 
-    /// The task that is being polled. If it is the same some time later, with as many polls, it has not yielded. `None` where the executor does not stand still, too.
-    pub fn running(&self) -> Option<TaskInfo> {
+    /// The task that is being polled, and the reading of [`Platform::ticks`] when that began. `None` where the executor does not stand still, too.
+    pub fn running(&self) -> Option<(TaskInfo, u64)> {
         self.owner().filter(|owner| P::stands_still(*owner))?;
         let task = NonNull::new(self.current())?;
         // SAFETY: it is being polled, so the executor, which stands still, keeps it.
-        Some(TaskInfo::of(unsafe { task.as_ref() }, self.current()))
+        let info = TaskInfo::of(unsafe { task.as_ref() }, self.current());
+        Some((info, self.current_since()))
     }
 }

@@ -192,7 +192,7 @@ fn a_cancelled_task_is_dropped_once_and_at_once() {
         executor.run(yields(3));
         assert_eq!(dropped.get(), 1);
     }
-    executor.for_each_task(|task| panic!("{task} is still there"));
+    assert_eq!(executor.tasks(), []);
 }
 
 #[test]
@@ -218,6 +218,68 @@ fn a_task_may_cancel_itself_and_drop_its_own_handle() {
         executor.run(yields(5));
         assert_eq!(dropped.get(), 1);
     }
+}
+
+#[test]
+fn a_future_that_runs_the_executor_as_it_is_dropped_is_let_go() {
+    struct Runs(&'static Executor<Jumping>);
+    impl Drop for Runs {
+        fn drop(&mut self) {
+            self.0.run(yields(3));
+        }
+    }
+    let executor = executor();
+    for polls in [0, 1] {
+        let runs = Runs(executor);
+        let task = executor.spawn(async move {
+            let _runs = runs;
+            pending::<()>().await;
+        });
+        if polls != 0 {
+            executor.run(yields(2));
+        }
+        task.cancel();
+        assert_eq!(executor.run(task), Err(Cancelled));
+        assert!(executor.is_idle() && executor.tasks().is_empty());
+    }
+}
+
+#[test]
+fn a_future_whose_drop_panics_is_gone_and_known_to_be() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("as it is to");
+        }
+    }
+    let executor = executor();
+    let bad = Panics;
+    let task = executor.spawn(async move {
+        let _bad = bad;
+        pending::<()>().await;
+    });
+    executor.run(yields(2));
+    assert!(panics(|| task.cancel()));
+    assert!(task.is_finished() && executor.tasks().is_empty());
+    assert_eq!(executor.run(task), Err(Cancelled));
+}
+
+#[test]
+fn the_last_waker_of_a_task_gives_no_memory_back_in_a_handler() {
+    let executor = executor();
+    let kept: Rc<RefCell<Option<Waker>>> = Rc::default();
+    let keep = kept.clone();
+    let task = executor.spawn(poll_fn(move |context| {
+        *keep.borrow_mut() = Some(context.waker().clone());
+        Poll::<()>::Pending
+    }));
+    executor.run(yields(2));
+    task.cancel();
+    drop(task);
+    in_handler(|| drop(kept.take()));
+    assert!(!executor.is_idle(), "it waits to be given back");
+    executor.run(yields(2));
+    assert!(executor.is_idle());
 }
 
 #[test]
@@ -285,7 +347,7 @@ fn a_task_that_wakes_itself_while_it_ends_is_let_go() {
         executor.run(yields(3));
     }
     assert!(executor.is_idle());
-    executor.for_each_task(|task| panic!("{task} is still there"));
+    assert_eq!(executor.tasks(), []);
 }
 
 #[test]
@@ -351,7 +413,7 @@ fn a_task_that_panics_is_gone_and_the_others_go_on() {
 #[test]
 fn tasks_are_listed_with_names_and_counts() {
     let executor = executor();
-    assert!(executor.for_each_task(|_| panic!("nobody yet")));
+    assert_eq!(executor.tasks(), []);
     let named = executor.try_spawn_named("network", async {
         for _ in 0..4 {
             NOW.set(NOW.get() + 10);
@@ -367,24 +429,23 @@ fn tasks_are_listed_with_names_and_counts() {
         yields(9).await;
         in_handler(|| {
             run.set(executor.running());
-            assert!(executor.for_each_task(|task| see.borrow_mut().push(format!("{task}"))));
+            see.borrow_mut().extend(executor.tasks().iter().map(|task| format!("{task}")));
         });
     });
     executor.run(looker).unwrap();
     let place = format!("{}:{line}", file!());
     assert_eq!(seen.borrow()[1..], [format!("{place}: 1 polls"), "network: 5 polls".into()]);
     assert!(seen.borrow()[0].ends_with("10 polls, running"), "{seen:?}");
-    let shown = running.take().unwrap();
+    let (shown, _since) = running.take().unwrap();
     assert!((shown.is_running, shown.polls) == (true, 10));
-    let mut ticks = Vec::new();
-    executor.for_each_task(|task| ticks.push(task.ticks));
+    let ticks: Vec<_> = executor.tasks().iter().map(|task| task.ticks).collect();
     assert_eq!(ticks, [0, 40]);
     // From a thread that the executor does not wait for.
-    let elsewhere = thread::spawn(move || (executor.for_each_task(|_| ()), executor.running()));
-    assert_eq!(elsewhere.join().unwrap(), (false, None));
+    let elsewhere = thread::spawn(move || (executor.tasks(), executor.running()));
+    assert_eq!(elsewhere.join().unwrap(), (std::vec![], None));
     named.unwrap().cancel();
     unnamed.cancel();
-    executor.for_each_task(|_| panic!("nobody any more"));
+    assert_eq!(executor.tasks(), []);
 }
 
 #[test]

@@ -50,7 +50,8 @@ impl Rule for Permits {
 
     fn take_back(&mut self, want: usize, answer: Result<(), Closed>) {
         if answer.is_ok() {
-            self.available += want;
+            // Others may have been added meanwhile.
+            self.available = (self.available + want).min(Semaphore::MAX_PERMITS);
         }
     }
 }

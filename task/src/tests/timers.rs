@@ -118,6 +118,25 @@ fn sleeping_does_not_mind_whose_waker_it_gets() {
     assert_eq!(NOW.get(), 3_000_000_000);
 }
 
+/// Many timers of one deadline, of which the first is cancelled again and again: what is next is not looked for among all.
+#[test]
+fn a_slot_with_many_timers_wakes_in_time_and_hardly_sooner() {
+    let executor = executor();
+    let start = NOW.get();
+    let tasks: Vec<_> =
+        (0..1000).map(|_| executor.spawn(executor.sleep(Duration::from_secs(60)))).collect();
+    executor.run(yields(40));
+    IDLED.set(0);
+    tasks[0].cancel();
+    executor.run(async {
+        for task in tasks.into_iter().skip(1) {
+            task.await.unwrap();
+        }
+    });
+    assert_eq!(NOW.get() - start, 60_000_000_000);
+    assert!(IDLED.get() <= 6, "{} wake-ups", IDLED.get());
+}
+
 #[test]
 fn alarms_ring_once_for_each_waker_at_the_earliest_time_it_was_given() {
     struct Count(core::sync::atomic::AtomicU32);

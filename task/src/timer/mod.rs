@@ -119,11 +119,12 @@ impl<P: Platform> Future for Sleep<P> {
             return Poll::Ready(());
         }
         // SAFETY: as above; the wheel takes the waker when the timer fires, and does not look at it before.
-        let known = unsafe { &mut (*node).waker };
-        if !known.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
-            let earlier = known.replace(context.waker().clone());
-            // What it calls may look at the timers.
-            drop(earlier);
+        let known = unsafe { (*node).waker.as_ref() };
+        if !known.is_some_and(|known| known.will_wake(context.waker())) {
+            // What these two call may look at the timers.
+            let waker = context.waker().clone();
+            // SAFETY: as above.
+            drop(unsafe { (*node).waker.replace(waker) });
         }
         Poll::Pending
     }

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use freestone::{BootInfo, Exit, task, time};
 
-freestone::entry!(async main);
+freestone::entry!(async main, audit: exit);
 
 async fn main(boot: &'static BootInfo) -> Exit {
     let _waits = task::try_spawn_named("network", pending::<()>());

@@ -10,7 +10,7 @@ use freestone::interrupts::{self, Frame, Outcome};
 use freestone::platform::x86_64::cpu;
 use freestone::{BootInfo, Exit, Signal, devices::pc::apic, println, task};
 
-freestone::entry!(async main);
+freestone::entry!(async main, audit: exit);
 
 static RAISED: Signal = Signal::new();
 static BEGAN: AtomicU64 = AtomicU64::new(0);
