@@ -60,6 +60,12 @@ fn no_wake_up_is_lost() {
     }
 }
 
+#[test]
+fn no_wake_up_by_an_exception_is_lost_on_the_way_to_the_halt() {
+    let arguments = ["--icount", "--timeout", "60"];
+    boot(&image("steps", Profile::Release), &arguments).expect(status::SUCCESS, &["lost: 0"]);
+}
+
 /// What the way from an interrupt to the task may cost: from the interrupted instruction to the handler it is half of
 /// [what](../interrupts.rs) entry and exit are.
 const TO_TASK: u64 = 400 - 60;
