@@ -414,13 +414,15 @@ impl<P: Platform> Executor<P> {
             };
             add(&header.polls, 1);
             let started = P::ticks();
-            self.since.store(started, Ordering::Relaxed);
+            // As below: where nothing counts it costs nothing.
+            if started != 0 {
+                self.since.store(started, Ordering::Relaxed);
+            }
             let panicked = Panicked(self, task);
             let waker = borrowed_waker(task);
             let is_done = Header::poll(task, &mut Context::from_waker(&waker));
             core::mem::forget(panicked);
             let took = P::ticks().wrapping_sub(started);
-            // Where nothing counts it costs nothing.
             if took != 0 {
                 add(&header.ticks, took);
             }
