@@ -27,6 +27,9 @@
 //! What a task is, what cancelling means and what handlers may do is told in [`freestone_task`]. A panic in a task ends the
 //! kernel, as every panic does; with `entry!(async main)` the report names the task and lists the others.
 //!
+//! `entry!(async main)` also defines the critical sections that [`sync`] and other crates ask for, as `critical_section!` does:
+//! interrupts off. A kernel whose `main` is not `async` calls that macro, and [`block_on`].
+//!
 //! With the feature `embassy-time` crates that use that clock work in these tasks: `task_time_driver!` makes it.
 
 extern crate alloc;
