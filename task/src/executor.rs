@@ -8,16 +8,12 @@
 //! itself again and again holds up neither timers nor handlers.
 
 use core::cell::{Cell, UnsafeCell};
-use core::fmt;
-use core::future::Future;
 use core::num::NonZeroUsize;
-use core::panic::Location;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use core::task::{Context, Waker};
 
-use crate::handle::JoinHandle;
-use crate::header::{self, Header, State, Task, borrowed_waker};
+use crate::header::{Header, State, Task, borrowed_waker};
 use crate::inbox::{Inbox, came_out, retire};
 use crate::platform::Platform;
 use crate::timer::alarms::Alarms;
@@ -54,50 +50,6 @@ struct Own<P: Platform> {
 // a `JoinHandle`, which stays there, shows; by `Platform`'s promise that is one piece of code after the other. The
 // rest are atomics. Futures are polled and dropped in that context too.
 unsafe impl<P: Platform> Sync for Executor<P> {}
-
-/// Why a task cannot be spawned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// There is no memory for it.
-    OutOfMemory,
-    /// The caller is in another context than the executor, or in a handler.
-    Elsewhere,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Refusal::OutOfMemory => "there is no memory for another task",
-            Refusal::Elsewhere => {
-                "a task is spawned where its executor runs, not in a handler or on another core"
-            }
-        })
-    }
-}
-
-impl core::error::Error for Refusal {}
-
-/// A task that was not spawned, and why.
-pub struct SpawnError<F> {
-    /// Nothing of it is lost.
-    pub future: F,
-    /// The reason.
-    pub reason: Refusal,
-}
-
-impl<F> fmt::Debug for SpawnError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SpawnError").field(&self.reason).finish()
-    }
-}
-
-impl<F> fmt::Display for SpawnError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason.fmt(f)
-    }
-}
-
-impl<F> core::error::Error for SpawnError<F> {}
 
 impl<P: Platform> Executor<P> {
     /// Without tasks. It belongs to the context that first spawns a task or runs it.
@@ -191,71 +143,12 @@ impl<P: Platform> Executor<P> {
         self.with_timers(|timers| work(unsafe { &mut *self.own.alarms.get() }, timers))
     }
 
-    /// Spawns a task named by the place of this call.
-    ///
-    /// # Panics
-    ///
-    /// If there is no memory, or in another context than the executor's; see [`try_spawn`](Self::try_spawn).
-    #[track_caller]
-    pub fn spawn<F: Future + 'static>(&'static self, future: F) -> JoinHandle<F::Output, P> {
-        match self.try_spawn(future) {
-            Ok(task) => task,
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    /// Spawns a task named by the place of this call.
-    ///
-    /// # Errors
-    ///
-    /// [`SpawnError`], with the future in it.
-    #[track_caller]
-    pub fn try_spawn<F: Future + 'static>(
-        &'static self,
-        future: F,
-    ) -> Result<JoinHandle<F::Output, P>, SpawnError<F>> {
-        let place = Location::caller();
-        self.spawn_as(future, place.file(), place.line())
-    }
-
-    /// Spawns a task with a name.
-    ///
-    /// # Errors
-    ///
-    /// As for [`try_spawn`](Self::try_spawn).
-    pub fn try_spawn_named<F: Future + 'static>(
-        &'static self,
-        name: &'static str,
-        future: F,
-    ) -> Result<JoinHandle<F::Output, P>, SpawnError<F>> {
-        self.spawn_as(future, name, 0)
-    }
-
-    fn spawn_as<F: Future + 'static>(
-        &'static self,
-        future: F,
-        name: &'static str,
-        line: u32,
-    ) -> Result<JoinHandle<F::Output, P>, SpawnError<F>> {
-        if !self.enter() {
-            return Err(SpawnError { future, reason: Refusal::Elsewhere });
-        }
-        let task = header::new(self, future, name, line)
-            .map_err(|future| SpawnError { future, reason: Refusal::OutOfMemory })?;
-        // SAFETY: a new task, which both references keep.
-        unsafe {
-            self.link(task);
-            self.queue(task);
-            Ok(JoinHandle::new(task))
-        }
-    }
-
     /// Puts a task into the list of all. Here and in `unlink`: each store leaves the list whole for a handler.
     ///
     /// # Safety
     ///
     /// - A task that is in no list, in the owner's context.
-    unsafe fn link(&self, task: Task<P>) {
+    pub(crate) unsafe fn link(&self, task: Task<P>) {
         let first = self.first.load(Ordering::Relaxed);
         // SAFETY: the caller's promise; what is in the list has not ended, so the executor's reference keeps it.
         unsafe {
@@ -331,7 +224,7 @@ impl<P: Platform> Executor<P> {
     ///
     /// - In the owner's context; a reference keeps the task.
     #[inline]
-    unsafe fn queue(&self, task: Task<P>) {
+    pub(crate) unsafe fn queue(&self, task: Task<P>) {
         // SAFETY: the caller's promise. What is in the queue is kept by the executor: see `end`.
         unsafe {
             let header = task.as_ref();

@@ -161,6 +161,7 @@ mod inbox;
 mod list;
 mod platform;
 mod run;
+mod spawn;
 pub mod sync;
 #[cfg(test)]
 mod tests;
@@ -170,8 +171,9 @@ pub use block_on::block_on;
 /// Several futures at once in one task, from the crate `embassy-futures`: [`join`](join::join) waits for all of them,
 /// [`select`](select::select) for the first; [`yield_now`] lets the other tasks run.
 pub use embassy_futures::{join, select, yield_now};
-pub use executor::{Executor, Refusal, SpawnError};
+pub use executor::Executor;
 pub use handle::{Cancelled, JoinHandle};
 pub use list::TaskInfo;
 pub use platform::Platform;
+pub use spawn::{Refusal, SpawnError};
 pub use timer::{Elapsed, Interval, Sleep};

@@ -8,12 +8,8 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use core::cell::UnsafeCell;
 use core::task::Waker;
-use core::time::Duration;
 
-use super::nanoseconds;
 use super::wheel::{Node, Wheel};
-use crate::executor::{Executor, NANOSECONDS};
-use crate::platform::Platform;
 
 /// Data and functions of a waker.
 type Key = (usize, usize);
@@ -31,7 +27,7 @@ impl Alarms {
     }
 
     /// Sets the alarm of this waker, and gives what it had before, to be dropped outside.
-    fn set(&mut self, wheel: &mut Wheel, deadline: u64, waker: Waker) -> Option<Waker> {
+    pub fn set(&mut self, wheel: &mut Wheel, deadline: u64, waker: Waker) -> Option<Waker> {
         if self.all.len() >= self.sweep_at {
             self.sweep();
         }
@@ -58,19 +54,5 @@ impl Alarms {
         // SAFETY: as in `set`.
         self.all.retain(|_, node| unsafe { (*node.get()).is_waiting() });
         self.sweep_at = FEW.max(2 * self.all.len());
-    }
-}
-
-impl<P: Platform> Executor<P> {
-    /// Wakes `waker` when [`Platform::now`] is `moment`, or sooner if it was given an earlier one before. For the drivers of
-    /// other crates' clocks; in this executor's context.
-    ///
-    /// # Panics
-    ///
-    /// In another context.
-    pub fn wake_at(&'static self, moment: Duration, waker: &Waker) {
-        let deadline = nanoseconds(moment).div_ceil(NANOSECONDS);
-        let waker = waker.clone();
-        drop(self.with_alarms(|alarms, wheel| alarms.set(wheel, deadline, waker)));
     }
 }

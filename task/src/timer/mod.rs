@@ -10,7 +10,7 @@ use core::cell::UnsafeCell;
 use core::future::{Future, poll_fn};
 use core::marker::PhantomData;
 use core::pin::{Pin, pin};
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use crate::executor::{Executor, NANOSECONDS};
@@ -77,6 +77,18 @@ impl<P: Platform> Executor<P> {
             Poll::Pending => sleep.as_mut().poll(context).map(|()| Err(Elapsed)),
         })
         .await
+    }
+
+    /// Wakes `waker` when [`Platform::now`] is `moment`, or sooner if it was given an earlier one before. For the drivers of
+    /// other crates' clocks; in this executor's context.
+    ///
+    /// # Panics
+    ///
+    /// In another context.
+    pub fn wake_at(&'static self, moment: Duration, waker: &Waker) {
+        let deadline = nanoseconds(moment).div_ceil(NANOSECONDS);
+        let waker = waker.clone();
+        drop(self.with_alarms(|alarms, wheel| alarms.set(wheel, deadline, waker)));
     }
 }
 
