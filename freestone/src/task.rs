@@ -109,7 +109,7 @@ unsafe impl freestone_task::Platform for Kernel {
 
     fn wake_up(_: NonZeroUsize) {
         // An interrupt ends the halt itself. An exception or an NMI may come before the halt, with interrupts out.
-        if !interrupts::in_handler() {
+        if interrupts::in_any_handler() && !interrupts::in_handler() {
             NUDGE.send();
         }
     }
