@@ -299,7 +299,7 @@ fn pci_devices_that_write_messages_interrupt() {
         let ended = boot(&image, &arguments).expect(status::SUCCESS, &texts);
         let is_behind = |line: &str| line.starts_with("0000:01:01.0 1234:11e8 class 00ff");
         assert!(ended.stdout.lines().any(is_behind), "{ended}");
-        assert!(ended.stdout.contains("virtio 4 Pci(0000:00:0"), "{ended}");
+        assert!(ended.stdout.contains("virtio 4 at 0000:00:0"), "{ended}");
     }
 }
 
@@ -332,7 +332,7 @@ fn virtio_devices_without_a_bus_are_found_with_their_wires() {
     ] {
         let machine = format!("--qemu-arg={machine}");
         let arguments = [&["--qemu-arg=-machine", &machine], &device[..]].concat();
-        let said = format!("virtio 4 Mmio {{ registers: {registers}, wire: Wire {{ {wire} }} }}");
+        let said = format!("virtio 4 at {registers}, Wire {{ {wire} }}");
         boot(&image, &arguments).expect(status::SUCCESS, &[&said]);
     }
 }

@@ -14,7 +14,7 @@
 //! | `cpu` | `ticks`, `without_interrupts`, `disable_interrupts`, `hypervisor_signature` |
 //! | `entropy` | `word`: the processor's source of random words |
 //! | `trap::interrupts` | `handle`, `allocate`, `release`, `enable`, `disable`, `are_enabled`, `without`, `wait`, `in_handler`, `unexpected`, `slots` |
-//! | `lines` | lines and messages that interrupt: `connect`, `message`, `Line`, `Message`, `Error` |
+//! | `lines` | lines and messages that interrupt: `connect`, `message`, `pci`, `Line`, `Message`, `Error` |
 //! | `more_handlers` | `slots`: registries of handlers beside the two of traps and interrupts |
 //! | `one_shot` | the timer that fires once: `Timer`, `TimerKind`, `Error`, `fire_in`, `stop`, `vector` |
 //! | `power` | `end`, `prepare`, `Error` |

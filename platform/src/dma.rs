@@ -24,9 +24,12 @@
 
 use core::ptr::NonNull;
 
-use crate::memory::address::{PAGE_SIZE, PhysAddr};
+use freestone_virtio::memory::{Memory, Pages};
+
+use crate::memory::address::{PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::memory::buddy::Zone;
 use crate::memory::frames::{Frames, OutOfFrames};
+use crate::memory::mapping::translate;
 
 /// Pages for a device. They are given back when it is dropped: after the device has been told to leave them alone, by
 /// a reset for example.
@@ -89,6 +92,47 @@ impl Buffer {
     }
 }
 
+// SAFETY: its start, its length and its address stay as they are; it is zeroed, whole pages, mapped at its physical address
+// in one piece, and its owner's only.
+unsafe impl Pages for Buffer {
+    fn start(&self) -> NonNull<u8> {
+        self.as_ptr()
+    }
+
+    fn len(&self) -> usize {
+        Buffer::len(self)
+    }
+
+    fn address(&self) -> u64 {
+        Buffer::start(self).as_u64()
+    }
+}
+
+/// The kernel's memory, for drivers of the crate `freestone-virtio`.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared;
+
+// SAFETY: `address` looks at each page.
+unsafe impl Memory for Shared {
+    type Pages = Buffer;
+
+    fn zeroed(bytes: usize) -> Option<Buffer> {
+        Buffer::zeroed(bytes, Zone::Any).ok()
+    }
+
+    fn address(bytes: NonNull<[u8]>) -> Option<u64> {
+        let first = bytes.addr().get() as u64;
+        is_at_its_own(first, bytes.len()).then_some(first)
+    }
+}
+
+/// Whether these addresses are mapped to the same physical ones. Those of no bytes are.
+fn is_at_its_own(first: u64, bytes: usize) -> bool {
+    let Some(end) = first.checked_add(bytes as u64) else { return false };
+    let mut pages = (first & !(PAGE_SIZE - 1)..end).step_by(PAGE_SIZE as usize);
+    pages.all(|at| translate(VirtAddr::new(at)).is_some_and(|(to, _)| to.as_u64() == at))
+}
+
 #[cfg(feature = "alloc")]
 mod from_heap {
     //! Pages from the kernel's `#[global_allocator]`.
@@ -97,11 +141,10 @@ mod from_heap {
     use core::alloc::Layout;
     use core::ptr::NonNull;
 
-    use super::{Buffer, Owner};
+    use super::{Buffer, Owner, is_at_its_own};
     use crate::memory::address::{PAGE_SIZE, VirtAddr};
     use crate::memory::buddy::Zone;
     use crate::memory::frames::OutOfFrames;
-    use crate::memory::mapping::translate;
 
     #[derive(Debug)]
     pub struct Pages(NonNull<u8>, Layout);
@@ -126,12 +169,9 @@ mod from_heap {
         let pages = Pages(start, layout);
         let first = VirtAddr::from(start.as_ptr()).as_u64();
         let end = first + bytes as u64;
-        // An allocator of the kernel's own may have memory that is mapped elsewhere.
-        let mut places = (first..end).step_by(PAGE_SIZE as usize);
-        let is_at_its_own =
-            |at| translate(VirtAddr::new(at)).is_some_and(|(to, _)| to.as_u64() == at);
         let is_in_zone = zone == Zone::Any || end <= 1 << 32;
-        if !is_in_zone || !places.all(is_at_its_own) {
+        // An allocator of the kernel's own may have memory that is mapped elsewhere.
+        if !is_in_zone || !is_at_its_own(first, bytes) {
             return Err(OutOfFrames);
         }
         Ok(Buffer {

@@ -18,13 +18,17 @@
 //! }
 //! ```
 
+use core::cell::UnsafeCell;
 use core::fmt;
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
+use freestone_virtio::memory::Pages;
+use freestone_virtio::rng::{self, Source};
+
 use crate::arch::entropy as source;
-use crate::devices::virtio::rng::{self, Source};
-use crate::devices::virtio::{self, AnyTransport, Queue};
+use crate::devices::virtio::{self, Registers};
 use crate::lock::Lock;
 use crate::time::Moment;
 
@@ -86,15 +90,58 @@ fn from_processor(bytes: &mut [u8]) -> Result<(), Error> {
     filled
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one, in a static")]
 enum Found {
     Unsought,
     Nothing,
-    One(Source<AnyTransport>),
+    One(Source<Registers, Room>),
 }
 
 /// The device, once it has been looked for. An interrupt's handler that finds it in use is told to come again.
 static DEVICE: Lock<Found> = Lock::new(Found::Unsought);
-static QUEUE: Queue = Queue::new();
+
+/// The device's memory: there may be no heap, and no frames.
+#[repr(C, align(4096))]
+struct Bytes(UnsafeCell<[u8; rng::BYTES]>);
+
+// SAFETY: who has the `Room` has it alone.
+unsafe impl Sync for Bytes {}
+
+static BYTES: Bytes = Bytes(UnsafeCell::new([0; rng::BYTES]));
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// That memory's one owner. A device that does not stop keeps it.
+struct Room(());
+
+impl Room {
+    fn take() -> Option<Room> {
+        let room = (!IS_TAKEN.swap(true, Ordering::Acquire)).then_some(Room(()))?;
+        // SAFETY: nobody else has it.
+        unsafe { BYTES.0.get().write_bytes(0, 1) };
+        Some(room)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        IS_TAKEN.store(false, Ordering::Release);
+    }
+}
+
+// SAFETY: a static, aligned, zeroed by `take`, and its one owner's. The image is mapped at its physical addresses.
+unsafe impl Pages for Room {
+    fn start(&self) -> NonNull<u8> {
+        NonNull::from_ref(&BYTES).cast()
+    }
+
+    fn len(&self) -> usize {
+        rng::BYTES
+    }
+
+    fn address(&self) -> u64 {
+        self.start().as_ptr().expose_provenance() as u64
+    }
+}
 
 fn from_device(bytes: &mut [u8], error: Error) -> Result<(), Error> {
     // Looking for a device in the middle of what an NMI or a single step has interrupted would disturb that.
@@ -111,10 +158,13 @@ fn from_found(found: &mut Found, bytes: &mut [u8], error: Error) -> Result<(), E
         if crate::arch::page_table::active::is_busy() {
             return Err(Error::Exhausted);
         }
-        let mut devices = virtio::open(rng::DEVICE_ID)
-            .map(|device| Source::new(device, &QUEUE, &mut is_over))
-            .skip_while(Source::is_broken);
-        *found = devices.next().map_or(Found::Nothing, Found::One);
+        let sources = virtio::devices().filter(|device| device.kind == rng::KIND);
+        let mut working = sources.filter_map(|device| {
+            // SAFETY: entropy devices are driven here, under the lock, and found once.
+            let (registers, room) = (unsafe { device.open() }?, Room::take()?);
+            Some(Source::new(registers, room, &mut is_over)).filter(|source| !source.is_broken())
+        });
+        *found = working.next().map_or(Found::Nothing, Found::One);
     }
     match found {
         Found::One(device) => {

@@ -175,6 +175,10 @@ pub(crate) mod lines {
     pub fn message(_vector: u8) -> Result<Message, Error> {
         Err(Error::Absent)
     }
+
+    pub fn pci(_irq: u8) -> Result<Wire, Error> {
+        Err(Error::Absent)
+    }
 }
 
 pub(crate) mod more_handlers {

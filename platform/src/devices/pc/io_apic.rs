@@ -251,6 +251,12 @@ pub fn isa(irq: u8) -> Result<Wire, Error> {
     }
 }
 
+/// Where the wire of a function on PCI comes that firmware has put on interrupt `irq` of the ISA bus. It interrupts by its
+/// level; which one, the tables say.
+pub(crate) fn pci(irq: u8) -> Result<Wire, Error> {
+    isa(irq).map(|wire| Wire { trigger: Trigger::Level, ..wire })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

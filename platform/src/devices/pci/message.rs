@@ -66,6 +66,11 @@ pub fn disable(registers: &impl Registers) {
     }
 }
 
+/// Whether the table is in use.
+pub fn is_on(registers: &impl Registers) -> bool {
+    capability(registers, MSI_X).is_some_and(|at| registers.read(at) & MSI_X_ENABLED != 0)
+}
+
 /// Where a table is: in which base address register, at which byte of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {

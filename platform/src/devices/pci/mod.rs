@@ -45,6 +45,7 @@ mod walk;
 use core::fmt;
 use core::ptr::NonNull;
 
+use crate::interrupts::words::Wire;
 use crate::interrupts::{self, LineError};
 use crate::memory::access::MapError;
 use crate::memory::address::PhysAddr;
@@ -223,6 +224,34 @@ impl Function {
         let mapped = map_mmio(part, len).map_err(|error| Error::Unmappable(part, error))?;
         interrupts::without(|| space::answer(&self.reach))?;
         Ok(mapped)
+    }
+
+    /// The first port of base address register `index`, at which it answers then. `None` if it has no ports, or fewer than
+    /// `len`.
+    pub(crate) fn ports(&self, index: u8, len: u16) -> Option<u16> {
+        interrupts::without(|| {
+            let (first, count) = space::ports(&self.reach, index)?;
+            let found = (count >= len).then_some(first)?;
+            space::change_command(&self.reach, |command| command | space::ANSWERS_AT_PORTS);
+            Some(found)
+        })
+    }
+
+    /// The wire that it interrupts by, if firmware has said which.
+    pub(crate) fn wire(&self) -> Option<Wire> {
+        let [line, pin, ..] = self.reach.read(space::INTERRUPT).to_le_bytes();
+        if pin == 0 { None } else { crate::arch::lines::pci(line).ok() }
+    }
+
+    /// Whether its table of messages is in use.
+    pub(crate) fn has_message_table_on(&self) -> bool {
+        message::is_on(&self.reach)
+    }
+
+    /// No messages: it interrupts by its wire.
+    pub(crate) fn use_wire(&self) {
+        interrupts::without(|| message::disable(&self.reach));
+        self.change_command(|command| command & !space::WIRE_IS_OFF);
     }
 
     /// Lets it read and write memory by itself; messages are written too.

@@ -23,6 +23,8 @@ const FIRST_BAR: u16 = 0x10;
 const BUSES: u16 = 0x18;
 const SUBSYSTEM: u16 = 0x2c;
 const FIRST_CAPABILITY: u16 = 0x34;
+/// The line, as firmware has it, and the pin.
+pub const INTERRUPT: u16 = 0x3c;
 const FIRST_FREE: u16 = 0x40;
 const LEGACY_END: u16 = 0x100;
 
@@ -175,6 +177,27 @@ pub fn answer(registers: &impl Registers) -> Result<(), Error> {
     }
     change_command(registers, |command| command | ANSWERS_IN_MEMORY);
     Ok(())
+}
+
+/// The first port of a register, and how many there are.
+pub fn ports(registers: &impl Registers, index: u8) -> Option<(u16, u16)> {
+    bars(registers, count(registers)).find(|&one| one == index)?;
+    let at = bar_offset(index);
+    let word = registers.read(at);
+    if word & IS_PORTS == 0 {
+        return None;
+    }
+    // As in `bar`. The upper half need not be kept.
+    let [command, _status] = halves(registers.read(COMMAND));
+    registers.write(COMMAND, (command & !(ANSWERS_AT_PORTS | ANSWERS_IN_MEMORY)).into());
+    registers.write(at, u32::MAX);
+    let kept = registers.read(at);
+    registers.write(at, word);
+    registers.write(COMMAND, command.into());
+    let len = ((kept & 0xfffc) as u16).wrapping_neg();
+    let first = u16::try_from(word & !3).ok()?;
+    let is_one = first != 0 && len.is_power_of_two() && first.checked_add(len - 1).is_some();
+    is_one.then_some((first, len))
 }
 
 /// See [`Function::bar`](super::Function::bar). Nobody uses the function meanwhile (6.2.5.1).

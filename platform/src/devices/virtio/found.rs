@@ -5,37 +5,43 @@
 //!
 //! Sources: Linux, `Documentation/admin-guide/kernel-parameters.txt`, virtio_mmio.device; VIRTIO 1.2, 4.1.2 (PCI).
 
+use core::fmt;
 use core::iter::once;
 
-use super::Transport;
-use super::mmio::Mmio;
-use super::pci::Pci;
+use freestone_virtio::Transport;
+use freestone_virtio::pci::kind;
+
+use super::registers::registers_at;
 use crate::boot_info::boot_info;
 use crate::devices::{acpi, pci};
 use crate::interrupts::words::Wire;
 use crate::memory::address::PhysAddr;
 
 /// A virtio device.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Device {
-    /// What it is: 1 a network, 2 a disk, 4 a source of entropy (VIRTIO 1.2, 5).
+    /// What it is: 1 a network, 2 a disk, 3 a console, 4 a source of entropy (VIRTIO 1.2, 5).
     pub kind: u32,
-    /// Where it is, and how it interrupts.
-    pub place: Place,
+    pub(super) place: Place,
 }
 
 /// Where a virtio device is.
 #[derive(Clone, Copy, Debug)]
 pub enum Place {
-    /// Behind registers (4.2).
-    Mmio {
-        /// The first of 512 bytes, which are mapped.
-        registers: PhysAddr,
-        /// The wire that it interrupts by, for [`connect`](crate::interrupts::connect).
-        wire: Wire,
-    },
-    /// On PCI (4.1): it interrupts by [messages](pci::Function::message_table).
+    /// Behind registers (4.2), which are mapped; it interrupts by this wire.
+    Mmio(PhysAddr, Wire),
+    /// On PCI (4.1): it interrupts by messages, or by its function's wire.
     Pci(pci::Function),
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "virtio {} at ", self.kind)?;
+        match self.place {
+            Place::Mmio(registers, wire) => write!(f, "{registers}, {wire:?}"),
+            Place::Pci(function) => fmt::Debug::fmt(&function, f),
+        }
+    }
 }
 
 /// The machine's virtio devices, those without a bus first. It allocates nothing. Where registers are named that are not
@@ -44,27 +50,19 @@ pub enum Place {
 /// ```no_run
 /// # use freestone_platform as freestone;
 /// for device in freestone::devices::virtio::devices() {
-///     freestone_rt::println!("virtio device {} at {:?}", device.kind, device.place);
+///     freestone_rt::println!("{device:?}");
 /// }
 /// ```
 pub fn devices() -> impl Iterator<Item = Device> {
     let named = named().filter_map(|(registers, wire)| {
-        let kind = Mmio::at(registers)?.kind();
-        (kind != 0).then_some(Device { kind, place: Place::Mmio { registers, wire } })
+        let kind = registers_at(registers)?.kind();
+        (kind != 0).then_some(Device { kind, place: Place::Mmio(registers, wire) })
     });
     let on_pci = pci::functions().filter_map(|function| {
         let kind = kind(function.ids(), function.subsystem())?;
         Some(Device { kind, place: Place::Pci(function) })
     });
     named.chain(on_pci)
-}
-
-/// How the devices of this kind are driven.
-pub fn open(kind: u32) -> impl Iterator<Item = AnyTransport> {
-    devices().filter(move |device| device.kind == kind).filter_map(|device| match device.place {
-        Place::Mmio { registers, .. } => Mmio::at(registers).map(AnyTransport::Mmio),
-        Place::Pci(function) => Pci::new(function).ok().map(AnyTransport::Pci),
-    })
 }
 
 /// Where devices without a bus are said to be.
@@ -105,65 +103,6 @@ fn number(text: &str) -> Option<u64> {
     }
 }
 
-/// What a function on PCI is, if it is a virtio device: devices that may be driven as before version 1.0 say so in
-/// their subsystem.
-fn kind([vendor, device]: [u16; 2], [_, subsystem]: [u16; 2]) -> Option<u32> {
-    const VENDOR: u16 = 0x1af4;
-    match device {
-        _ if vendor != VENDOR => None,
-        0x1000..0x1040 => Some(subsystem.into()),
-        0x1040..0x1080 => Some(u32::from(device) - 0x1040),
-        _ => None,
-    }
-}
-
-/// A device of either kind.
-pub enum AnyTransport {
-    /// Behind registers.
-    Mmio(Mmio),
-    /// On PCI.
-    Pci(Pci),
-}
-
-impl AnyTransport {
-    fn either(&self) -> &dyn Transport {
-        match self {
-            AnyTransport::Mmio(device) => device,
-            AnyTransport::Pci(device) => device,
-        }
-    }
-}
-
-impl Transport for AnyTransport {
-    fn set_status(&self, status: u32) {
-        self.either().set_status(status);
-    }
-
-    fn status(&self) -> u32 {
-        self.either().status()
-    }
-
-    fn features_half(&self, which: u32) -> u32 {
-        self.either().features_half(which)
-    }
-
-    fn accept_half(&self, which: u32, half: u32) {
-        self.either().accept_half(which, half);
-    }
-
-    fn is_legacy(&self) -> bool {
-        self.either().is_legacy()
-    }
-
-    fn give(&self, queue: &'static super::Queue) -> bool {
-        self.either().give(queue)
-    }
-
-    fn notify(&self) {
-        self.either().notify();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,14 +131,5 @@ mod tests {
         ] {
             assert_eq!(told(wrong), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn virtio_devices_on_pci_are_told_from_others() {
-        assert_eq!(kind([0x1af4, 0x1041], [0x1af4, 0x1100]), Some(1));
-        assert_eq!(kind([0x1af4, 0x1005], [0x1af4, 4]), Some(4));
-        assert_eq!(kind([0x1af4, 0x1080], [0x1af4, 4]), None);
-        assert_eq!(kind([0x1af4, 0x0fff], [0x1af4, 4]), None);
-        assert_eq!(kind([0x8086, 0x1041], [0x1af4, 4]), None);
     }
 }

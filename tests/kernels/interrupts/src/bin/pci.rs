@@ -160,7 +160,7 @@ fn main(_boot: &'static BootInfo) -> Exit {
         );
     }
     for device in virtio::devices() {
-        println!("virtio {} {:?}", device.kind, device.place);
+        println!("{device:?}");
     }
     interrupts::enable();
     let mut is_right = true;
