@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod announce;
+mod backlog;
+mod config;
+mod connection;
+mod device;
+mod engine;
+mod error;
+mod listener;
+mod net;
+mod options;
+mod pool;
+mod runner;
+mod segment;
+mod stash;
+mod statistics;
+mod stream;
+mod table;
+mod time_wait;
+mod timers;
+
+pub use embassy_net;
+
+pub use self::config::{Config, ConfigError, Field, HOSTNAME};
+pub use self::error::{Error, ListenError};
+pub use self::listener::Listener;
+pub use self::net::{Net, new, with_sockets};
+pub use self::options::Options;
+pub use self::runner::Runner;
+pub use self::statistics::Statistics;
+pub use self::stream::{
+    OwnedReadHalf, OwnedWriteHalf, ReadHalf, Reading, TcpStream, WriteHalf, Writing,
+};

@@ -1,0 +1,118 @@
+//! The handle of a network, and how one is made.
+
+use alloc::boxed::Box;
+use core::cell::RefCell;
+use core::fmt;
+
+use embassy_net::{IpListenEndpoint, Stack, StackResources};
+use embassy_net_driver::{Driver, HardwareAddress};
+use embassy_time::Instant;
+use smoltcp::wire::EthernetAddress;
+
+use crate::config::Config;
+use crate::device;
+use crate::engine::Engine;
+use crate::error::ListenError;
+use crate::listener::Listener;
+use crate::options::{Limits, Options};
+use crate::runner::Runner;
+use crate::stash::{Shim, Stash};
+use crate::statistics::Statistics;
+
+/// A network: one interface, its addresses, all that listens or connects there.
+///
+/// It is a handle and can be copied. The network itself exists for ever.
+#[derive(Clone, Copy)]
+pub struct Net(pub(crate) &'static Shared);
+
+/// What handle, runner, listeners and streams have in common.
+pub(crate) struct Shared {
+    pub(crate) engine: RefCell<Engine>,
+    pub(crate) stash: &'static RefCell<Stash>,
+    pub(crate) stack: Stack<'static>,
+}
+
+/// Makes a network of a driver, with room for 64 sockets of embassy-net. Nothing happens until the runner runs.
+///
+/// `seed` must be unpredictable and different at each boot: sequence numbers and the order of tables come from it.
+///
+/// # Panics
+///
+/// If the driver is none for Ethernet, if its own address is not that of one station, or if its frames are shorter than IPv6
+/// demands (1,294 bytes with the Ethernet header; RFC 8200 5).
+pub fn new<D: Driver>(driver: D, config: Config, seed: u64) -> (Net, Runner<D>) {
+    with_sockets::<D, 64>(driver, config, seed)
+}
+
+/// The same with room for `SOCKETS` sockets of embassy-net, two of which DHCP and DNS take. Each costs memory, and time
+/// for each frame that goes to embassy-net. Connections of listeners are not counted here.
+///
+/// # Panics
+///
+/// As [`new`].
+pub fn with_sockets<D: Driver, const SOCKETS: usize>(
+    driver: D,
+    config: Config,
+    seed: u64,
+) -> (Net, Runner<D>) {
+    let HardwareAddress::Ethernet(address) = driver.hardware_address() else {
+        panic!("the driver must be one for Ethernet")
+    };
+    let own = EthernetAddress(address);
+    let capabilities = driver.capabilities();
+    assert!(own.is_unicast(), "the driver's own address must be that of one station, it is {own}");
+    let mtu = capabilities.max_transmission_unit;
+    assert!(mtu >= 1294, "the driver's frames must have room for 1,294 bytes, they have {mtu}");
+
+    let now = smoltcp::time::Instant::from_micros(Instant::now().as_micros() as i64); // 290,000 years
+    let engine = Engine::new(device::capabilities(&capabilities), own, seed, now);
+    let stash: &'static RefCell<Stash> = Box::leak(Box::new(RefCell::new(Stash::new())));
+    let resources = Box::leak(Box::new(StackResources::<SOCKETS>::new()));
+    let shim = Shim { stash, capabilities, address };
+    let (stack, mut stack_runner) =
+        embassy_net::new(shim, config.into(), resources, engine.stack_seed());
+    let shared: &'static Shared =
+        Box::leak(Box::new(Shared { engine: RefCell::new(engine), stash, stack }));
+    let runner =
+        Runner::new(driver, shared, own, Box::pin(async move { stack_runner.run().await }));
+    (Net(shared), runner)
+}
+
+impl Net {
+    /// embassy-net's handle: what `embassy_net::tcp::TcpSocket`, `udp::UdpSocket` and `dns::DnsSocket` are made with.
+    pub fn stack(&self) -> Stack<'static> {
+        self.0.stack
+    }
+
+    /// Waits until the link is up and there is an address, IPv4 or IPv6, beyond the link-local one.
+    pub async fn wait_up(&self) {
+        self.0.stack.wait_link_up().await;
+        self.0.stack.wait_config_up().await;
+    }
+
+    /// Takes connections to `endpoint` from now on: a port, at all addresses of this machine, or at one.
+    ///
+    /// # Errors
+    ///
+    /// See [`ListenError`].
+    pub fn listen(
+        &self,
+        endpoint: impl Into<IpListenEndpoint>,
+        options: &Options,
+    ) -> Result<Listener, ListenError> {
+        let endpoint = endpoint.into();
+        let key = self.0.engine.borrow_mut().listen(endpoint, Limits::new(options)?)?;
+        Ok(Listener::new(self.0, key, endpoint))
+    }
+
+    /// What has been counted.
+    pub fn statistics(&self) -> Statistics {
+        self.0.engine.borrow().statistics()
+    }
+}
+
+impl fmt::Debug for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Net").field("statistics", &self.statistics()).finish_non_exhaustive()
+    }
+}

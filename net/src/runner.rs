@@ -1,0 +1,293 @@
+//! The task that moves frames: one loop over the driver, our connections and embassy-net.
+//!
+//! A round reads the time once, takes in what has arrived, sends for connections that had something to send when the round
+//! began, lets embassy-net work if there is work for it, and at last asks the driver for the state of its link. A driver that
+//! rings its doorbell there rings it once for all frames of the round. Connections that a segment has reached in this round
+//! have their turn in the next: in between, the tasks that it has woken write their answers, and the acknowledgement travels
+//! with them. The work of a round is bounded; if there is more, the runner wakes itself and yields.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::task::Wake;
+use alloc::vec::Vec;
+use core::convert::Infallible;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll, Waker};
+
+use atomic_waker::AtomicWaker;
+use embassy_net_driver::{Driver, LinkState, RxToken, TxToken};
+use embassy_time::Instant;
+use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv6Cidr};
+
+use crate::announce;
+use crate::engine::Engine;
+use crate::net::Shared;
+use crate::segment::{Class, Refusal, classify};
+use crate::stash::Stash;
+
+/// Frames, and deadlines, that a round handles.
+const ROUND: usize = 64;
+
+/// What must be polled for the network to work, in a task of its own.
+pub struct Runner<D> {
+    driver: D,
+    net: &'static Shared,
+    own: EthernetAddress,
+    stack: Pin<Box<dyn Future<Output = Infallible>>>,
+    flag: Arc<Flag>,
+    /// The same as a waker, which embassy-net gets.
+    flag_waker: Waker,
+    /// Who polls the runner.
+    waker: Option<Waker>,
+    /// When the runner will be woken, of what it has asked for.
+    scheduled: Option<Instant>,
+    /// Our addresses. Each is announced when it is new.
+    addresses: Vec<IpAddress>,
+    /// Which addresses to announce now, as a bit each, and a second time later.
+    announce_now: u32,
+    announce_again: Option<(smoltcp::time::Instant, u32)>,
+}
+
+/// Whether embassy-net wants to be polled.
+struct Flag {
+    set: AtomicBool,
+    runner: AtomicWaker,
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.set.store(true, Ordering::Release);
+        self.runner.wake();
+    }
+}
+
+impl<D: Driver> Runner<D> {
+    pub(crate) fn new(
+        driver: D,
+        net: &'static Shared,
+        own: EthernetAddress,
+        stack: Pin<Box<dyn Future<Output = Infallible>>>,
+    ) -> Runner<D> {
+        let flag = Arc::new(Flag { set: AtomicBool::new(true), runner: AtomicWaker::new() });
+        Runner {
+            driver,
+            net,
+            own,
+            stack,
+            flag_waker: Waker::from(flag.clone()),
+            flag,
+            waker: None,
+            scheduled: None,
+            addresses: Vec::new(),
+            announce_now: 0,
+            announce_again: None,
+        }
+    }
+
+    /// Runs the network for ever.
+    pub async fn run(mut self) -> ! {
+        match poll_fn(|context| {
+            self.poll(context);
+            Poll::<Infallible>::Pending
+        })
+        .await {}
+    }
+
+    /// One round, for who has no executor. `context` is woken when there is work for another.
+    pub fn poll(&mut self, context: &mut Context<'_>) {
+        let time = Instant::now();
+        let now = smoltcp::time::Instant::from_micros(time.as_micros() as i64); // 290,000 years
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            self.waker = Some(context.waker().clone());
+            self.scheduled = None;
+            self.net.engine.borrow_mut().runner = self.waker.clone();
+        }
+        self.flag.runner.register(context.waker());
+
+        let (mut again, room) = self.serve(now, context);
+        again |= self.poll_stack(now);
+        again |= self.forward(context) && room;
+        if self.announce_now != 0 || self.announce_again.is_some_and(|(at, _)| at <= now) {
+            self.announce(now, context);
+        }
+        let link = self.driver.link_state(context);
+        again |= self.link_changed(link);
+
+        let mut engine = self.net.engine.borrow_mut();
+        engine.woken = false;
+        again |= room && !engine.dirty.is_empty();
+        if again {
+            engine.woken = true;
+            context.waker().wake_by_ref();
+        }
+        let deadline =
+            engine.timers.earliest().into_iter().chain(self.announce_again.map(|(at, _)| at)).min();
+        drop(engine);
+        if let Some(deadline) = deadline {
+            self.schedule(Instant::from_micros(deadline.total_micros() as u64), time, context);
+        }
+    }
+
+    /// Takes in frames and sends for connections. Returns whether there is more to take in, and whether the driver had room.
+    fn serve(&mut self, now: smoltcp::time::Instant, context: &mut Context<'_>) -> (bool, bool) {
+        let mut engine = self.net.engine.borrow_mut();
+        engine.woken = true; // by this round
+        let mut expired = 0;
+        while expired < ROUND
+            && let Some(index) = engine.timers.expired(now)
+        {
+            engine.expire(index, now);
+            expired += 1;
+        }
+        let due = engine.dirty.len();
+        let mut received = 0;
+        while received < ROUND
+            && let Some((rx, tx)) = self.driver.receive(context)
+        {
+            rx.consume(|frame| take_in(&mut engine, &self.net.stash, frame, self.own, tx, now));
+            received += 1;
+        }
+        let room = engine.flush(due, &mut self.driver, context, now);
+        (received == ROUND || expired == ROUND, room)
+    }
+
+    /// Lets embassy-net work, if a frame waits for it or something has woken it. Returns whether it has more to do.
+    fn poll_stack(&mut self, now: smoltcp::time::Instant) -> bool {
+        let woken = self.flag.set.swap(false, Ordering::Acquire);
+        if !woken && !self.net.stash.borrow().has_work() {
+            return false;
+        }
+        match self.stack.as_mut().poll(&mut Context::from_waker(&self.flag_waker)) {
+            Poll::Ready(never) => match never {},
+            Poll::Pending => {}
+        }
+        self.look_at_addresses(now);
+        self.net.stash.borrow().has_work()
+    }
+
+    /// Gives the driver what embassy-net has sent. Returns whether embassy-net has work that waited for room.
+    fn forward(&mut self, context: &mut Context<'_>) -> bool {
+        let mut stash = self.net.stash.borrow_mut();
+        let mut sent = 0;
+        while let Some(frame) = stash.sent() {
+            let Some(token) = self.driver.transmit(context) else {
+                stash.unsend(frame);
+                break;
+            };
+            token.consume(frame.len(), |buffer| buffer.copy_from_slice(&frame));
+            stash.reuse(frame);
+            sent += 1;
+        }
+        if sent > 0 {
+            self.net.engine.borrow_mut().counts.frames_out += sent;
+        }
+        sent > 0 && stash.has_work()
+    }
+
+    fn link_changed(&mut self, link: LinkState) -> bool {
+        let mut stash = self.net.stash.borrow_mut();
+        if stash.link == link {
+            return false;
+        }
+        stash.link = link;
+        self.flag.set.store(true, Ordering::Relaxed);
+        if link == LinkState::Up {
+            // The neighbours may be others now.
+            self.announce_now = all(&self.addresses);
+        }
+        true
+    }
+
+    /// embassy-net has worked, and may have other addresses since.
+    fn look_at_addresses(&mut self, now: smoltcp::time::Instant) {
+        let stack = self.net.stack;
+        let v4 = stack.config_v4().map(|config| IpCidr::Ipv4(config.address));
+        let v6 = stack.config_v6().map(|config| IpCidr::Ipv6(config.address));
+        let link_local =
+            Ipv6Cidr::from_link_prefix(&Ipv6Cidr::LINK_LOCAL_PREFIX, stack.hardware_address());
+        let cidrs = [v4, v6, link_local.map(IpCidr::Ipv6)];
+        let addresses = cidrs.iter().flatten().map(IpCidr::address);
+        if addresses.clone().eq(self.addresses.iter().copied()) {
+            return;
+        }
+        let addresses: Vec<IpAddress> = addresses.collect();
+        let broadcasts = cidrs.iter().flatten().filter_map(|cidr| match cidr {
+            IpCidr::Ipv4(cidr) => Some(cidr.broadcast()?.into()),
+            IpCidr::Ipv6(_) => None,
+        });
+        self.net.engine.borrow_mut().set_addresses(addresses.clone(), broadcasts.collect());
+        let new = |address: &IpAddress| !self.addresses.contains(address);
+        let announce = addresses.iter().enumerate().filter(|(_, address)| new(address));
+        self.announce_now = announce.fold(0, |bits, (place, _)| bits | 1 << place);
+        self.announce_again = self.announce_again.map(|_| (now, all(&addresses)));
+        self.addresses = addresses;
+    }
+
+    fn announce(&mut self, now: smoltcp::time::Instant, context: &mut Context<'_>) {
+        if self.net.stash.borrow().link == LinkState::Down {
+            // They are announced when it comes up.
+            (self.announce_now, self.announce_again) = (0, None);
+            return;
+        }
+        let second = self.announce_again.take_if(|(at, _)| *at <= now).map_or(0, |(_, bits)| bits);
+        for (place, address) in self.addresses.iter().enumerate() {
+            if (self.announce_now | second) & 1 << place == 0 {
+                continue;
+            }
+            // One that finds no room is lost; the second follows.
+            let Some(token) = self.driver.transmit(context) else { break };
+            token.consume(announce::len(self.own, address), |frame| {
+                announce::write(frame, self.own, address)
+            });
+            self.net.engine.borrow_mut().counts.frames_out += 1;
+        }
+        if self.announce_now != 0 {
+            self.announce_again = Some((now + announce::AGAIN, self.announce_now));
+            self.announce_now = 0;
+        }
+    }
+
+    /// Asks to be woken at `at`, unless that is sure to happen.
+    fn schedule(&mut self, at: Instant, now: Instant, context: &Context<'_>) {
+        if self.scheduled.is_none_or(|scheduled| scheduled <= now || at < scheduled) {
+            self.scheduled = Some(at);
+            embassy_time_driver::schedule_wake(at.as_ticks(), context.waker());
+        }
+    }
+}
+
+/// A bit for each address.
+fn all(addresses: &[IpAddress]) -> u32 {
+    (1 << addresses.len()) - 1
+}
+
+/// Takes in one frame.
+fn take_in(
+    engine: &mut Engine,
+    stash: &core::cell::RefCell<Stash>,
+    frame: &mut [u8],
+    own: EthernetAddress,
+    token: impl TxToken,
+    now: smoltcp::time::Instant,
+) {
+    engine.counts.frames_in += 1;
+    match classify(frame, own) {
+        Class::Tcp(segment) if engine.receive(frame, &segment, token, now).is_ok() => {}
+        Class::Tcp(_) | Class::Other => {
+            if stash.borrow_mut().put(frame) {
+                engine.counts.to_stack += 1;
+            } else {
+                engine.counts.stash_full += 1;
+            }
+        }
+        Class::Refused(Refusal::Malformed) => engine.counts.malformed += 1,
+        Class::Refused(Refusal::NotOurs) => engine.counts.not_ours += 1,
+        Class::Refused(Refusal::Forged) => engine.counts.forged += 1,
+    }
+}

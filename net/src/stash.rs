@@ -1,0 +1,148 @@
+//! The way between the runner and embassy-net: frames in both directions, in buffers that are used again.
+//!
+//! embassy-net takes a driver for itself. It gets [`Shim`], which has no device behind it: frames that are not for our
+//! connections are copied into the stash, and what embassy-net sends waits there for the runner. A copy each way is the
+//! price for a device with one owner, who also rings its doorbell once for all. The stash is bounded: frames that find it
+//! full are dropped and counted, as a device does whose ring is full.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::task::Context;
+
+use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
+
+/// Frames that wait in each direction at most.
+const FRAMES: usize = 64;
+
+/// Empty buffers kept for the next frames.
+const SPARE: usize = 16;
+
+/// Frames in both directions.
+pub(crate) struct Stash {
+    incoming: VecDeque<Vec<u8>>,
+    outgoing: VecDeque<Vec<u8>>,
+    spare: Vec<Vec<u8>>,
+    /// What embassy-net is told of the link.
+    pub(crate) link: LinkState,
+}
+
+impl Stash {
+    pub(crate) const fn new() -> Stash {
+        Stash {
+            incoming: VecDeque::new(),
+            outgoing: VecDeque::new(),
+            spare: Vec::new(),
+            link: LinkState::Down,
+        }
+    }
+
+    /// Whether embassy-net has frames to read, and room for answers.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.incoming.is_empty() && self.outgoing.len() < FRAMES
+    }
+
+    /// Copies a frame for embassy-net. `false`: dropped, there are too many, or no memory.
+    pub(crate) fn put(&mut self, frame: &[u8]) -> bool {
+        if self.incoming.len() >= FRAMES || self.incoming.try_reserve(1).is_err() {
+            return false;
+        }
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.clear();
+        if buffer.try_reserve(frame.len()).is_err() {
+            return false;
+        }
+        buffer.extend_from_slice(frame);
+        self.incoming.push_back(buffer);
+        true
+    }
+
+    /// The next frame that embassy-net has sent.
+    pub(crate) fn sent(&mut self) -> Option<Vec<u8>> {
+        self.outgoing.pop_front()
+    }
+
+    /// Puts a frame back that could not be sent yet.
+    pub(crate) fn unsend(&mut self, frame: Vec<u8>) {
+        self.outgoing.push_front(frame);
+    }
+
+    /// Takes a buffer that is not needed any more.
+    pub(crate) fn reuse(&mut self, buffer: Vec<u8>) {
+        if self.spare.len() < SPARE {
+            self.spare.push(buffer);
+        }
+    }
+}
+
+/// The driver that embassy-net has.
+pub(crate) struct Shim {
+    pub(crate) stash: &'static RefCell<Stash>,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) address: [u8; 6],
+}
+
+pub(crate) struct Received {
+    stash: &'static RefCell<Stash>,
+    frame: Vec<u8>,
+}
+
+impl RxToken for Received {
+    fn consume<R, F>(mut self, f: F) -> R
+    where
+        F: FnOnce(&mut [u8]) -> R,
+    {
+        let result = f(&mut self.frame);
+        self.stash.borrow_mut().reuse(self.frame);
+        result
+    }
+}
+
+pub(crate) struct Room {
+    stash: &'static RefCell<Stash>,
+}
+
+impl TxToken for Room {
+    fn consume<R, F>(self, len: usize, f: F) -> R
+    where
+        F: FnOnce(&mut [u8]) -> R,
+    {
+        let mut frame = self.stash.borrow_mut().spare.pop().unwrap_or_default();
+        frame.clear();
+        frame.resize(len, 0);
+        let result = f(&mut frame);
+        self.stash.borrow_mut().outgoing.push_back(frame);
+        result
+    }
+}
+
+impl Driver for Shim {
+    type RxToken<'a> = Received;
+    type TxToken<'a> = Room;
+
+    fn receive(&mut self, _: &mut Context<'_>) -> Option<(Received, Room)> {
+        let mut stash = self.stash.borrow_mut();
+        if !stash.has_work() {
+            return None;
+        }
+        let frame = stash.incoming.pop_front()?;
+        Some((Received { stash: self.stash, frame }, Room { stash: self.stash }))
+    }
+
+    // No waker is kept: the runner polls embassy-net when a frame has come, and after it has made room.
+    fn transmit(&mut self, _: &mut Context<'_>) -> Option<Room> {
+        (self.stash.borrow().outgoing.len() < FRAMES).then_some(Room { stash: self.stash })
+    }
+
+    fn link_state(&mut self, _: &mut Context<'_>) -> LinkState {
+        self.stash.borrow().link
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities.clone()
+    }
+
+    fn hardware_address(&self) -> HardwareAddress {
+        HardwareAddress::Ethernet(self.address)
+    }
+}
