@@ -89,6 +89,7 @@ pub use freestone_rt::{print, println};
 pub mod heap;
 #[cfg(feature = "task")]
 pub mod task;
+pub mod wants;
 
 #[doc(hidden)]
 pub use heap::{give_free_memory, report_exhaustion};

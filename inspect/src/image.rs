@@ -7,6 +7,7 @@ use object::elf;
 use crate::elf::{Note, Object, ObjectKind};
 use crate::error::{Error, Problem};
 use crate::names;
+use crate::wants::Wants;
 
 /// XEN_ELFNOTE_PHYS32_ENTRY (xen/include/public/elfnote.h).
 pub const XEN_PHYS32_ENTRY: u32 = 18;
@@ -35,6 +36,11 @@ impl<'data> Image<'data> {
     /// The note of this owner and kind.
     pub fn note(&self, owner: &str, kind: u32) -> Option<&Note<'data>> {
         self.notes.iter().find(|note| note.owner == owner.as_bytes() && note.kind == kind)
+    }
+
+    /// The devices that it asks for.
+    pub fn wants(&self) -> Wants {
+        Wants::of(&self.notes)
     }
 
     /// The program that is to run it, if it is a program for an operating system (`PT_INTERP`).

@@ -9,6 +9,7 @@
 //! - [`contract`]: the symbols that a kernel must provide, and the crate that has each
 //! - [`program`]: an image's functions and their graph of calls; [`stack`]: the depth of the stack
 //! - [`rules`]: what can be wrong with an image
+//! - [`wants`]: the devices that an image asks for
 //! - [`size`]: what its bytes are spent on
 //! - [`libcalls`]: the functions that compilers call on their own
 //! - [`names`]: demangling, and the crate that a name belongs to
@@ -51,6 +52,7 @@ pub mod size;
 pub mod stack;
 pub mod symbol;
 pub mod symbols;
+pub mod wants;
 
 pub use archive::{Archive, Member, Objects};
 pub use elf::{Machine, Object, ObjectKind};

@@ -47,6 +47,30 @@ pub mod entry {
     pub const NOTE_ALIGNMENT: u64 = 4;
 }
 
+/// What an image asks of the machine that boots it: ELF notes, which only an image has that uses what they ask for. There
+/// may be several of a type, in any order; together they say what is asked for.
+pub mod wants {
+    /// Whose notes they are; types 1 and 2 of this owner are promises about interrupt entry.
+    pub const NAME: &[u8] = b"Freestone";
+    /// The type of a note that asks for a network device. Its descriptor has [`PORT_BYTES`] for each port that the kernel
+    /// serves, none if the note only asks for the device.
+    pub const NETWORK: u32 = 3;
+    /// The type of a note that asks for a disk. Its descriptor is empty.
+    pub const DISK: u32 = 4;
+
+    /// The size of a served port: its number in the low 16 bits and its protocol in the next 8, as one little-endian word.
+    pub const PORT_BYTES: usize = 4;
+    /// TCP, by its number in IP (IANA, "Assigned Internet Protocol Numbers").
+    pub const TCP: u8 = 6;
+    /// UDP, by its number in IP.
+    pub const UDP: u8 = 17;
+
+    /// The word of a port that is served.
+    pub const fn port(protocol: u8, number: u16) -> u32 {
+        (protocol as u32) << 16 | number as u32
+    }
+}
+
 /// The table of functions' names; its format stands in `freestone_rt::symbols`.
 pub mod names {
     /// How a table begins.

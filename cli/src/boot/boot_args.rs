@@ -7,6 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
 use crate::args::{all, flag, is_set, one, one_of};
 use crate::boot::accel::Accel;
+use crate::boot::devices::DeviceArgs;
 use crate::boot::machines::{CORES, KVM, MACHINES, MEMORY, MEMORY_MIB, PLACES, XEN};
 use crate::boot::xen;
 
@@ -27,6 +28,7 @@ pub struct BootArgs {
     pub gdb: Option<u16>,
     pub trace: bool,
     pub stdin: bool,
+    pub devices: DeviceArgs,
     pub no_names: bool,
     pub qemu_args: Vec<OsString>,
     pub qemu: Option<PathBuf>,
@@ -51,6 +53,7 @@ impl BootArgs {
             gdb: one(matches, "gdb"),
             trace: is_set(matches, "trace"),
             stdin: is_set(matches, "stdin"),
+            devices: DeviceArgs::from(matches),
             no_names: is_set(matches, "no-names"),
             qemu_args: all(matches, "qemu-arg").unwrap_or_default(),
             qemu: one(matches, "qemu"),
@@ -64,6 +67,11 @@ impl BootArgs {
     /// The place that `--on` names, or what was given that has no meaning there.
     pub fn place(&self) -> Result<&'static str, String> {
         let place = self.on.unwrap_or(PLACES[0]);
+        if let (XEN | KVM, Some(name)) = (place, self.devices.any()) {
+            return Err(format!(
+                "--{name} is not there yet with --on {place}: kernels have a network and disks with --on qemu"
+            ));
+        }
         let machine = [(self.machine.is_some(), MACHINE), (self.cores.is_some(), "cores")];
         let qemu = [
             (self.icount, "icount"),
@@ -215,6 +223,9 @@ pub fn command_line() -> Arg {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::disk::Disk;
+    use crate::boot::forward::Forward;
+    use crate::boot::network::{Mac, Net};
     use crate::verbs::{chart, run};
 
     fn given(command: clap::Command, words: &str) -> BootArgs {
@@ -225,6 +236,7 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let words = "--on qemu --machine pc --accel tcg -m 8 --cores 2 --timeout 3 --icount --stdin --gdb 4 --trace \
+                     --net user --forward 5:6 --mac 02:00:00:00:00:01 --pcap p --disk d,ro \
                      --no-names --qemu-arg -s --qemu q --xen x --no-check --yes -- a b";
         let all = BootArgs {
             on: Some("qemu"),
@@ -237,6 +249,13 @@ mod tests {
             gdb: Some(4),
             trace: true,
             stdin: true,
+            devices: DeviceArgs {
+                net: Some(Net::User),
+                forwards: vec![Forward::parse("tcp:5:6").expect("good")],
+                mac: Some(Mac::parse("02:00:00:00:00:01").expect("good")),
+                pcap: Some("p".into()),
+                disks: vec![Disk { file: "d".into(), is_read_only: true }],
+            },
             no_names: true,
             qemu_args: vec!["-s".into()],
             qemu: Some("q".into()),
@@ -258,6 +277,19 @@ mod tests {
             ("--on xen --machine pc --gdb 1", Some("--machine has no meaning with --on xen")),
             ("--on xen --accel auto", Some("--accel has no meaning with --on xen")),
             ("--on kvm-nested --trace", Some("--trace has no meaning with --on kvm-nested")),
+            (
+                "--on xen --net user",
+                Some(
+                    "--net is not there yet with --on xen: kernels have a network and disks with --on qemu",
+                ),
+            ),
+            (
+                "--on kvm-nested --disk d",
+                Some(
+                    "--disk is not there yet with --on kvm-nested: kernels have a network and disks with --on qemu",
+                ),
+            ),
+            ("--on xen --net none", None),
             ("--xen x", Some("--xen has no meaning with --on qemu")),
             ("--on xen --xen x -m 8", None),
             ("--on kvm-nested --machine pc --cores 2", None),

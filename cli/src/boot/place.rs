@@ -7,9 +7,11 @@ use std::path::Path;
 
 use crate::boot::boot_args::BootArgs;
 use crate::boot::boot_options::BootOptions;
+use crate::boot::devices::{self, DeviceArgs, Devices};
 use crate::boot::install;
 use crate::boot::kvm;
 use crate::boot::machines::{KVM, XEN};
+use crate::boot::network::Network;
 use crate::boot::qemu::{self, Machine};
 use crate::boot::request::{Boot, Everything, Verdict};
 use crate::boot::xen::{self, Host};
@@ -36,6 +38,54 @@ impl Place {
             KVM => Place::Kvm(kvm::Host::new(Machine::new(qemu, given, options)?)?),
             _ => Place::Qemu(Machine::new(qemu, given, options)?),
         })
+    }
+
+    /// Gives the machine the devices that were asked for and those that the image asks for.
+    pub fn equip(
+        &mut self,
+        given: &DeviceArgs,
+        options: &BootOptions,
+        image: &Path,
+    ) -> Result<(), Failure> {
+        let (wants, extra) = (devices::wanted(image), options.qemu_args());
+        match self {
+            Place::Qemu(machine) => {
+                machine.devices = Devices::new(given, &wants, &extra)?;
+                devices::tell_missing(&wants, &machine.devices, &extra);
+            }
+            Place::Xen(_) | Place::Kvm(_) => {
+                let asked = [(wants.network, "a network"), (wants.disk, "a disk")];
+                for (_, device) in asked.iter().filter(|(is_asked, _)| *is_asked) {
+                    say!(
+                        "this kernel asks for {device}, which is not there yet with --on {}",
+                        options.on
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for a boot that nobody connects to.
+    pub fn equip_unreached(
+        &mut self,
+        given: &DeviceArgs,
+        options: &BootOptions,
+        image: &Path,
+    ) -> Result<(), Failure> {
+        self.equip(given, options, image)?;
+        if let Some(network) = self.network() {
+            network.forwards.clear();
+        }
+        Ok(())
+    }
+
+    /// The network that the machine has.
+    pub fn network(&mut self) -> Option<&mut Network> {
+        match self {
+            Place::Qemu(machine) => machine.devices.network.as_mut(),
+            Place::Xen(_) | Place::Kvm(_) => None,
+        }
     }
 
     /// What a summary calls it.

@@ -22,6 +22,8 @@ use freestone_protocol::exit;
 use crate::boot::accel::Accelerator;
 use crate::boot::boot_args::BootArgs;
 use crate::boot::boot_options::BootOptions;
+use crate::boot::complaints;
+use crate::boot::devices::Devices;
 use crate::boot::qmp::Monitor;
 use crate::boot::request::{Boot, prefixed};
 use crate::boot::trace;
@@ -58,6 +60,7 @@ pub struct Machine {
     pub gdb: Option<u16>,
     pub trace: bool,
     pub accelerator: Accelerator,
+    pub devices: Devices,
 }
 
 impl Machine {
@@ -72,6 +75,7 @@ impl Machine {
             gdb: None,
             trace: false,
             accelerator: Accelerator::tcg(),
+            devices: Devices::default(),
         }
     }
 
@@ -227,6 +231,7 @@ pub fn arguments(machine: &Machine, boot: &Boot, kernel: &Path) -> Vec<OsString>
     if let Some(port) = machine.gdb {
         all.extend(["-gdb".into(), format!("tcp:127.0.0.1:{port}").into(), "-S".into()]);
     }
+    all.extend(machine.devices.arguments(&machine.name));
     all.extend(["-kernel".into(), kernel.into(), "-append".into(), boot.command_line.into()]);
     all.extend(boot.extra.iter().cloned());
     all
@@ -257,7 +262,13 @@ pub fn judge_status(status: ExitStatus, said: bool, complaint: &str) -> (Status,
                 "the machine went off without a verdict: a triple fault, a reset or a power-off";
             (Status::Crash, format!("{message}{complaint}"))
         }
-        Some(1) if !said => (Status::Tool, format!("QEMU could not start{complaint}")),
+        Some(1) if !said => {
+            let meaning = complaints::meaning(complaint).map(|meaning| format!(": {meaning}"));
+            (
+                Status::Tool,
+                format!("QEMU could not start{}{complaint}", meaning.unwrap_or_default()),
+            )
+        }
         _ => (Status::Tool, format!("QEMU {}, which is no verdict{complaint}", describe(status))),
     }
 }

@@ -143,6 +143,9 @@ impl Request<'_> {
         set(CORES_VARIABLE, number(*cores));
         let extra: Vec<_> = qemu_args.iter().map(|arg| arg.to_string_lossy()).collect();
         set(QEMU_ARGS_VARIABLE, (!extra.is_empty()).then(|| json!(extra).to_string().into()));
+        for (name, value) in self.boot.devices.environment()? {
+            set(name, value);
+        }
         set(BOOT_PER_TEST_VARIABLE, self.boot_per_test.then(|| "1".into()));
         let junit = self.junit.map(path::absolute).transpose();
         let junit = junit.map_err(|error| tool("the folder for JUnit files", error))?;

@@ -124,7 +124,8 @@ fn chart(arguments: &Arguments) -> Result<Status, Failure> {
     extra.extend(options.qemu_args());
     let memory_mib = options.memory_mib.value;
     let booted = Booted::new(&image, !given.no_names, memory_mib);
-    let place = Place::Qemu(machine);
+    let mut place = Place::Qemu(machine);
+    place.equip_unreached(&given.devices, &options, &image)?;
     let boot = Boot {
         image: &image,
         booted: booted.path(),

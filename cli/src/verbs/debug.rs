@@ -16,6 +16,8 @@ use clap::{Arg, ArgAction, ArgMatches};
 
 use crate::args::{self, Telling, flag};
 use crate::boot::boot_args::{self, BootArgs};
+use crate::boot::boot_options::BootOptions;
+use crate::boot::devices::{self, Devices};
 use crate::build::build_args::Which;
 use crate::build::meant;
 use crate::foreign::Shown as _;
@@ -56,6 +58,11 @@ pub fn command() -> clap::Command {
         .arg(flag("batch", "End gdb after these commands"))
         .arg(flag("print", "Show what would be run, and run nothing"))
         .args([
+            devices::net(),
+            devices::forward(),
+            devices::mac(),
+            devices::pcap(),
+            devices::disk(),
             boot_args::qemu_arg(),
             boot_args::qemu(),
             boot_args::no_check(),
@@ -91,6 +98,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
 fn debug(arguments: &Arguments) -> Result<Status, Failure> {
     let tool = |what: &str, error| Failure::tool(format!("{what}: {error}"));
     let Arguments { which, boot, .. } = arguments;
+    boot.devices.check()?;
     let (image, options) = meant::built(which, boot, arguments.verbose)?;
     let port = free_port().map_err(|error| tool("no free port", error))?;
     let own = env::current_exe().map_err(|error| tool("this program's own path", error))?;
@@ -104,6 +112,7 @@ fn debug(arguments: &Arguments) -> Result<Status, Failure> {
     for arg in options.qemu_args() {
         machine.arg("--qemu-arg").arg(arg);
     }
+    machine.args(devices(&image, boot, &options)?);
     let switches = [(boot.no_check, "--no-check"), (boot.yes, "--yes")];
     machine.args(switches.iter().filter(|(is_set, _)| *is_set).map(|(_, option)| option));
     machine.arg("--").arg(options.command_line.value);
@@ -144,6 +153,21 @@ fn debug(arguments: &Arguments) -> Result<Status, Failure> {
         Ending::Signalled(signal) => Err(Failure::silent(Status::of_signal(signal))),
         _ => Err(Failure::silent(Status::Tool)),
     }
+}
+
+/// The machine's devices as options of `run`, whose ports are told here: what it says is not shown.
+fn devices(
+    image: &Path,
+    given: &BootArgs,
+    options: &BootOptions,
+) -> Result<Vec<OsString>, Failure> {
+    let (wants, extra) = (devices::wanted(image), options.qemu_args());
+    let mut all = Devices::new(&given.devices, &wants, &extra)?;
+    devices::tell_missing(&wants, &all, &extra);
+    if let Some(network) = &mut all.network {
+        network.choose_ports(&network.forwards.clone())?;
+    }
+    Ok(all.words())
 }
 
 /// How the kernel ended, if it has: the machine's process ends a moment after the machine.

@@ -5,12 +5,15 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Command};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::Telling;
 use crate::boot::accel::Accel;
 use crate::boot::boot_args::{self, BootArgs};
 use crate::boot::boot_options::BootOptions;
+use crate::boot::complaints;
+use crate::boot::devices;
+use crate::boot::forward::Forward;
 use crate::boot::machines;
 use crate::boot::place::Place;
 use crate::boot::request::{Boot, Verdict};
@@ -42,6 +45,11 @@ pub fn command() -> Command {
             boot_args::stdin(),
             boot_args::gdb(),
             boot_args::trace(),
+            devices::net(),
+            devices::forward(),
+            devices::mac(),
+            devices::pcap(),
+            devices::disk(),
             boot_args::no_names(),
             boot_args::qemu_arg(),
             boot_args::qemu(),
@@ -84,7 +92,7 @@ pub fn boot_and_tell(arguments: &Arguments, settings: &Settings) -> Result<Statu
         Ok(verdict) => (verdict.status, verdict.message, Some(verdict.wall)),
         Err(failure) => (failure.status, failure.message, None),
     };
-    let Known { image, options } = known;
+    let Known { image, options, forwards } = known;
     let on = options.as_ref().map_or(machines::PLACES[0], |options| options.on);
     let machine = options.as_ref().map(BootOptions::machine);
     let line = json!({
@@ -93,6 +101,7 @@ pub fn boot_and_tell(arguments: &Arguments, settings: &Settings) -> Result<Statu
         "status": status.code(),
         "message": message,
         "machine": machine.filter(|_| on != machines::XEN),
+        "forwards": json_of(&forwards),
         "image": image.map(|path| path.to_string_lossy().into_owned()),
         "wall_ms": wall.map(|wall| wall.as_millis() as u64),
     });
@@ -105,6 +114,12 @@ pub fn boot_and_tell(arguments: &Arguments, settings: &Settings) -> Result<Statu
 struct Known {
     image: Option<PathBuf>,
     options: Option<BootOptions>,
+    /// None before QEMU is started.
+    forwards: Vec<Forward>,
+}
+
+fn json_of(forwards: &[Forward]) -> Value {
+    forwards.iter().map(Forward::json).collect()
 }
 
 /// Does it all; what is known is told as soon as it is.
@@ -115,16 +130,18 @@ fn boot(arguments: &Arguments, settings: &Settings, known: &mut Known) -> Result
     // build.
     let meant = Meant::of(which, verbose)?;
     let options = &*known.options.insert(meant.options(given, settings, verbose)?);
+    given.devices.check()?;
     if let Meant::Image(path) = &meant {
         known.image = Some(path.clone());
         look(path, given, options)?;
     }
-    let place = Place::of(given, options)?;
+    let mut place = Place::of(given, options)?;
     if let Meant::Kernel(..) = &meant {
         let built = known.image.insert(meant.image(&which.how, verbose)?);
         look(built, given, options)?;
     }
     let image = known.image.as_deref().unwrap_or(Path::new(""));
+    place.equip(&given.devices, options, image)?;
     let booted = Booted::new(image, !given.no_names, options.memory_mib.value);
     let boot = Boot {
         image,
@@ -136,5 +153,33 @@ fn boot(arguments: &Arguments, settings: &Settings, known: &mut Known) -> Result
         verbose,
     };
     let (stdout, stderr) = (io::stdout(), io::stderr());
-    place.run(&boot, Output::Pass(if json { stderr.as_fd() } else { stdout.as_fd() }))
+    let output = Output::Pass(if json { stderr.as_fd() } else { stdout.as_fd() });
+    let asked = place.network().map(|network| network.forwards.clone()).unwrap_or_default();
+    for _ in 1..ATTEMPTS {
+        known.forwards = choose_ports(&mut place, &asked, json)?;
+        let verdict = place.run(&boot, output)?;
+        let is_taken =
+            verdict.status == Status::Tool && complaints::is_taken_port(&verdict.message);
+        if !is_taken {
+            return Ok(verdict);
+        }
+    }
+    known.forwards = choose_ports(&mut place, &asked, json)?;
+    place.run(&boot, output)
+}
+
+/// How often a boot may find that another program has taken a port since it was looked for.
+const ATTEMPTS: u32 = 5;
+
+/// Ports that are free, told before the kernel serves them: to a program as an event.
+fn choose_ports(place: &mut Place, asked: &[Forward], json: bool) -> Result<Vec<Forward>, Failure> {
+    let Some(network) = place.network().filter(|_| !asked.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    network.choose_ports(asked)?;
+    if json {
+        let event = json!({ "event": "forwards", "forwards": json_of(&network.forwards) });
+        tell!("{}", foreign::json(&event));
+    }
+    Ok(network.forwards.clone())
 }

@@ -24,6 +24,7 @@ use freestone_protocol::kernel_tests;
 use crate::args::Telling;
 use crate::boot::boot_args::{BootArgs, joined};
 use crate::boot::boot_options::{self, BootOptions};
+use crate::boot::devices::DeviceArgs;
 use crate::boot::install;
 use crate::boot::kvm;
 use crate::boot::machines;
@@ -181,11 +182,12 @@ impl Machine<'_> {
         let qemu = install::qemu(None, false)?;
         let plain = qemu::Machine::plain(qemu, options.machine().to_owned());
         let machine = qemu::Machine { cores: options.cores.value, ..plain };
-        let place = match options.on {
+        let mut place = match options.on {
             machines::XEN => Place::Xen(xen::Host { qemu: machine.program, xen: xen::find(None)? }),
             machines::KVM => Place::Kvm(kvm::Host::new(machine)?),
             _ => Place::Qemu(machine),
         };
+        place.equip_unreached(&DeviceArgs::from_environment()?, &options, image)?;
         let memory_mib = options.memory_mib.value;
         let seconds = options.test_timeout.as_ref().map_or(DEFAULT_SECONDS, |asked| asked.value);
         Ok(Machine {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::args::{self, Telling, flag};
 use crate::boot::boot_args::{self, BootArgs, joined};
 use crate::boot::boot_options::BootOptions;
+use crate::boot::devices;
 use crate::boot::machines::MACHINES;
 use crate::boot::place::Place;
 use crate::boot::qemu::Machine;
@@ -77,6 +78,8 @@ pub fn command() -> Command {
             boot_args::memory(),
             boot_args::cores(),
             boot_args::timeout("60"),
+            devices::net(),
+            devices::disk(),
             boot_args::qemu_arg(),
             boot_args::qemu(),
             boot_args::xen(),
@@ -209,6 +212,7 @@ fn steps(arguments: &Arguments, report: &mut Report) -> Result<(), Failure> {
     if verbose {
         options.tell();
     }
+    given.devices.check()?;
     let on = options.on;
     let place = Place::of(given, &options)?;
     let qemu = place.qemu();
@@ -308,7 +312,7 @@ fn host_tests(
 fn boots(
     arguments: &Arguments,
     options: &BootOptions,
-    place: Place,
+    mut place: Place,
     kernel: &Kernel,
     image: &Path,
     rows: &mut Vec<Row>,
@@ -319,6 +323,7 @@ fn boots(
     let command_line = joined(words.iter().filter(|word| !word.is_empty()));
     let extra = options.qemu_args();
     meant::look(image, &arguments.boot, options)?;
+    place.equip_unreached(&arguments.boot.devices, options, image)?;
     let booted = Booted::new(image, true, memory_mib);
     for place in places(options, place) {
         let name = place.name();
