@@ -87,6 +87,8 @@ pub use freestone_platform::{getrandom_02, getrandom_backend};
 pub use freestone_rt::{print, println};
 
 pub mod heap;
+#[cfg(feature = "net")]
+pub mod net;
 #[cfg(feature = "task")]
 pub mod task;
 pub mod wants;

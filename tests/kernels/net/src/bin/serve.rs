@@ -1,0 +1,138 @@
+//! Serves over TCP what tests and measurements ask for: on port 80 a constant answer to each HTTP request, on 7 what was sent,
+//! on 5001 nothing for any amount of bytes, on 5002 bytes without end.
+//!
+//! Each line `stats` on port 9 is answered by counters. `exit` there ends the kernel.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::format;
+use core::time::Duration;
+
+use embedded_io_async::{Read, Write};
+use freestone::net::{self, Net, Options, TcpStream};
+use freestone::platform::x86_64::cpu::ticks;
+use freestone::{BootInfo, Exit, println, task};
+
+freestone::entry!(async main, audit: exit);
+freestone::task_time_driver!();
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, world!";
+const BULK: u16 = 65_535;
+
+async fn main(boot: &'static BootInfo) -> Exit {
+    let net = match net::start(boot) {
+        Ok(net) => net,
+        Err(error) => {
+            println!("no network: {error}");
+            return Exit::Failure;
+        }
+    };
+    freestone::wants::tcp_port::<80>();
+    let options = Options::default();
+    let mut bulk = Options::default();
+    (bulk.receive_buffer, bulk.send_buffer) = (BULK.into(), 4 * usize::from(BULK));
+    let (end, ended) = task::sync::oneshot::channel();
+    serve(net, 80, &options, http);
+    serve(net, 7, &options, echo);
+    serve(net, 5001, &bulk, discard);
+    serve(net, 5002, &bulk, generate);
+    task::spawn(control(net, end));
+    task::spawn(async move {
+        net.wait_up().await;
+        let (ticks, start) = (ticks() - boot.entry_ticks(), boot.boot_ticks());
+        let (v4, v6) = (net.stack().config_v4(), net.stack().config_v6());
+        let addresses = (v4.map(|v4| v4.address), v6.map(|v6| v6.address));
+        println!("listening on {addresses:?} after {ticks} ticks, {start} to main");
+    });
+    let _ = ended.await;
+    println!("{:?}", net.statistics());
+    // For the last answer to leave.
+    task::sleep(Duration::from_millis(50)).await;
+    Exit::Success
+}
+
+/// Has `handler` serve each connection to `port`.
+fn serve<F: Future<Output = ()> + 'static>(
+    net: Net,
+    port: u16,
+    options: &Options,
+    handler: impl Fn(TcpStream) -> F + 'static,
+) {
+    let listener = net.listen(port, options).expect("nobody else listens");
+    task::spawn(async move {
+        loop {
+            let stream = listener.accept().await;
+            // Without memory the connection is reset by dropping it.
+            let _ = task::try_spawn(handler(stream));
+        }
+    });
+}
+
+async fn http(mut stream: TcpStream) {
+    loop {
+        // Requests without a body, one or several in a segment; each is answered when its last line is there.
+        let mut matched = 0;
+        let read = stream.read_with(|bytes| {
+            let count = bytes.windows(4).filter(|end| end == b"\r\n\r\n").count();
+            matched = count;
+            let last = bytes.windows(4).rposition(|end| end == b"\r\n\r\n").map_or(0, |at| at + 4);
+            // An unfinished one is consumed too; what is left of it is its end.
+            (if count == 0 { bytes.len() } else { last }, bytes.len())
+        });
+        match read.await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return,
+        }
+        for _ in 0..matched {
+            if stream.write_all(ANSWER).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn echo(mut stream: TcpStream) {
+    let mut bytes = [0; 1024];
+    while let Ok(count @ 1..) = stream.read(&mut bytes).await {
+        if stream.write_all(&bytes[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn discard(mut stream: TcpStream) {
+    while let Ok(1..) = stream.read_with(|bytes| (bytes.len(), bytes.len())).await {}
+}
+
+async fn generate(mut stream: TcpStream) {
+    while let Ok(1..) = stream.write_with(|room| (room.len(), room.len())).await {}
+}
+
+async fn control(net: Net, end: task::sync::oneshot::Sender<()>) {
+    let listener = net.listen(9, &Options::default()).expect("nobody else listens");
+    let mut end = Some(end);
+    loop {
+        let mut stream = listener.accept().await;
+        let mut word = [0; 64];
+        while let Ok(count @ 1..) = stream.read(&mut word).await {
+            let answer = match word[..count].trim_ascii() {
+                b"stats" => {
+                    format!("{} ticks, {} halts, {:?}\n", ticks(), task::halts(), net.statistics())
+                }
+                b"exit" => {
+                    if let Some(end) = end.take() {
+                        let _ = end.send(());
+                    }
+                    "bye\n".into()
+                }
+                _ => "stats or exit\n".into(),
+            };
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                break;
+            }
+        }
+    }
+}
