@@ -248,6 +248,9 @@ fn what_is_no_disk_is_refused_with_what_to_do() {
             seen.stderr
         );
     }
+    let disk = file(folder.join("disk"), 512);
+    let seen = see(tool().arg("run").arg(stub()).arg("--disk").arg(&disk).arg("--pcap").arg(&disk));
+    seen.expect(2).says("this is a disk");
     let both = file(folder.join("both"), 512);
     let (both, read) = (both.display().to_string(), format!("{},ro", both.display()));
     for [one, other] in [[&both, &both], [&both, &read], [&read, &both]] {
