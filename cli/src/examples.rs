@@ -11,6 +11,10 @@ const EXAMPLES: [Examples; 11] = [
         &[
             ("run", "build the kernel here and boot it"),
             ("run --release --machine q35 -m 256", "optimized, on a PC of 256 MiB"),
+            (
+                "run --forward 8080:80 --disk disk.img",
+                "with a port that leads to the kernel, and a disk",
+            ),
             ("run --on xen -- quiet tour=1", "on Xen, with a command line for the kernel"),
         ],
     ),

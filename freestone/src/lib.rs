@@ -53,6 +53,10 @@
 //! beside it, any executor will do: a [`Signal`] wakes its task from a handler, and [`interrupts::wait`] halts until the next
 //! interrupt. With the features `embassy-time` and `critical-section` Embassy's raw executor and its timers run on this crate.
 //!
+//! # The machine
+//!
+//! [`wants`] says in the image which ports the kernel serves, so that `cargo freestone run` forwards some of the host's to them.
+//!
 //! # Each layer alone
 //!
 //! [`platform`], [`rt`], [`alloc_glue`], [`mem`], [`math`] and [`xen`] are crates of their own, re-exported here. A kernel

@@ -51,7 +51,11 @@ impl DeviceArgs {
 
     /// What `cargo freestone test` was given, for the runner that it has cargo call.
     pub fn from_environment() -> Result<Self, Failure> {
-        let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
+        Self::from_values(env::var_os)
+    }
+
+    fn from_values(value: impl Fn(&'static str) -> Option<OsString>) -> Result<Self, Failure> {
+        let variable = |name| value(name).filter(|value| !value.is_empty());
         let wrong = |name: &str, why: &dyn fmt::Display| Failure::usage(format!("{name}: {why}"));
         let mut all = Self::default();
         if let Some(net) = variable(NET_VARIABLE) {
@@ -120,8 +124,14 @@ impl DeviceArgs {
             None => {}
         }
         forward::must_differ(forwards)?;
-        pcap.as_deref().map_or(Ok(()), network::check_pcap)?;
-        disk::check(disks)
+        disk::check(disks)?;
+        let Some(pcap) = pcap else { return Ok(()) };
+        network::check_pcap(pcap)?;
+        let place = pcap.canonicalize().ok();
+        match disks.iter().find(|disk| place.is_some() && disk.file.canonicalize().ok() == place) {
+            Some(_) => Err(Failure::usage(format!("--pcap {}: this is a disk", pcap.shown()))),
+            None => Ok(()),
+        }
     }
 }
 

@@ -154,8 +154,8 @@ impl Holder {
 
 /// The port that is asked for, else one behind it, else any.
 fn free(protocol: Protocol, asked: u16) -> io::Result<(u16, Holder)> {
-    let nearby = asked..=asked.saturating_add(NEARBY);
-    for port in nearby.filter(|port| *port != 0).chain([0]) {
+    let count = if asked == 0 { 0 } else { usize::from(NEARBY) + 1 };
+    for port in (asked..=u16::MAX).take(count).chain([0]) {
         match Holder::new(protocol, port) {
             Ok(holder) => return Ok((holder.port()?, holder)),
             Err(error) if error.kind() == ErrorKind::AddrInUse && port != 0 => {}
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(chosen.iter().map(|f| f.guest).collect::<Vec<_>>(), [80, 81, 9, port]);
         let tcp = |at: usize| chosen[at].host;
         assert!(tcp(0) > port && tcp(1) > tcp(0), "{port}: {chosen:?}");
-        assert!(chosen.iter().all(|forward| forward.host != 0));
+        assert!(chosen.iter().all(|forward| forward.host >= PRIVILEGED), "{chosen:?}");
         assert!(tcp(3) != tcp(0) && tcp(3) != tcp(1) && tcp(3) != port, "{chosen:?}");
         // The two protocols have ports of their own.
         assert!(chosen[2].protocol == Protocol::Udp);

@@ -189,9 +189,6 @@ const ID: &str = "freestone-net";
 /// Refuses a file that QEMU could not write.
 pub fn check_pcap(file: &Path) -> Result<(), Failure> {
     let refuse = |why: &str| Err(Failure::usage(format!("--pcap {}: {why}", file.shown())));
-    if file.as_os_str().is_empty() {
-        return refuse("it wants the path of a file");
-    }
     if file.is_dir() {
         return refuse("this is a directory; name a file in it");
     }

@@ -116,7 +116,9 @@ pub fn run(
         say!("accelerator: {name}, as {reason}");
     }
     let (outcome, (status, message)) = run_once(machine, boot, filter, stdout)?;
-    if *may_fall_back && status == Status::Tool && outcome.stdout.is_empty() {
+    // What is wrong with a disk or a network is wrong without KVM, too.
+    let is_kvms = status == Status::Tool && complaints::meaning(&message).is_none();
+    if *may_fall_back && is_kvms && outcome.stdout.is_empty() {
         say!(
             "{message}\nKVM does not work here; going on by emulation (--accel tcg does that at once)"
         );

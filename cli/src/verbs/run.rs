@@ -22,6 +22,7 @@ use crate::build::build_args::Which;
 use crate::build::meant::{Meant, look};
 use crate::foreign;
 use crate::image::name_table::Booted;
+use crate::say;
 use crate::status::{Failure, Status};
 use crate::supervise::Output;
 use crate::tell;
@@ -163,10 +164,13 @@ fn boot(arguments: &Arguments, settings: &Settings, known: &mut Known) -> Result
         if !is_taken {
             return Ok(verdict);
         }
+        say!("{AGAIN}");
     }
     known.forwards = choose_ports(&mut place, &asked, json)?;
     place.run(&boot, output)
 }
+
+const AGAIN: &str = "another program has taken a port since it was found free; choosing again";
 
 /// How often a boot may find that another program has taken a port since it was looked for.
 const ATTEMPTS: u32 = 5;

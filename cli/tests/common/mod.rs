@@ -63,22 +63,26 @@ pub fn folder(name: &str) -> PathBuf {
 /// The stub kernel, assembled once per test program.
 pub fn stub() -> &'static Path {
     static STUB: OnceLock<PathBuf> = OnceLock::new();
-    STUB.get_or_init(|| {
-        let image = folder("stub").join("stub, with commas");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stub.s");
-        let status = Command::new("cc")
-            .args([
-                "-nostdlib",
-                "-static",
-                "-no-pie",
-                "-Wl,-Ttext=0x100000,--build-id=none,-z,noexecstack",
-            ])
-            .arg("-o")
-            .args([&image, Path::new(source)])
-            .status();
-        assert!(status.is_ok_and(|status| status.success()), "cc cannot build the stub kernel");
-        image
-    })
+    STUB.get_or_init(|| stub_with(&folder("stub").join("stub, with commas"), ""))
+}
+
+/// The stub kernel with more assembly, at this path.
+pub fn stub_with(image: &Path, more: &str) -> PathBuf {
+    let source = image.with_extension("s");
+    let text = include_str!("../stub.s").to_owned() + more;
+    fs::write(&source, text).expect("a source");
+    let status = Command::new("cc")
+        .args([
+            "-nostdlib",
+            "-static",
+            "-no-pie",
+            "-Wl,-Ttext=0x100000,--build-id=none,-z,noexecstack",
+        ])
+        .arg("-o")
+        .args([image, &source])
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "cc cannot build the stub kernel");
+    image.into()
 }
 
 /// An executable script.

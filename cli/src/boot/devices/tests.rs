@@ -94,3 +94,32 @@ fn options_that_contradict_each_other_are_refused() {
     given("--net none").check().expect("good");
     given("--forward 0:1 --forward 0:2 --pcap p").check().expect("good");
 }
+
+#[test]
+fn what_tests_are_given_reaches_the_runner() {
+    let runner = |values: &[(&'static str, Option<OsString>)]| {
+        let value = |name| values.iter().find(|(one, _)| *one == name)?.1.clone();
+        DeviceArgs::from_values(value).map_err(|failure| failure.message)
+    };
+    let disk = std::env::temp_dir().join(format!("freestone-disk-{}", std::process::id()));
+    std::fs::write(&disk, [0; 512]).expect("a file");
+    let some = given(&format!("--net none --disk {},ro", disk.display()));
+    assert_eq!(runner(&some.environment().expect("good")), Ok(some));
+    std::fs::remove_file(disk).expect("it was there");
+    assert_eq!(
+        runner(&DeviceArgs::default().environment().expect("good")),
+        Ok(DeviceArgs::default())
+    );
+    // Cargo runs tests in another folder.
+    let [_, (_, disks)] = given("--disk d").environment().expect("good");
+    let here = std::env::current_dir().expect("a folder").join("d,rw");
+    assert_eq!(disks, Some(format!("[{:?}]", here.display().to_string()).into()));
+    for (name, value, says) in [
+        (NET_VARIABLE, "usr", "FREESTONE_TEST_NET: it may be none, user, tap=NAME"),
+        (DISKS_VARIABLE, "d", "FREESTONE_TEST_DISKS: it wants a list of texts in JSON"),
+        (DISKS_VARIABLE, "[\"/nowhere/d\"]", "there is no such file"),
+    ] {
+        let why = runner(&[(name, Some(value.into()))]).expect_err(value);
+        assert!(why.contains(says), "{value}: {why}");
+    }
+}
