@@ -44,6 +44,8 @@ pub(crate) struct Queue<const N: usize, P> {
     told: u16,
     /// Where the used ring goes on.
     seen: u16,
+    /// Whether an interrupt is asked for, where indices do not say when.
+    is_asking: bool,
     /// How many chains the device has.
     flying: u16,
     /// Of each descriptor: whether it begins a chain that the device has.
@@ -136,7 +138,7 @@ impl<const N: usize, P: Pages> Queue<N, P> {
         let bell = unsafe { device.give(index, places, message) }.ok_or(Error::Refused)?;
         // SAFETY: inside the pages, by their length.
         let part = |offset| unsafe { pages.start().byte_add(offset) };
-        let queue = Queue {
+        let mut queue = Queue {
             descriptors: part(0).cast(),
             available: part(available_offset(len)).cast(),
             used: part(used_offset(len)).cast(),
@@ -147,6 +149,7 @@ impl<const N: usize, P: Pages> Queue<N, P> {
             shown: 0,
             told: 0,
             seen: 0,
+            is_asking: false,
             flying: 0,
             is_flying: [false; N],
             bell,
@@ -287,6 +290,10 @@ impl<const N: usize, P: Pages> Queue<N, P> {
         }
         self.seen = self.seen.wrapping_add(1);
         self.flying -= 1;
+        if self.is_asking {
+            // What was asked for has come, or is not waited for.
+            self.hush();
+        }
         Ok(Some((id as u16, len)))
     }
 
@@ -298,6 +305,7 @@ impl<const N: usize, P: Pages> Queue<N, P> {
             let last = self.seen.wrapping_add(more).wrapping_sub(1);
             self.interrupt_event().store(last, Ordering::Relaxed);
         } else {
+            self.is_asking = true;
             self.available(0).store(0, Ordering::Relaxed);
         }
         // The device must see that before it is looked whether it was too late: it looks the other way round.
@@ -307,11 +315,12 @@ impl<const N: usize, P: Pages> Queue<N, P> {
 
     /// Asks for no interrupts. One may still come.
     #[inline]
-    pub fn hush(&self) {
+    pub fn hush(&mut self) {
         if self.has_events {
             // The index was there already; it comes again after 65,535 more.
             self.interrupt_event().store(self.seen.wrapping_sub(1), Ordering::Relaxed);
         } else {
+            self.is_asking = false;
             self.available(0).store(NO_INTERRUPT, Ordering::Relaxed);
         }
     }

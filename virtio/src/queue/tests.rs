@@ -142,14 +142,19 @@ fn interrupts_come_when_they_were_asked_for() {
         let interrupts = || model.with(0, |ring| ring.interrupts);
         for round in 0..70_000_u32 {
             let wanted = (round % 3) as u16 + 1;
-            for index in 0..4 {
+            for index in 0..5 {
                 queue.offer(index);
             }
             queue.tell();
-            queue.hush();
+            queue.ask(1);
+            let first = interrupts();
+            model.with(0, |ring| ring.answer(|_| 0, Lie::None));
+            assert_eq!(interrupts(), first + 1);
+            // Who takes something asks again before it waits.
+            queue.take().expect("no lie").expect("the first");
             let before = interrupts();
             model.with(0, |ring| ring.answer(|_| 0, Lie::None));
-            assert_eq!(interrupts(), before, "hushed");
+            assert_eq!(interrupts(), before, "not asked for");
             assert_eq!(queue.ask(wanted), wanted == 1);
             for more in 1..4 {
                 model.with(0, |ring| ring.answer(|_| 0, Lie::None));

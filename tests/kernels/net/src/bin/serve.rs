@@ -15,6 +15,7 @@ use embedded_io_async::{Read, Write};
 use freestone::net::{self, Net, Options, TcpStream};
 use freestone::platform::x86_64::cpu::ticks;
 use freestone::{BootInfo, Exit, println, task};
+use memchr::memmem;
 
 freestone::entry!(async main, audit: exit);
 freestone::task_time_driver!();
@@ -71,22 +72,28 @@ fn serve<F: Future<Output = ()> + 'static>(
     });
 }
 
+/// Answers each empty line, which ends a request without a body.
 async fn http(mut stream: TcpStream) {
+    const END: &[u8] = b"\r\n\r\n";
+    let mut matched = 0;
     loop {
-        // Requests without a body, one or several in a segment; each is answered when its last line is there.
-        let mut matched = 0;
         let read = stream.read_with(|bytes| {
-            let count = bytes.windows(4).filter(|end| end == b"\r\n\r\n").count();
-            matched = count;
-            let last = bytes.windows(4).rposition(|end| end == b"\r\n\r\n").map_or(0, |at| at + 4);
-            // An unfinished one is consumed too; what is left of it is its end.
-            (if count == 0 { bytes.len() } else { last }, bytes.len())
+            let mut requests = 0;
+            if matched == 0 && bytes.ends_with(END) {
+                requests = memmem::find_iter(bytes, END).count();
+            } else {
+                for &byte in bytes {
+                    matched =
+                        if byte == END[matched] { matched + 1 } else { (byte == END[0]).into() };
+                    if matched == END.len() {
+                        (requests, matched) = (requests + 1, 0);
+                    }
+                }
+            }
+            (bytes.len(), (bytes.len(), requests))
         });
-        match read.await {
-            Ok(1..) => {}
-            Ok(0) | Err(_) => return,
-        }
-        for _ in 0..matched {
+        let Ok((1.., requests)) = read.await else { return };
+        for _ in 0..requests {
             if stream.write_all(ANSWER).await.is_err() {
                 return;
             }
