@@ -53,7 +53,7 @@ impl Peer {
             destination: ip(server),
             source_port,
             destination_port,
-            seq: TcpSeqNumber(i32::from(source_port) * 100_003),
+            seq: TcpSeqNumber(i32::from(source_port).wrapping_mul(100_003)),
             ack: TcpSeqNumber(0),
             window: 60_000,
         }
