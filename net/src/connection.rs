@@ -111,6 +111,17 @@ impl Connection {
         self.stall_limit.is_some_and(|limit| now >= self.since + limit)
     }
 
+    /// Whether a segment with `payload` bytes, just sent, was all that there is to send, and the next deadline is the one that
+    /// repeats it. smoltcp would say the same, after a longer look.
+    pub(crate) fn has_sent_all(&mut self, payload: usize) -> bool {
+        let socket = self.socket();
+        payload > 0
+            && payload == socket.send_queue()
+            && socket.state() == State::Established
+            && socket.timeout().is_none()
+            && socket.keep_alive().is_none()
+    }
+
     /// Ends it with a reset, which is sent when it is next its turn.
     pub(crate) fn abort(&mut self, why: Error) {
         self.end.get_or_insert(why);

@@ -70,6 +70,8 @@ impl Header {
 pub(crate) struct Outgoing {
     /// The last segment that takes part in the conversation: no reset.
     pub(crate) sent: Sent,
+    /// How many bytes of data it had.
+    pub(crate) payload: usize,
     /// How many frames.
     pub(crate) frames: u32,
     /// How many of them were resets.
@@ -95,9 +97,9 @@ impl<T: embassy_net_driver::TxToken> phy::TxToken for Tx<'_, T> {
             let packet = &mut frame[ETHERNET_HEADER..];
             let result = f(packet);
             self.outgoing.frames += 1;
-            if let Some((sent, flags)) = sent(packet) {
+            if let Some((sent, flags, payload)) = sent(packet) {
                 if flags & RST == 0 {
-                    self.outgoing.sent = sent;
+                    (self.outgoing.sent, self.outgoing.payload) = (sent, payload);
                 } else {
                     self.outgoing.resets += 1;
                 }

@@ -26,9 +26,10 @@ use crate::device::{ETHERNET, Header, OnePacket, Outgoing};
 use crate::error::{Error, ListenError};
 use crate::options::Limits;
 use crate::pool::{Key, OutOfMemory, Pool};
+use crate::secret::Secret;
 use crate::segment::{RST, Segment, Tuple};
 use crate::statistics::Statistics;
-use crate::table::{Found, Secret, Table};
+use crate::table::{Found, Table};
 use crate::time_wait::TimeWait;
 use crate::timers::Timers;
 
@@ -206,8 +207,8 @@ impl Engine {
         self.interface.poll_ingress_single(now, &mut device, &mut connection.sockets);
         connection.sent = outgoing.sent;
         let half_open = connection.phase == Phase::HalfOpen;
-        let state = connection.socket().state();
-        let over = connection.is_over();
+        let socket = connection.socket();
+        let (state, over) = (socket.state(), socket.remote_endpoint().is_none());
         self.count(&outgoing);
         match (half_open, state) {
             (true, State::SynReceived) => {}

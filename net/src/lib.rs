@@ -18,6 +18,7 @@ mod net;
 mod options;
 mod pool;
 mod runner;
+mod secret;
 mod segment;
 mod stash;
 mod statistics;

@@ -1,10 +1,12 @@
 //! The handle of a network, and how one is made.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::cell::RefCell;
 use core::fmt;
+use core::task::Waker;
 
-use embassy_net::{IpListenEndpoint, Stack, StackResources};
+use embassy_net::{ConfigV4, ConfigV6, IpListenEndpoint, Stack, StackResources};
 use embassy_net_driver::{Driver, HardwareAddress};
 use embassy_time::Instant;
 use smoltcp::wire::EthernetAddress;
@@ -15,7 +17,7 @@ use crate::engine::Engine;
 use crate::error::ListenError;
 use crate::listener::Listener;
 use crate::options::{Limits, Options};
-use crate::runner::Runner;
+use crate::runner::{Flag, Runner};
 use crate::stash::{Shim, Stash};
 use crate::statistics::Statistics;
 
@@ -30,6 +32,9 @@ pub(crate) struct Shared {
     pub(crate) engine: RefCell<Engine>,
     pub(crate) stash: &'static RefCell<Stash>,
     pub(crate) stack: Stack<'static>,
+    pub(crate) flag: Arc<Flag>,
+    /// The flag as a waker, which embassy-net gets.
+    pub(crate) stack_waker: Waker,
 }
 
 /// Makes a network of a driver, with room for 64 sockets of embassy-net. Nothing happens until the runner runs.
@@ -71,8 +76,15 @@ pub fn with_sockets<D: Driver, const SOCKETS: usize>(
     let shim = Shim { stash, capabilities, address };
     let (stack, mut stack_runner) =
         embassy_net::new(shim, config.into(), resources, engine.stack_seed());
-    let shared: &'static Shared =
-        Box::leak(Box::new(Shared { engine: RefCell::new(engine), stash, stack }));
+    let flag = Arc::new(Flag::new());
+    let stack_waker = Waker::from(flag.clone());
+    let shared: &'static Shared = Box::leak(Box::new(Shared {
+        engine: RefCell::new(engine),
+        stash,
+        stack,
+        flag,
+        stack_waker,
+    }));
     let runner =
         Runner::new(driver, shared, own, Box::pin(async move { stack_runner.run().await }));
     (Net(shared), runner)
@@ -88,6 +100,20 @@ impl Net {
     pub async fn wait_up(&self) {
         self.0.stack.wait_link_up().await;
         self.0.stack.wait_config_up().await;
+    }
+
+    /// Gets its IPv4 address in another way from now on. Connections of listeners at an address that goes end with
+    /// [`Error::AddressLost`](crate::Error). The stack's own `set_config_v4` does the same, but only when something else
+    /// happens.
+    pub fn set_ipv4(&self, config: ConfigV4) {
+        self.0.stack.set_config_v4(config);
+        self.0.stack_waker.wake_by_ref();
+    }
+
+    /// The same for IPv6.
+    pub fn set_ipv6(&self, config: ConfigV6) {
+        self.0.stack.set_config_v6(config);
+        self.0.stack_waker.wake_by_ref();
     }
 
     /// Takes connections to `endpoint` from now on: a port, at all addresses of this machine, or at one.

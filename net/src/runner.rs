@@ -36,9 +36,6 @@ pub struct Runner<D> {
     net: &'static Shared,
     own: EthernetAddress,
     stack: Pin<Box<dyn Future<Output = Infallible>>>,
-    flag: Arc<Flag>,
-    /// The same as a waker, which embassy-net gets.
-    flag_waker: Waker,
     /// Who polls the runner.
     waker: Option<Waker>,
     /// When the runner will be woken, of what it has asked for.
@@ -51,9 +48,15 @@ pub struct Runner<D> {
 }
 
 /// Whether embassy-net wants to be polled.
-struct Flag {
+pub(crate) struct Flag {
     set: AtomicBool,
     runner: AtomicWaker,
+}
+
+impl Flag {
+    pub(crate) fn new() -> Flag {
+        Flag { set: AtomicBool::new(true), runner: AtomicWaker::new() }
+    }
 }
 
 impl Wake for Flag {
@@ -74,14 +77,11 @@ impl<D: Driver> Runner<D> {
         own: EthernetAddress,
         stack: Pin<Box<dyn Future<Output = Infallible>>>,
     ) -> Runner<D> {
-        let flag = Arc::new(Flag { set: AtomicBool::new(true), runner: AtomicWaker::new() });
         Runner {
             driver,
             net,
             own,
             stack,
-            flag_waker: Waker::from(flag.clone()),
-            flag,
             waker: None,
             scheduled: None,
             addresses: Vec::new(),
@@ -108,7 +108,7 @@ impl<D: Driver> Runner<D> {
             self.scheduled = None;
             self.net.engine.borrow_mut().runner = self.waker.clone();
         }
-        self.flag.runner.register(context.waker());
+        self.net.flag.runner.register(context.waker());
 
         let (mut again, room) = self.serve(now, context);
         again |= self.poll_stack(now);
@@ -159,11 +159,11 @@ impl<D: Driver> Runner<D> {
 
     /// Lets embassy-net work, if a frame waits for it or something has woken it. Returns whether it has more to do.
     fn poll_stack(&mut self, now: smoltcp::time::Instant) -> bool {
-        let woken = self.flag.set.swap(false, Ordering::Acquire);
+        let woken = self.net.flag.set.swap(false, Ordering::Acquire);
         if !woken && !self.net.stash.borrow().has_work() {
             return false;
         }
-        match self.stack.as_mut().poll(&mut Context::from_waker(&self.flag_waker)) {
+        match self.stack.as_mut().poll(&mut Context::from_waker(&self.net.stack_waker)) {
             Poll::Ready(never) => match never {},
             Poll::Pending => {}
         }
@@ -196,7 +196,7 @@ impl<D: Driver> Runner<D> {
             return false;
         }
         stash.link = link;
-        self.flag.set.store(true, Ordering::Relaxed);
+        self.net.flag.set.store(true, Ordering::Relaxed);
         if link == LinkState::Up {
             // The neighbours may be others now.
             self.announce_now = all(&self.addresses);

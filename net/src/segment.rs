@@ -233,8 +233,9 @@ pub(crate) struct Sent {
     pub(crate) window: u16,
 }
 
-/// Reads the IP packet that smoltcp has made. `None` if it is no TCP segment.
-pub(crate) fn sent(packet: &[u8]) -> Option<(Sent, u8)> {
+/// Reads the IP packet that smoltcp has made: its numbers, its flags, and how many bytes of data it has. `None` if it is no
+/// TCP segment.
+pub(crate) fn sent(packet: &[u8]) -> Option<(Sent, u8, usize)> {
     let segment = match packet.first()? >> 4 {
         4 if *packet.get(9)? == PROTOCOL_TCP => packet.get(IPV4_HEADER..)?,
         6 if *packet.get(6)? == PROTOCOL_TCP => packet.get(IPV6_HEADER..)?,
@@ -242,9 +243,8 @@ pub(crate) fn sent(packet: &[u8]) -> Option<(Sent, u8)> {
     };
     let header: &[u8; TCP_HEADER] = segment.first_chunk()?;
     let flags = header[13];
-    let len = segment.len() - usize::from(header[12] >> 4) * 4
-        + usize::from(flags & SYN != 0)
-        + usize::from(flags & FIN != 0);
+    let payload = segment.len().checked_sub(usize::from(header[12] >> 4) * 4)?;
+    let len = payload + usize::from(flags & SYN != 0) + usize::from(flags & FIN != 0);
     Some((
         Sent {
             next_seq: number(header, 4) + len,
@@ -252,6 +252,7 @@ pub(crate) fn sent(packet: &[u8]) -> Option<(Sent, u8)> {
             window: word(header, 14),
         },
         flags,
+        payload,
     ))
 }
 

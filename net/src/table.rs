@@ -1,45 +1,12 @@
 //! Finds a connection by its four numbers, among one or among thousands at the same cost.
 //!
-//! The hash is SipHash with a secret key, so that nobody who chooses addresses and ports can make entries collide (Aumasson
-//! and Bernstein, 2012). The same function, with another key, draws initial sequence numbers.
-
-use core::hash::Hasher;
+//! The hash is that of `secret.rs`, so that nobody who chooses addresses and ports can make entries collide.
 
 use hashbrown::HashTable;
-use siphasher::sip::SipHasher13;
-use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::pool::{Key, OutOfMemory};
+use crate::secret::Secret;
 use crate::segment::Tuple;
-
-/// A secret, and what is made of it.
-#[derive(Clone)]
-pub(crate) struct Secret(SipHasher13);
-
-impl Secret {
-    /// The secret number `which` that grows from `seed`.
-    pub(crate) fn new(seed: u64, which: u64) -> Secret {
-        Secret(SipHasher13::new_with_keys(seed, which))
-    }
-
-    pub(crate) fn number(&self, tuple: &Tuple, more: u64) -> u64 {
-        let mut hasher = self.0;
-        for IpEndpoint { addr, port } in [&tuple.local, &tuple.remote] {
-            match addr {
-                // Four bytes of address and two of port in one word.
-                IpAddress::Ipv4(addr) => {
-                    hasher.write_u64(u64::from(addr.to_bits()) << 16 | u64::from(*port))
-                }
-                IpAddress::Ipv6(addr) => {
-                    hasher.write(&addr.octets());
-                    hasher.write_u64(u64::from(*port));
-                }
-            }
-        }
-        hasher.write_u64(more);
-        hasher.finish()
-    }
-}
 
 /// What a tuple leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,9 @@ const BURST: usize = 16;
 /// When to ask again if smoltcp wants to send at once, but does not. It has no such case that is known.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
+/// When smoltcp repeats a segment at the earliest (RFC 6298 2.4). Asked sooner than it wants to be, it does nothing.
+const SOONEST_REPETITION: Duration = Duration::from_secs(1);
+
 impl Engine {
     /// Sends for the first `count` of the list. Returns whether the driver had room for all.
     pub(crate) fn flush<D: Driver>(
@@ -71,6 +74,10 @@ impl Engine {
                 capabilities: &self.capabilities,
             };
             self.interface.poll_egress(now, &mut device, &mut connection.sockets);
+            if outgoing.frames != before && connection.has_sent_all(outgoing.payload) {
+                (next, again) = (Some(now + SOONEST_REPETITION), false);
+                break;
+            }
             next = self.interface.poll_at(now, &connection.sockets);
             again = next.is_some_and(|at| at <= now);
             if !again || outgoing.exhausted {
@@ -85,7 +92,7 @@ impl Engine {
         if outgoing.exhausted || again {
             connection.dirty = true;
             self.dirty.push_back(key);
-        } else if connection.is_over() {
+        } else if next.is_none() && connection.is_over() {
             if connection.end.is_none() {
                 // Only time ends a connection while it sends: `TcpStream::set_timeout`.
                 connection.end = Some(Error::TimedOut);

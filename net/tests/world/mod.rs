@@ -90,8 +90,17 @@ impl World {
     }
 
     pub fn spawn(&mut self, task: impl Future<Output = ()> + 'static) {
-        let index = self.tasks.len();
-        self.tasks.push(Some(Box::pin(task)));
+        let task: Option<Task> = Some(Box::pin(task));
+        let index = match self.tasks.iter().position(Option::is_none) {
+            Some(free) => {
+                self.tasks[free] = task;
+                free
+            }
+            None => {
+                self.tasks.push(task);
+                self.tasks.len() - 1
+            }
+        };
         let waker = TaskWaker { index, queued: AtomicBool::new(false), ready: self.ready.clone() };
         Arc::new(waker).wake();
     }
