@@ -3,7 +3,7 @@
  *
  * One connection is one run: the client sends `read DEPTH COUNT\n`, the service keeps DEPTH reads in flight until
  * COUNT are done, and answers `ok NANOSECONDS\n`, or `bad BLOCK\n` if a block does not begin with its own number. Depth
- * 1 uses pread(2), which costs Linux less than a ring for a single read; greater depths use io_uring with registered
+ * 1 uses pread(2), one system call a read (not compared with a ring); greater depths use io_uring with registered
  * file and buffers, where one io_uring_enter(2) submits all that was completed and waits for the next.
  */
 

@@ -1,7 +1,7 @@
 /*
  * The HTTP server of the Linux guest: one thread, epoll, three system calls for a keep-alive request.
  *
- * As fast as we could make it without changing Linux. TCP_DEFER_ACCEPT wakes the server when a request is there, not
+ * TCP_DEFER_ACCEPT wakes the server when a request is there, not
  * when a connection is, so the first request is read at once after accept4(2), and a connection that carries one
  * request is never registered with epoll. Requests may be pipelined or come in pieces; a head is at most 4 KiB.
  */
