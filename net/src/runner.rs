@@ -30,6 +30,10 @@ use crate::stash::Stash;
 /// Frames, and deadlines, that a round handles.
 const ROUND: usize = 64;
 
+/// How often in a row embassy-net may be polled in vain, and how long it waits after that.
+const PATIENCE: u32 = 4;
+const PAUSE: smoltcp::time::Duration = smoltcp::time::Duration::from_millis(100);
+
 /// What must be polled for the network to work, in a task of its own.
 pub struct Runner<D> {
     driver: D,
@@ -45,6 +49,11 @@ pub struct Runner<D> {
     /// Which addresses to announce now, as a bit each, and a second time later.
     announce_now: u32,
     announce_again: Option<(smoltcp::time::Instant, u32)>,
+    /// How often in a row embassy-net was polled in vain, and when it is polled again if that was too often.
+    vain: u32,
+    stack_at: Option<smoltcp::time::Instant>,
+    /// embassy-net was told that there is no router.
+    advertised: bool,
 }
 
 /// Whether embassy-net wants to be polled.
@@ -87,6 +96,9 @@ impl<D: Driver> Runner<D> {
             addresses: Vec::new(),
             announce_now: 0,
             announce_again: None,
+            vain: 0,
+            stack_at: None,
+            advertised: false,
         }
     }
 
@@ -159,16 +171,45 @@ impl<D: Driver> Runner<D> {
 
     /// Lets embassy-net work, if a frame waits for it or something has woken it. Returns whether it has more to do.
     fn poll_stack(&mut self, now: smoltcp::time::Instant) -> bool {
-        let woken = self.net.flag.set.swap(false, Ordering::Acquire);
+        let woken = self.net.flag.set.swap(false, Ordering::Acquire)
+            | self.stack_at.take_if(|at| *at <= now).is_some();
         if !woken && !self.net.stash.borrow().has_work() {
             return false;
         }
+        let moved = self.net.stash.borrow().moved();
         match self.stack.as_mut().poll(&mut Context::from_waker(&self.net.stack_waker)) {
             Poll::Ready(never) => match never {},
             Poll::Pending => {}
         }
         self.look_at_addresses(now);
+        if moved == self.net.stash.borrow().moved() && self.net.flag.set.load(Ordering::Relaxed) {
+            self.calm(now);
+        } else {
+            self.vain = 0;
+        }
         self.net.stash.borrow().has_work()
+    }
+
+    /// embassy-net has done nothing, and asks to be polled at once. Once or twice that happens when time passes meanwhile.
+    ///
+    /// smoltcp 0.13 does so for ever after three Router Solicitations without an answer: its deadline stays in the past. An
+    /// advertisement of no router and no prefix ends its search; a real one is taken at any later time. Should there be
+    /// another such case, it costs ten rounds a second instead of the processor.
+    fn calm(&mut self, now: smoltcp::time::Instant) {
+        self.vain += 1;
+        if self.vain < PATIENCE {
+            return;
+        }
+        if !self.advertised {
+            self.advertised = true;
+            self.vain = 0;
+            let mut frame = [0; announce::NO_ROUTER_LEN];
+            announce::write_no_router(&mut frame, self.own);
+            self.net.stash.borrow_mut().put(&frame);
+            return;
+        }
+        self.net.flag.set.store(false, Ordering::Relaxed);
+        self.stack_at = Some(now + PAUSE);
     }
 
     /// Gives the driver what embassy-net has sent. Returns whether embassy-net has work that waited for room.
@@ -209,8 +250,9 @@ impl<D: Driver> Runner<D> {
         let stack = self.net.stack;
         let v4 = stack.config_v4().map(|config| IpCidr::Ipv4(config.address));
         let v6 = stack.config_v6().map(|config| IpCidr::Ipv6(config.address));
-        let link_local =
-            Ipv6Cidr::from_link_prefix(&Ipv6Cidr::LINK_LOCAL_PREFIX, stack.hardware_address());
+        // smoltcp's prefix is that of all link-local addresses, 10 bits; a machine's own have 54 zeros after it.
+        let prefix = Ipv6Cidr::new(Ipv6Cidr::LINK_LOCAL_PREFIX.address(), 64);
+        let link_local = Ipv6Cidr::from_link_prefix(&prefix, stack.hardware_address());
         let cidrs = [v4, v6, link_local.map(IpCidr::Ipv6)];
         let addresses = cidrs.iter().flatten().map(IpCidr::address);
         if addresses.clone().eq(self.addresses.iter().copied()) {
