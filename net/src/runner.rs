@@ -30,9 +30,12 @@ use crate::stash::Stash;
 /// Frames, and deadlines, that a round handles.
 const ROUND: usize = 64;
 
-/// How often in a row embassy-net may be polled in vain, and how long it waits after that.
-const PATIENCE: u32 = 4;
-const PAUSE: smoltcp::time::Duration = smoltcp::time::Duration::from_millis(100);
+/// How soon after its last work embassy-net is woken if it has asked for a time that has passed.
+const AT_ONCE: smoltcp::time::Duration = smoltcp::time::Duration::from_millis(1);
+/// How often in a row it may be polled in vain before something seems wrong, and is; and how long it waits then.
+const SUSPICION: u32 = 4;
+const PATIENCE: u32 = 64;
+const PAUSE: smoltcp::time::Duration = smoltcp::time::Duration::from_millis(10);
 
 /// What must be polled for the network to work, in a task of its own.
 pub struct Runner<D> {
@@ -51,6 +54,7 @@ pub struct Runner<D> {
     announce_again: Option<(smoltcp::time::Instant, u32)>,
     /// How often in a row embassy-net was polled in vain, and when it is polled again if that was too often.
     vain: u32,
+    polled: Option<smoltcp::time::Instant>,
     stack_at: Option<smoltcp::time::Instant>,
     /// embassy-net was told that there is no router.
     advertised: bool,
@@ -97,6 +101,7 @@ impl<D: Driver> Runner<D> {
             announce_now: 0,
             announce_again: None,
             vain: 0,
+            polled: None,
             stack_at: None,
             advertised: false,
         }
@@ -182,34 +187,33 @@ impl<D: Driver> Runner<D> {
             Poll::Pending => {}
         }
         self.look_at_addresses(now);
-        if moved == self.net.stash.borrow().moved() && self.net.flag.set.load(Ordering::Relaxed) {
+        let in_vain = woken && moved == self.net.stash.borrow().moved();
+        if in_vain && self.polled.is_some_and(|polled| now < polled + AT_ONCE) {
             self.calm(now);
         } else {
             self.vain = 0;
         }
+        self.polled = Some(now);
         self.net.stash.borrow().has_work()
     }
 
-    /// embassy-net has done nothing, and asks to be polled at once. Once or twice that happens when time passes meanwhile.
+    /// embassy-net was woken at once after it had worked, and has moved no frame. That happens a few times in a row: a task
+    /// closes a socket, or reads what has arrived.
     ///
     /// smoltcp 0.13 does so for ever after three Router Solicitations without an answer: its deadline stays in the past. An
     /// advertisement of no router and no prefix ends its search; a real one is taken at any later time. Should there be
-    /// another such case, it costs ten rounds a second instead of the processor.
+    /// another such case, it costs a hundred rounds a second instead of the processor.
     fn calm(&mut self, now: smoltcp::time::Instant) {
         self.vain += 1;
-        if self.vain < PATIENCE {
-            return;
-        }
-        if !self.advertised {
+        if self.vain == SUSPICION && !self.advertised {
             self.advertised = true;
-            self.vain = 0;
             let mut frame = [0; announce::NO_ROUTER_LEN];
             announce::write_no_router(&mut frame, self.own);
             self.net.stash.borrow_mut().put(&frame);
-            return;
         }
-        self.net.flag.set.store(false, Ordering::Relaxed);
-        self.stack_at = Some(now + PAUSE);
+        if self.vain >= PATIENCE {
+            self.stack_at = Some(now + PAUSE);
+        }
     }
 
     /// Gives the driver what embassy-net has sent. Returns whether embassy-net has work that waited for room.

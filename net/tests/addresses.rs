@@ -102,6 +102,15 @@ fn without_a_router_or_a_dhcp_server_hardly_anybody_is_woken() {
     let polls = world.polls;
     world.pass(3_600_000_000);
     assert_eq!(world.polls, polls);
+
+    let mut world = World::new();
+    let (_, runner) = freestone_net::new(Ether::new(1).port(1), Config::default(), 1);
+    world.spawn(async move { runner.run().await });
+    world.pass(30_000_000);
+    let polls = world.polls;
+    world.pass(100_000_000);
+    // DHCP asks again every ten seconds.
+    assert!(world.polls - polls < 40, "{} rounds", world.polls - polls);
 }
 
 fn ipv6(host: u16) -> Ipv6Address {
