@@ -167,7 +167,7 @@ impl<D: Driver> Runner<D> {
         while received < ROUND
             && let Some((rx, tx)) = self.driver.receive(context)
         {
-            rx.consume(|frame| take_in(&mut engine, &self.net.stash, frame, self.own, tx, now));
+            rx.consume(|frame| take_in(&mut engine, self.net.stash, frame, self.own, tx, now));
             received += 1;
         }
         let room = engine.flush(due, &mut self.driver, context, now);

@@ -206,12 +206,12 @@ fn four_thousand_idle_connections_all_answer_when_spoken_to() {
     }
     assert_eq!(answers, MANY);
     for peer in &mut peers {
-        peer.ack = peer.ack + 21;
+        peer.ack += 21;
         peer.fin();
     }
     world.settle();
     for peer in &mut peers {
-        peer.ack = peer.ack + 1;
+        peer.ack += 1;
         peer.ack();
     }
     world.settle();

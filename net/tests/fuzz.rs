@@ -147,7 +147,7 @@ fn speak(peer: &mut Peer, server: &Port, said: &Say) {
     frame.splice(54..54, options.iter().copied());
     let total = (frame.len() - 14) as u16;
     frame[16..18].copy_from_slice(&total.to_be_bytes());
-    frame[46] = (header / 4 << 4) as u8;
+    frame[46] = ((header / 4) << 4) as u8;
     frame[47] = *flags;
     let seq = TcpSeqNumber(peer.seq.0.wrapping_add(*seq));
     frame[38..42].copy_from_slice(&seq.0.to_be_bytes());
