@@ -6,10 +6,11 @@
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::time::Duration;
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
     EthernetRepr, Icmpv6Packet, Icmpv6Repr, IpAddress, IpProtocol, Ipv6Packet, Ipv6Repr,
-    NdiscNeighborFlags, NdiscRepr,
+    NdiscNeighborFlags, NdiscRepr, NdiscRouterFlags,
 };
 
 use crate::segment::ETHERNET_HEADER;
@@ -69,6 +70,45 @@ pub(crate) fn write(frame: &mut [u8], own: EthernetAddress, address: &IpAddress)
             );
         }
     }
+}
+
+/// How long the frame of [`write_no_router`] is: Ethernet, IPv6, and a Router Advertisement without options (RFC 4861 4.2).
+pub(crate) const NO_ROUTER_LEN: usize = ETHERNET_HEADER + smoltcp::wire::IPV6_HEADER_LEN + 16;
+
+/// Writes an advertisement to this machine itself: that there is no router (a lifetime of 0) and no prefix. It never leaves
+/// the machine.
+pub(crate) fn write_no_router(frame: &mut [u8; NO_ROUTER_LEN], own: EthernetAddress) {
+    /// A link-local address that nobody derives from a station's.
+    const NOBODY: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+    let message = Icmpv6Repr::Ndisc(NdiscRepr::RouterAdvert {
+        hop_limit: 0,
+        flags: NdiscRouterFlags::empty(),
+        router_lifetime: Duration::ZERO,
+        reachable_time: Duration::ZERO,
+        retrans_time: Duration::ZERO,
+        lladdr: None,
+        mtu: None,
+        prefix_info: None,
+    });
+    let mut frame = EthernetFrame::new_unchecked(&mut frame[..]);
+    EthernetRepr { src_addr: own, dst_addr: ALL_NODES_STATION, ethertype: EthernetProtocol::Ipv6 }
+        .emit(&mut frame);
+    let ip = Ipv6Repr {
+        src_addr: NOBODY,
+        dst_addr: ALL_NODES,
+        next_header: IpProtocol::Icmpv6,
+        payload_len: message.buffer_len(),
+        hop_limit: HOP_LIMIT,
+    };
+    let mut packet = Ipv6Packet::new_unchecked(frame.payload_mut());
+    ip.emit(&mut packet);
+    let checksums = ChecksumCapabilities::default();
+    message.emit(
+        &NOBODY,
+        &ALL_NODES,
+        &mut Icmpv6Packet::new_unchecked(packet.payload_mut()),
+        &checksums,
+    );
 }
 
 fn arp(own: EthernetAddress, address: Ipv4Addr) -> ArpRepr {

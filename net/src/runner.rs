@@ -30,6 +30,13 @@ use crate::stash::Stash;
 /// Frames, and deadlines, that a round handles.
 const ROUND: usize = 64;
 
+/// How soon after its last work embassy-net is woken if it has asked for a time that has passed.
+const AT_ONCE: smoltcp::time::Duration = smoltcp::time::Duration::from_millis(1);
+/// How often in a row it may be polled in vain before something seems wrong, and is; and how long it waits then.
+const SUSPICION: u32 = 4;
+const PATIENCE: u32 = 64;
+const PAUSE: smoltcp::time::Duration = smoltcp::time::Duration::from_millis(10);
+
 /// What must be polled for the network to work, in a task of its own.
 pub struct Runner<D> {
     driver: D,
@@ -45,6 +52,12 @@ pub struct Runner<D> {
     /// Which addresses to announce now, as a bit each, and a second time later.
     announce_now: u32,
     announce_again: Option<(smoltcp::time::Instant, u32)>,
+    /// How often in a row embassy-net was polled in vain, and when it is polled again if that was too often.
+    vain: u32,
+    polled: Option<smoltcp::time::Instant>,
+    stack_at: Option<smoltcp::time::Instant>,
+    /// embassy-net was told that there is no router.
+    advertised: bool,
 }
 
 /// Whether embassy-net wants to be polled.
@@ -87,6 +100,10 @@ impl<D: Driver> Runner<D> {
             addresses: Vec::new(),
             announce_now: 0,
             announce_again: None,
+            vain: 0,
+            polled: None,
+            stack_at: None,
+            advertised: false,
         }
     }
 
@@ -150,7 +167,7 @@ impl<D: Driver> Runner<D> {
         while received < ROUND
             && let Some((rx, tx)) = self.driver.receive(context)
         {
-            rx.consume(|frame| take_in(&mut engine, &self.net.stash, frame, self.own, tx, now));
+            rx.consume(|frame| take_in(&mut engine, self.net.stash, frame, self.own, tx, now));
             received += 1;
         }
         let room = engine.flush(due, &mut self.driver, context, now);
@@ -159,16 +176,44 @@ impl<D: Driver> Runner<D> {
 
     /// Lets embassy-net work, if a frame waits for it or something has woken it. Returns whether it has more to do.
     fn poll_stack(&mut self, now: smoltcp::time::Instant) -> bool {
-        let woken = self.net.flag.set.swap(false, Ordering::Acquire);
+        let woken = self.net.flag.set.swap(false, Ordering::Acquire)
+            | self.stack_at.take_if(|at| *at <= now).is_some();
         if !woken && !self.net.stash.borrow().has_work() {
             return false;
         }
+        let moved = self.net.stash.borrow().moved();
         match self.stack.as_mut().poll(&mut Context::from_waker(&self.net.stack_waker)) {
             Poll::Ready(never) => match never {},
             Poll::Pending => {}
         }
         self.look_at_addresses(now);
+        let in_vain = woken && moved == self.net.stash.borrow().moved();
+        if in_vain && self.polled.is_some_and(|polled| now < polled + AT_ONCE) {
+            self.calm(now);
+        } else {
+            self.vain = 0;
+        }
+        self.polled = Some(now);
         self.net.stash.borrow().has_work()
+    }
+
+    /// embassy-net was woken at once after it had worked, and has moved no frame. That happens a few times in a row: a task
+    /// closes a socket, or reads what has arrived.
+    ///
+    /// smoltcp 0.13 does so for ever after three Router Solicitations without an answer: its deadline stays in the past. An
+    /// advertisement of no router and no prefix ends its search; a real one is taken at any later time. Should there be
+    /// another such case, it costs a hundred rounds a second instead of the processor.
+    fn calm(&mut self, now: smoltcp::time::Instant) {
+        self.vain += 1;
+        if self.vain == SUSPICION && !self.advertised {
+            self.advertised = true;
+            let mut frame = [0; announce::NO_ROUTER_LEN];
+            announce::write_no_router(&mut frame, self.own);
+            self.net.stash.borrow_mut().put(&frame);
+        }
+        if self.vain >= PATIENCE {
+            self.stack_at = Some(now + PAUSE);
+        }
     }
 
     /// Gives the driver what embassy-net has sent. Returns whether embassy-net has work that waited for room.
@@ -209,8 +254,9 @@ impl<D: Driver> Runner<D> {
         let stack = self.net.stack;
         let v4 = stack.config_v4().map(|config| IpCidr::Ipv4(config.address));
         let v6 = stack.config_v6().map(|config| IpCidr::Ipv6(config.address));
-        let link_local =
-            Ipv6Cidr::from_link_prefix(&Ipv6Cidr::LINK_LOCAL_PREFIX, stack.hardware_address());
+        // smoltcp's prefix is that of all link-local addresses, 10 bits; a machine's own have 54 zeros after it.
+        let prefix = Ipv6Cidr::new(Ipv6Cidr::LINK_LOCAL_PREFIX.address(), 64);
+        let link_local = Ipv6Cidr::from_link_prefix(&prefix, stack.hardware_address());
         let cidrs = [v4, v6, link_local.map(IpCidr::Ipv6)];
         let addresses = cidrs.iter().flatten().map(IpCidr::address);
         if addresses.clone().eq(self.addresses.iter().copied()) {

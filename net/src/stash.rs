@@ -25,6 +25,7 @@ pub(crate) struct Stash {
     spare: Vec<Vec<u8>>,
     /// What embassy-net is told of the link.
     pub(crate) link: LinkState,
+    moved: u64,
 }
 
 impl Stash {
@@ -34,12 +35,18 @@ impl Stash {
             outgoing: VecDeque::new(),
             spare: Vec::new(),
             link: LinkState::Down,
+            moved: 0,
         }
     }
 
     /// Whether embassy-net has frames to read, and room for answers.
     pub(crate) fn has_work(&self) -> bool {
         !self.incoming.is_empty() && self.outgoing.len() < FRAMES
+    }
+
+    /// How many frames embassy-net has read or sent so far.
+    pub(crate) fn moved(&self) -> u64 {
+        self.moved
     }
 
     /// Copies a frame for embassy-net. `false`: dropped, there are too many, or no memory.
@@ -111,7 +118,9 @@ impl TxToken for Room {
         frame.clear();
         frame.resize(len, 0);
         let result = f(&mut frame);
-        self.stash.borrow_mut().outgoing.push_back(frame);
+        let mut stash = self.stash.borrow_mut();
+        stash.outgoing.push_back(frame);
+        stash.moved += 1;
         result
     }
 }
@@ -126,6 +135,7 @@ impl Driver for Shim {
             return None;
         }
         let frame = stash.incoming.pop_front()?;
+        stash.moved += 1;
         Some((Received { stash: self.stash, frame }, Room { stash: self.stash }))
     }
 

@@ -1,6 +1,6 @@
 //! An allocator that counts what this thread holds, to see that nothing is left behind.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code)] // an allocator is nothing else
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

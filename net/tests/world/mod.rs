@@ -114,7 +114,7 @@ impl World {
             if let Some(task) = &mut self.tasks[waker.index] {
                 polls += 1;
                 self.polls += 1;
-                assert!(polls < 3_000_000, "the world does not come to rest");
+                assert!(polls < 400_000, "the world does not come to rest");
                 let done = task
                     .as_mut()
                     .poll(&mut Context::from_waker(&Waker::from(waker.clone())))

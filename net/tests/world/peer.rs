@@ -159,7 +159,7 @@ impl Peer {
         len
     }
 
-    fn notice(&mut self, seen: &Seen) {
+    pub fn notice(&mut self, seen: &Seen) {
         let takes = matches!(seen.control, TcpControl::Syn | TcpControl::Fin);
         if seen.control != TcpControl::Rst {
             self.ack = seen.seq + seen.payload.len() + usize::from(takes);
