@@ -40,7 +40,7 @@ use freestone_platform::devices::virtio::{self, ConnectError, Registers};
 use freestone_platform::x86_64::cpu;
 use freestone_platform::{BootInfo, dma, entropy, time};
 use freestone_rt::println;
-use freestone_virtio::net::{self as device, MOST_BUFFERS};
+use freestone_virtio::net as device;
 use freestone_virtio::{Attention, Transport};
 
 pub use freestone_net::*;
@@ -88,7 +88,8 @@ impl fmt::Display for StartError {
 impl core::error::Error for StartError {}
 
 /// The network of the machine's first virtio network device, with the addresses that `ip=` on the command line says; without
-/// it by DHCP, and by SLAAC for IPv6. [`Net::wait_up`] waits for an address.
+/// it by DHCP, and by SLAAC for IPv6. [`Net::wait_up`] waits for an address. There is room for 32 sockets of embassy-net, two
+/// of which DHCP and DNS take; listeners and their streams are not among them.
 ///
 /// # Errors
 ///
@@ -115,7 +116,7 @@ pub fn start_with(config: Config) -> Result<Net, StartError> {
 
 fn start_device(config: Config) -> Result<Net, StartError> {
     let driver = open()?;
-    let (net, runner) = freestone_net::new(driver, config, random());
+    let (net, runner) = freestone_net::with_sockets::<_, 32>(driver, config, random());
     task::try_spawn_named("network", runner.run()).map_err(|_| StartError::NoMemory)?;
     Ok(net)
 }
@@ -141,12 +142,12 @@ pub fn open() -> Result<Driver, StartError> {
         .map_err(StartError::Device)
 }
 
-/// How many buffers the device has in each direction: a sixteenth of the memory at most.
+/// How many buffers the device has in each direction: as many as a round of the network takes in, or less if they would be
+/// more than a sixteenth of the memory.
 fn buffers() -> u16 {
     const PAIR_BYTES: u64 = 2 * 2048;
     let bytes = boot_info().map_or(0, |boot| boot.memory().usable_bytes());
-    let most = (bytes / 16 / PAIR_BYTES).min(MOST_BUFFERS as u64);
-    (most as u16).max(16)
+    (bytes / 16 / PAIR_BYTES).clamp(16, 64) as u16
 }
 
 /// The address of a device that has none: any of those that nobody gives away (IEEE 802, 8.4: local, of one station).

@@ -31,8 +31,16 @@ pub fn devices(aml: &[u8]) -> impl Iterator<Item = (PhysAddr, Wire)> {
 
 /// What is behind the first of these.
 fn after<'a>(bytes: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
-    let at = bytes.windows(wanted.len()).position(|window| window == wanted)?;
-    bytes.get(at + wanted.len()..)
+    // By the first byte first: tables have thousands.
+    let (first, _) = wanted.split_first()?;
+    let mut rest = bytes;
+    loop {
+        let at = rest.iter().position(|byte| byte == first)?;
+        if let Some(after) = rest[at..].strip_prefix(wanted) {
+            return Some(after);
+        }
+        rest = &rest[at + 1..];
+    }
 }
 
 /// Memory and interrupt in the first template of resources.

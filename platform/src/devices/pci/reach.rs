@@ -3,6 +3,8 @@
 //! In memory (the enhanced configuration access mechanism, ECAM) each function has a page, each bus a MiB, which is
 //! mapped when the bus is looked at.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use super::space::{IDS, Registers, is_there};
 use super::walk::Host;
 use crate::arch::pci_ports;
@@ -97,9 +99,14 @@ impl Host for Tree {
         match self {
             Tree::Ports => Some(Reach::Ports(u32::from(number) << 16)),
             Tree::Memory(space) if space.buses.contains(&number) => {
+                /// The bus that was mapped last, for good: most walks ask for one bus only.
+                static LAST: AtomicU64 = AtomicU64::new(0);
                 let start = space.start.checked_add(BUS_BYTES * u64::from(number))?;
-                let mapped = map_mmio(start, BUS_BYTES).ok()?;
-                Some(Reach::Memory(mapped.as_ptr().expose_provenance()))
+                if LAST.load(Ordering::Relaxed) != start.as_u64() {
+                    map_mmio(start, BUS_BYTES).ok()?;
+                    LAST.store(start.as_u64(), Ordering::Relaxed);
+                }
+                Some(Reach::Memory(start.as_u64() as usize))
             }
             Tree::Memory(_) => None,
         }

@@ -44,7 +44,7 @@ impl fmt::Debug for Device {
     }
 }
 
-/// The machine's virtio devices, those without a bus first. It allocates nothing. Where registers are named that are not
+/// The machine's virtio devices, those on PCI first. It allocates nothing. Where registers are named that are not
 /// mapped, they are. As for [`pci::functions`], not in the handler of an NMI or a single step.
 ///
 /// ```no_run
@@ -62,7 +62,7 @@ pub fn devices() -> impl Iterator<Item = Device> {
         let kind = kind(function.ids(), function.subsystem())?;
         Some(Device { kind, place: Place::Pci(function) })
     });
-    named.chain(on_pci)
+    on_pci.chain(named)
 }
 
 /// Where devices without a bus are said to be.

@@ -186,7 +186,9 @@ fn may_be_code(memory: &Range<u64>) -> bool {
 pub fn map_device(pages: Range<u64>) -> Result<(), MapError> {
     /// Mapped as RAM is, and may be a device's: where PCs have their screens, and the memory of expansion cards.
     const CARDS: Range<u64> = 0xa_0000..0xe_0000;
-    map_identity(pages, DEVICE, |at, there| match there {
+    let not_meaning = Flags::ACCESSED | Flags::DIRTY | Flags::HUGE;
+    let is_enough = |flags| flags - not_meaning == DEVICE;
+    map_identity(pages, DEVICE, is_enough, |at, there| match there {
         // The firmware's tables are read through references, which nobody may write under.
         Some(flags) if !flags.contains(Flags::CACHE_DISABLED) && !CARDS.contains(&at) => {
             Err(MapError::Occupied)
@@ -197,23 +199,29 @@ pub fn map_device(pages: Range<u64>) -> Result<(), MapError> {
 
 /// See [`crate::memory::map_firmware`]. What `is_ram` says of a page counts where nothing is mapped.
 pub fn map_firmware(pages: Range<u64>, is_ram: impl Fn(u64) -> bool) -> Result<(), MapError> {
-    map_identity(pages, CONSTANTS, |at, there| match there {
+    let is_enough = |flags: Flags| !flags.contains(Flags::CACHE_DISABLED);
+    map_identity(pages, CONSTANTS, is_enough, |at, there| match there {
         None if is_ram(at) => Err(MapError::Ram),
         Some(flags) if flags.contains(Flags::CACHE_DISABLED) => Err(MapError::Occupied),
         _ => Ok(None),
     })
 }
 
-/// Maps those of `pages` that are not mapped at their own addresses. `decide` is asked for each page first, with the
+/// Maps those of `pages` that are not mapped at their own addresses, unless all are, with flags of which `is_enough` says that
+/// nothing is to be done. `decide` is asked for each page first, with the
 /// flags of what is there: whether it may be, and what becomes of a page that is there.
 fn map_identity(
     pages: Range<u64>,
     flags: Flags,
+    is_enough: impl Fn(Flags) -> bool,
     decide: impl Fn(u64, Option<Flags>) -> Result<Option<Change>, MapError>,
 ) -> Result<(), MapError> {
     let map = Change::Map { offset: 0, flags };
     let each = || pages.clone().step_by(PAGE_SIZE as usize);
     with(|tree| {
+        if are_there(tree, pages.clone(), is_enough) {
+            return Ok(());
+        }
         check(tree, &pages, map)?;
         for at in each() {
             match found(tree, at) {
@@ -305,6 +313,18 @@ pub fn translate(address: u64) -> Option<(PhysAddr, Access)> {
         _ => Access::ReadExecute,
     };
     Some((PhysAddr::new(to), access))
+}
+
+/// Whether all of them are mapped at their own addresses, with flags that are enough: for who asks for the same again, as
+/// whoever reads ACPI's tables or walks through PCI's buses does.
+fn are_there(tree: &Tree<Here>, pages: Range<u64>, is_enough: impl Fn(Flags) -> bool) -> bool {
+    let mut at = pages.start;
+    let are_there = tree.visit(pages.clone(), &mut |page| {
+        let is_there = page.at <= at && page.to == page.at && is_enough(page.flags);
+        at = page.at.saturating_add(page.len);
+        is_there
+    });
+    are_there && at >= pages.end
 }
 
 fn is_free(tree: &Tree<Here>, pages: Range<u64>) -> bool {

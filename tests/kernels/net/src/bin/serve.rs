@@ -20,7 +20,7 @@ use memchr::memmem;
 freestone::entry!(async main, audit: exit);
 freestone::task_time_driver!();
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, world!";
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, world\n";
 const BULK: u16 = 65_535;
 
 async fn main(boot: &'static BootInfo) -> Exit {
@@ -72,15 +72,17 @@ fn serve<F: Future<Output = ()> + 'static>(
     });
 }
 
-/// Answers each empty line, which ends a request without a body.
+/// Answers each empty line, which ends a request without a body, until one asks for the end.
 async fn http(mut stream: TcpStream) {
     const END: &[u8] = b"\r\n\r\n";
-    let mut matched = 0;
-    loop {
+    let (end, close) = (memmem::Finder::new(END), memmem::Finder::new("Connection: close"));
+    let (mut matched, mut is_last) = (0, false);
+    while !is_last {
         let read = stream.read_with(|bytes| {
             let mut requests = 0;
+            is_last |= close.find(bytes).is_some();
             if matched == 0 && bytes.ends_with(END) {
-                requests = memmem::find_iter(bytes, END).count();
+                requests = end.find_iter(bytes).count();
             } else {
                 for &byte in bytes {
                     matched =
