@@ -15,7 +15,6 @@ use embedded_io_async::{Read, Write};
 use freestone::net::{self, Net, Options, TcpStream};
 use freestone::platform::x86_64::cpu::ticks;
 use freestone::{BootInfo, Exit, println, task};
-use memchr::memmem;
 
 freestone::entry!(async main, audit: exit);
 freestone::task_time_driver!();
@@ -74,22 +73,18 @@ fn serve<F: Future<Output = ()> + 'static>(
 
 /// Answers each empty line, which ends a request without a body, until one asks for the end.
 async fn http(mut stream: TcpStream) {
-    const END: &[u8] = b"\r\n\r\n";
-    let (end, close) = (memmem::Finder::new(END), memmem::Finder::new("Connection: close"));
-    let (mut matched, mut is_last) = (0, false);
+    let (mut is_empty, mut is_last) = (true, false);
     while !is_last {
         let read = stream.read_with(|bytes| {
             let mut requests = 0;
-            is_last |= close.find(bytes).is_some();
-            if matched == 0 && bytes.ends_with(END) {
-                requests = end.find_iter(bytes).count();
-            } else {
-                for &byte in bytes {
-                    matched =
-                        if byte == END[matched] { matched + 1 } else { (byte == END[0]).into() };
-                    if matched == END.len() {
-                        (requests, matched) = (requests + 1, 0);
-                    }
+            let mut lines = bytes.split(|byte| *byte == b'\n').peekable();
+            while let Some(line) = lines.next() {
+                is_empty &= matches!(line, b"" | b"\r");
+                is_last |= line.starts_with(b"Connection: close");
+                // The last one goes on in what comes next.
+                if lines.peek().is_some() {
+                    requests += usize::from(is_empty);
+                    is_empty = true;
                 }
             }
             (bytes.len(), (bytes.len(), requests))
