@@ -35,6 +35,8 @@ extern crate alloc;
 extern crate std;
 
 mod bell;
+#[cfg(feature = "block")]
+pub mod block;
 mod interrupt;
 pub mod memory;
 pub mod mmio;
