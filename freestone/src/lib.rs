@@ -86,6 +86,8 @@ pub use freestone_platform::{
 pub use freestone_platform::{getrandom_02, getrandom_backend};
 pub use freestone_rt::{print, println};
 
+#[cfg(feature = "block")]
+pub mod block;
 pub mod heap;
 #[cfg(feature = "task")]
 pub mod task;

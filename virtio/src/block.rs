@@ -149,6 +149,9 @@ impl<T: Transport, M: Memory> Drop for Disk<T, M> {
     }
 }
 
+/// What [`Disk::new`] gives: a handle, and what must run for it.
+pub type Opened<T, M> = Result<(Disk<T, M>, Runner<T, M>), transport::Error>;
+
 /// Of a range of sectors (5.2.6).
 const RANGE_BYTES: usize = 16;
 /// How long the name is that a disk gives itself (5.2.6).
@@ -165,7 +168,7 @@ impl<T: Transport, M: Memory> Disk<T, M> {
         attention: &'static Attention,
         messages: Messages,
         is_over: impl FnMut() -> bool,
-    ) -> Result<(Disk<T, M>, Runner<T, M>), transport::Error> {
+    ) -> Opened<T, M> {
         let shared = Rc::new(Shared::new(device, attention, messages, is_over)?);
         Ok((Disk(Rc::clone(&shared)), Runner::new(shared)))
     }

@@ -91,7 +91,7 @@ unsafe impl<P: Pages + 'static> Buffer for PageBuffer<P> {
     }
 }
 
-const WORDS: usize = 4;
+const WORDS: usize = 6;
 
 /// A buffer of any kind, without a place of its own on the heap. In `MaybeUninit`: the device writes to what it owns, so it
 /// must not count as the only way there.
@@ -109,7 +109,7 @@ impl Kept {
         const {
             assert!(
                 size_of::<B>() <= size_of::<[usize; WORDS]>(),
-                "a buffer has four words at most"
+                "a buffer has six words at most"
             );
             assert!(align_of::<B>() <= align_of::<usize>(), "a buffer is aligned as words are");
         }
