@@ -101,16 +101,8 @@ fn a_disk_is_read_and_written_in_every_way_in_which_it_is_reached() {
         let ended =
             ended.expect(status::SUCCESS, &["beyond the end: the disk has no such", "then: true"]);
         println!("{machine} {device}: {} notifications", ended.number("notifications:"));
-        if !device.contains("queue-size") {
-            // Of 64 requests; two rounds, and what the device has done meanwhile.
-            assert!(ended.number("notifications:") < 24, "{ended}");
-        }
         let zeroes = ended.stdout.contains("zeroed: true");
-        assert_eq!(
-            zeroes,
-            !device.contains("disable-modern") && arguments != ["--machine", "microvm"],
-            "{ended}"
-        );
+        assert_eq!(zeroes, !device.contains("disable-modern"), "{ended}");
         image.check(zeroes);
     }
 }
@@ -120,10 +112,9 @@ fn a_debug_build_does_so_too_and_larger_blocks_are_kept_to() {
     let image = Image::new();
     let device = "virtio-blk-device,logical_block_size=4096,physical_block_size=4096";
     let ended = run(Profile::Dev, &[], &image.drive(""), device, &[]);
-    ended.expect(
-        status::FAILURE,
-        &["block_bytes: 4096", "read: true", "at once: 32", "not a whole number"],
-    );
+    let texts =
+        ["block_bytes: 4096", "read: true", "at once: 32", "not a whole number", "then: true"];
+    ended.expect(status::SUCCESS, &texts);
     let image = Image::new();
     let ended = run(Profile::Dev, &[], &image.drive(""), "virtio-blk-device", &[]);
     ended.expect(status::SUCCESS, &["read: true", "at once: 32", "then: true"]);
@@ -204,7 +195,7 @@ fn a_reading_stays_within_budget() {
     let ended = boot(&kernel, &[&arguments[..], &disk].concat()).expect(status::SUCCESS, &[]);
     println!("{}", ended.stdout);
     for (at_once, most) in ["1 at once: ", "32 at once: "].into_iter().zip(COST) {
-        let line = ended.stdout.lines().find(|line| line.starts_with(at_once)).expect("a line");
+        let line = ended.stdout.lines().rfind(|line| line.starts_with(at_once)).expect("a line");
         let each = line[at_once.len()..].split(' ').next().and_then(|number| number.parse().ok());
         let each: u64 = each.expect("a number");
         assert!(each <= most, "{each} instructions: {line}");

@@ -32,17 +32,25 @@ use crate::interrupt::{Attention, Messages};
 use crate::memory::Memory;
 use crate::transport::{self, Transport};
 
+#[cfg(feature = "block-device")]
+mod blocks;
 mod buffer;
 mod config;
 mod request;
 mod runner;
 mod shared;
 mod slots;
+#[cfg(feature = "embedded-io")]
+mod stream;
 
+#[cfg(feature = "block-device")]
+pub use blocks::Blocks;
 pub use buffer::{Buffer, PageBuffer};
 pub use config::{Properties, SECTOR_BYTES};
 pub use request::Request;
 pub use runner::Runner;
+#[cfg(feature = "embedded-io")]
+pub use stream::Stream;
 
 use request::Command;
 use shared::Shared;
@@ -282,5 +290,7 @@ impl<T: Transport, M: Memory> Disk<T, M> {
     }
 }
 
+#[cfg(all(test, feature = "block-device", feature = "embedded-io"))]
+mod adapter_tests;
 #[cfg(test)]
 mod tests;

@@ -23,12 +23,12 @@ const SIZE_MAX: u64 = 1 << 1;
 const DISCARD: u64 = 1 << 13;
 const WRITE_ZEROES: u64 = 1 << 14;
 
-const SECTORS: u64 = 64;
+pub(super) const SECTORS: u64 = 64;
 const BYTES: usize = SECTORS as usize * SECTOR_BYTES;
 
-type Ours<'a> = Disk<&'a Model, Host>;
+pub(super) type Ours<'a> = Disk<&'a Model, Host>;
 
-fn attention() -> &'static Attention {
+pub(super) fn attention() -> &'static Attention {
     Box::leak(Box::new(Attention::new(Interrupt::NONE)))
 }
 
@@ -42,7 +42,7 @@ fn config(size_max: u32, block: u32) -> Vec<u8> {
     config
 }
 
-fn model(features: u64) -> Model {
+pub(super) fn model(features: u64) -> Model {
     let model = Model { features: features | VERSION_1, ..Model::new(KIND) };
     *model.config.borrow_mut() = config(0, 512);
     model
@@ -71,15 +71,15 @@ impl std::task::Wake for Count {
 }
 
 /// A future, who waits for it, and what it gave.
-struct Task<'a, R> {
+pub(super) struct Task<'a, R> {
     future: Option<Pin<Box<dyn Future<Output = R> + 'a>>>,
     wakes: Arc<Count>,
     seen: u32,
-    output: Option<R>,
+    pub(super) output: Option<R>,
 }
 
 impl<'a, R> Task<'a, R> {
-    fn new(future: impl Future<Output = R> + 'a) -> Self {
+    pub(super) fn new(future: impl Future<Output = R> + 'a) -> Self {
         let wakes = Arc::new(Count(AtomicU32::new(1)));
         Task { future: Some(Box::pin(future)), wakes, seen: 0, output: None }
     }
@@ -103,7 +103,7 @@ impl<'a, R> Task<'a, R> {
 
 /// A clock that is set by hand.
 #[derive(Clone, Default)]
-struct Clock(Rc<Cell<u32>>, Rc<RefCell<Vec<Waker>>>);
+pub(super) struct Clock(Rc<Cell<u32>>, Rc<RefCell<Vec<Waker>>>);
 
 impl Clock {
     fn nap(&self) -> impl Future<Output = ()> + use<> {
@@ -127,7 +127,7 @@ impl Clock {
 
 const LIMIT: Duration = Duration::from_secs(8);
 
-fn bring_up<'a>(
+pub(super) fn bring_up<'a>(
     model: &'a Model,
     attention: &'static Attention,
     clock: &Clock,
@@ -178,7 +178,7 @@ fn serve(medium: &mut [u8], chain: &Chain) -> u32 {
 }
 
 /// Lets everybody do what is to be done: tasks, the runner, and the device, which has `medium`.
-fn settle<R>(
+pub(super) fn settle<R>(
     model: &Model,
     attention: &Attention,
     medium: &mut [u8],
