@@ -37,6 +37,7 @@ extern crate std;
 mod bell;
 #[cfg(feature = "block")]
 pub mod block;
+pub mod console;
 mod interrupt;
 pub mod memory;
 pub mod mmio;
