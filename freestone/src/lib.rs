@@ -53,6 +53,10 @@
 //! beside it, any executor will do: a [`Signal`] wakes its task from a handler, and [`interrupts::wait`] halts until the next
 //! interrupt. With the features `embassy-time` and `critical-section` Embassy's raw executor and its timers run on this crate.
 //!
+//! # Disks
+//!
+//! With the feature `block` the module `block` finds virtio disks, and reads and writes them in tasks.
+//!
 //! # Each layer alone
 //!
 //! [`platform`], [`rt`], [`alloc_glue`], [`mem`], [`math`] and [`xen`] are crates of their own, re-exported here. A kernel
@@ -60,8 +64,7 @@
 //!
 //! # What is not promised
 //!
-//! One x86-64 processor, in QEMU or on Xen. There are no processes, no drivers for disks or networks, and no C
-//! library. Real hardware has not been tried.
+//! One x86-64 processor, in QEMU or on Xen. There are no processes, no driver for networks, and no C library. Real hardware has not been tried.
 
 #![no_std]
 
