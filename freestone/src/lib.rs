@@ -53,9 +53,15 @@
 //! beside it, any executor will do: a [`Signal`] wakes its task from a handler, and [`interrupts::wait`] halts until the next
 //! interrupt. With the features `embassy-time` and `critical-section` Embassy's raw executor and its timers run on this crate.
 //!
-//! # The machine
+//! # Disks
 //!
-//! [`wants`] says in the image which ports the kernel serves, so that `cargo freestone run` forwards some of the host's to them.
+//! With the feature `block` the module `block` finds virtio disks, and reads and writes them in tasks.
+//!
+//! # Network
+//!
+//! With the feature `net` the module `net` starts a network in one line: address by `ip=` or DHCP, TCP listeners, and
+//! embassy-net's sockets. [`wants`] says in the image which ports the kernel serves, so that `cargo freestone run` forwards some
+//! of the host's to them.
 //!
 //! # Each layer alone
 //!
@@ -64,8 +70,7 @@
 //!
 //! # What is not promised
 //!
-//! One x86-64 processor, in QEMU or on Xen. There are no processes, no drivers for disks or networks, and no C
-//! library. Real hardware has not been tried.
+//! One x86-64 processor, in QEMU or on Xen. There are no processes, no driver for networks, and no C library. Real hardware has not been tried.
 
 #![no_std]
 
@@ -90,6 +95,10 @@ pub use freestone_platform::{
 pub use freestone_platform::{getrandom_02, getrandom_backend};
 pub use freestone_rt::{print, println};
 
+#[cfg(feature = "block")]
+pub mod block;
+#[cfg(any(feature = "block", feature = "net"))]
+mod claims;
 pub mod heap;
 #[cfg(feature = "net")]
 pub mod net;

@@ -32,7 +32,6 @@ extern crate alloc;
 
 use alloc::boxed::Box;
 use core::fmt;
-use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 
 use freestone_platform::boot_info::boot_info;
@@ -45,6 +44,7 @@ use freestone_virtio::{Attention, Transport};
 
 pub use freestone_net::*;
 
+use crate::claims::claim;
 use crate::{task, wants};
 
 /// The driver of the machine's device.
@@ -128,11 +128,9 @@ fn start_device(config: Config) -> Result<Net, StartError> {
 ///
 /// As for [`start`].
 pub fn open() -> Result<Driver, StartError> {
-    static OPENED: AtomicUsize = AtomicUsize::new(0);
     let mut devices = virtio::devices().filter(|device| device.kind == device::KIND);
-    let device = devices.nth(OPENED.load(Ordering::Relaxed)).ok_or(StartError::Absent)?;
-    OPENED.fetch_add(1, Ordering::Relaxed);
-    // SAFETY: each is opened once, here.
+    let device = devices.find(claim).ok_or(StartError::Absent)?;
+    // SAFETY: it was claimed, and is no source of entropy, which the platform drives.
     let registers = unsafe { device.open() }.ok_or(StartError::Unreachable)?;
     let attention = Box::leak(Box::new(Attention::new(registers.interrupt())));
     let messages = device.connect(attention).map_err(StartError::Interrupt)?;

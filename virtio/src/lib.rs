@@ -35,6 +35,9 @@ extern crate alloc;
 extern crate std;
 
 mod bell;
+#[cfg(feature = "block")]
+pub mod block;
+pub mod console;
 mod interrupt;
 pub mod memory;
 pub mod mmio;

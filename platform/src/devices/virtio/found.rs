@@ -25,6 +25,13 @@ pub struct Device {
     pub(super) place: Place,
 }
 
+impl Device {
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+}
+
 /// Where a virtio device is.
 #[derive(Clone, Copy, Debug)]
 pub enum Place {

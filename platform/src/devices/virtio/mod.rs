@@ -6,5 +6,5 @@ mod found;
 mod registers;
 
 pub use connect::ConnectError;
-pub use found::{Device, devices};
+pub use found::{Device, Place, devices};
 pub use registers::Registers;
