@@ -1,5 +1,5 @@
 //! Serves over TCP what tests and measurements ask for: on port 80 a constant answer to each HTTP request, on 7 what was sent,
-//! on 5001 nothing for any amount of bytes, on 5002 bytes without end.
+//! on 5001 nothing for any amount of bytes, on 5002 bytes without end, on 5003 random reads of the disk, if there is one.
 //!
 //! Each line `stats` on port 9 is answered by counters. `exit` there ends the kernel.
 
@@ -14,7 +14,10 @@ use core::time::Duration;
 use embedded_io_async::{Read, Write};
 use freestone::net::{self, Net, Options, TcpStream};
 use freestone::platform::x86_64::cpu::ticks;
-use freestone::{BootInfo, Exit, println, task};
+use freestone::{BootInfo, Exit, block, println, task};
+
+#[path = "../reads.rs"]
+mod reads;
 
 freestone::entry!(async main, audit: exit);
 freestone::task_time_driver!();
@@ -39,6 +42,9 @@ async fn main(boot: &'static BootInfo) -> Exit {
     serve(net, 7, &options, echo);
     serve(net, 5001, &bulk, discard);
     serve(net, 5002, &bulk, generate);
+    if let Some(disk) = block::disks().next().and_then(|found| block::open(&found).ok()) {
+        serve(net, 5003, &options, move |stream| reads::serve(stream, disk.clone()));
+    }
     task::spawn(control(net, end));
     task::spawn(async move {
         net.wait_up().await;
