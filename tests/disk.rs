@@ -224,8 +224,9 @@ fn what_is_typed_at_a_console_is_said_again() {
     }
 }
 
-/// Instructions that the tasks take for each reading of 4 KiB, of one and of 32.
-const COST: [u64; 2] = [1_000, 1_000];
+/// Instructions that the tasks take for each reading of 4 KiB, of one and of 32. One at a time is all waiting: how many of the
+/// disk's naps fall into it depends on the host.
+const COST: [u64; 2] = [1_200, 1_000];
 
 #[test]
 fn a_reading_stays_within_budget() {
