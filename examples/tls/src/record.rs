@@ -116,13 +116,7 @@ impl<C: Side> Records<C> {
         let discard = status.discard;
         let next = match status.state {
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                append(&mut self.outgoing, |room| match data.encode(room) {
-                    Ok(count) => Ok(Ok(count)),
-                    Err(EncodeError::InsufficientSize(size)) => Err(size),
-                    // It is encoded once, by this very call.
-                    Err(EncodeError::AlreadyEncoded) => Ok(Ok(0)),
-                })
-                .map(|()| Next::Step)
+                append(&mut self.outgoing, |room| encoded(data.encode(room))).map(|()| Next::Step)
             }
             // Whatever is sent later comes after it.
             Ok(ConnectionState::TransmitTlsData(data)) => {
@@ -173,18 +167,28 @@ impl<C: Side> Records<C> {
     }
 
     /// After a failure, what rustls has to say to the peer about it.
+    ///
+    /// It says that before it looks at what has been received. A second look would fail anew, and rustls (0.23.46) asserts in
+    /// debug builds that this does not happen.
     fn encode_alert(&mut self) {
-        while let Ok(ConnectionState::EncodeTlsData(mut data)) =
-            self.side.process(&mut self.incoming[..self.received]).state
-        {
-            let mut alert = [0; 64];
-            let Ok(count) = data.encode(&mut alert) else { return };
-            self.outgoing.extend(&alert[..count]);
+        let status = self.side.process(&mut self.incoming[..self.received]);
+        if let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state {
+            // The failure is known already, and there is no other.
+            let _ = append(&mut self.outgoing, |room| encoded(data.encode(room)));
         }
     }
 }
 
 type Appended = Result<Result<usize, Failure>, InsufficientSizeError>;
+
+fn encoded(result: Result<usize, EncodeError>) -> Appended {
+    match result {
+        Ok(count) => Ok(Ok(count)),
+        Err(EncodeError::InsufficientSize(size)) => Err(size),
+        // It is encoded once, and then no longer there.
+        Err(EncodeError::AlreadyEncoded) => Ok(Ok(0)),
+    }
+}
 
 fn encrypted(result: Result<usize, EncryptError>) -> Appended {
     match result {
