@@ -8,9 +8,11 @@ extern crate alloc;
 use alloc::boxed::Box;
 use alloc::format;
 use core::error::Error;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
+use embedded_io_async::ErrorKind;
+use embedded_nal_async::{AddrType, Dns};
 use freestone::net::embassy_net::dns::DnsQueryType;
 use freestone::net::{self, Net};
 use freestone::{BootInfo, Exit, println, task};
@@ -36,7 +38,8 @@ pub async fn verdict(example: impl Future<Output = Result<()>>) -> Exit {
     Exit::Failure
 }
 
-/// The network, when it has an address.
+/// The network, when it has an IPv4 address; one that has only IPv6 is waited for a little longer than it takes to get the
+/// other.
 ///
 /// # Errors
 ///
@@ -44,24 +47,66 @@ pub async fn verdict(example: impl Future<Output = Result<()>>) -> Exit {
 pub async fn network(boot: &BootInfo) -> Result<Net> {
     let net = net::start(boot)?;
     net.wait_up().await;
+    // Addresses of the two kinds come independently of each other, and nothing tells of the second.
+    for _ in 0..300 {
+        if net.stack().config_v4().is_some() {
+            break;
+        }
+        task::sleep(Duration::from_millis(10)).await;
+    }
     Ok(net)
 }
 
-/// The address of `server`, a name or an address with or without a port.
+/// The address of `server`, a name or an IPv4 address, with `:` and a port or without.
 ///
 /// # Errors
 ///
 /// The name is not known, or there is no server of names.
 pub async fn resolve(net: &Net, server: &str, port: u16) -> Result<SocketAddr> {
-    if let Ok(address) = server.parse() {
-        return Ok(address);
-    }
     let (name, port) = match server.rsplit_once(':') {
         Some((name, port)) => (name, port.parse()?),
         None => (server, port),
     };
-    // An address is a name, too.
-    let found = net.stack().dns_query(name, DnsQueryType::A).await.map_err(shown)?;
-    let address = found.first().ok_or("the server's name has no address")?;
-    Ok(SocketAddr::new((*address).into(), port))
+    let address = Names(*net).get_host_by_name(name, AddrType::Either).await.map_err(shown)?;
+    Ok(SocketAddr::new(address, port))
+}
+
+/// Names by the servers that the network has named. embassy-net's own `DnsSocket` asks them for the IPv6 address of
+/// `10.0.2.2`, too, and fails; here addresses are names, and IPv4 comes first.
+#[derive(Clone, Copy)]
+pub struct Names(pub Net);
+
+impl Dns for Names {
+    type Error = ErrorKind;
+
+    async fn get_host_by_name(
+        &self,
+        name: &str,
+        kind: AddrType,
+    ) -> core::result::Result<IpAddr, ErrorKind> {
+        if let Ok(address) = name.parse() {
+            return Ok(address);
+        }
+        let kinds: &[DnsQueryType] = match kind {
+            AddrType::IPv4 => &[DnsQueryType::A],
+            AddrType::IPv6 => &[DnsQueryType::Aaaa],
+            AddrType::Either => &[DnsQueryType::A, DnsQueryType::Aaaa],
+        };
+        for kind in kinds {
+            if let Ok(found) = self.0.stack().dns_query(name, *kind).await
+                && let Some(address) = found.first()
+            {
+                return Ok((*address).into());
+            }
+        }
+        Err(ErrorKind::NotFound)
+    }
+
+    async fn get_host_by_address(
+        &self,
+        _: IpAddr,
+        _: &mut [u8],
+    ) -> core::result::Result<usize, ErrorKind> {
+        Err(ErrorKind::Unsupported)
+    }
 }

@@ -12,6 +12,7 @@ use embedded_nal_async::{Dns, TcpConnect};
 use reqwless::Error;
 use reqwless::client::HttpClient;
 use reqwless::request::Method;
+use reqwless::response::BodyReader;
 
 /// All headers of an answer have so many bytes at most.
 const MOST_HEADERS: usize = 8 << 10;
@@ -32,13 +33,22 @@ pub async fn get(
     let mut headers = vec![0; MOST_HEADERS];
     let mut request = client.request(Method::GET, url).await?;
     let answer = request.send(&mut headers).await?;
-    let status = answer.status.0;
+    let (status, announced) = (answer.status.0, answer.content_length);
     let mut body = answer.body().reader();
-    let mut bytes = vec![0; 4096];
+    let (mut bytes, mut len) = (vec![0; 4096], 0);
     loop {
         match body.read(&mut bytes).await? {
-            0 => return Ok(status),
-            count => sink(&bytes[..count]),
+            0 => break,
+            count => {
+                len += count;
+                sink(&bytes[..count]);
+            }
         }
     }
+    // reqwless 0.14 takes the end of the connection for that of the body.
+    let is_cut = match &body {
+        BodyReader::Chunked(chunks) => !chunks.is_done(),
+        _ => announced.is_some_and(|announced| announced != len),
+    };
+    if is_cut { Err(Error::ConnectionAborted) } else { Ok(status) }
 }

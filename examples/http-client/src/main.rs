@@ -8,8 +8,7 @@ extern crate alloc;
 
 use alloc::boxed::Box;
 
-use common::Result;
-use freestone::net::embassy_net::dns::DnsSocket;
+use common::{Names, Result};
 use freestone::net::embassy_net::tcp::client::{TcpClient, TcpClientState};
 use freestone::{BootInfo, Exit, println};
 
@@ -26,7 +25,6 @@ async fn get(boot: &BootInfo) -> Result<()> {
     // One connection at a time, and its two buffers.
     let state = Box::new(TcpClientState::<1, 4096, 16384>::new());
     let tcp = TcpClient::new(net.stack(), &state);
-    let dns = DnsSocket::new(net.stack());
     let mut len = 0;
     let print = |bytes: &[u8]| {
         if len == 0 {
@@ -34,7 +32,7 @@ async fn get(boot: &BootInfo) -> Result<()> {
         }
         len += bytes.len();
     };
-    let status = http_client::get(&tcp, &dns, url, print).await?;
+    let status = http_client::get(&tcp, &Names(net), url, print).await?;
     println!("status {status}, {len} bytes");
     if status == 200 { Ok(()) } else { Err("the server has no such page".into()) }
 }

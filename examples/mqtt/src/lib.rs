@@ -66,7 +66,7 @@ pub async fn echo(
     while !taken || back.is_none() {
         match client.poll().await.map_err(|_| Error::Publish)? {
             Event::Publish(publish) => back = Some(publish.message.as_bytes().to_vec()),
-            Event::PublishComplete(_) => taken = true,
+            Event::PublishAcknowledged(_) => taken = true,
             Event::PublishRejected(_) => return Err(Error::Publish),
             _ => {}
         }
