@@ -1,13 +1,16 @@
 //! TLS over the host's sockets, against rustls with `std` and ring, and against OpenSSL.
 
+use std::future::poll_fn;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use embedded_io_async::{Read, Write};
+use embedded_io_async::{ErrorType, Read, Write};
 use examples_tests::{Blocking, LIMIT, run};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
@@ -432,4 +435,83 @@ fn openssl_is_asked() {
     server.wait().unwrap();
     let page = String::from_utf8_lossy(&page);
     assert!(page.contains("TLSv1.3, Cipher is TLS_AES"), "{page}");
+}
+
+/// A stream that is not ready at the first call, nor at every other one.
+struct Reluctant {
+    stream: Blocking,
+    ready: bool,
+}
+
+impl Reluctant {
+    async fn wait(&mut self) {
+        poll_fn(|_| if self.ready { Poll::Ready(()) } else { self.refuse() }).await;
+        self.ready = false;
+    }
+
+    fn refuse(&mut self) -> Poll<()> {
+        self.ready = true;
+        Poll::Pending
+    }
+}
+
+impl ErrorType for Reluctant {
+    type Error = std::io::Error;
+}
+
+impl Read for Reluctant {
+    async fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        self.wait().await;
+        self.stream.read(bytes).await
+    }
+}
+
+impl Write for Reluctant {
+    async fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.wait().await;
+        // Not all at once, either.
+        self.stream.write(&bytes[..bytes.len().min(5000)]).await
+    }
+    async fn flush(&mut self) -> std::io::Result<()> {
+        self.wait().await;
+        self.stream.flush().await
+    }
+}
+
+/// The output of `future`, if it is ready at once; it is dropped otherwise.
+fn once<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+#[test]
+fn calls_that_are_dropped_lose_and_repeat_nothing() {
+    let identity = identity(|_| {});
+    let (ours, theirs) = pair();
+    let server = rustls::ServerConnection::new(identity.their_server()).unwrap();
+    let peer = thread::spawn(move || echo(rustls::StreamOwned::new(server, theirs)));
+    let ours = Reluctant { stream: Blocking::new(ours), ready: false };
+    let name = tls::server_name("localhost").unwrap();
+    let mut stream = run(TlsStream::connect(ours, identity.our_client(), name)).unwrap();
+    let (data, mut sent, mut dropped) = (pattern(), 0, 0);
+    while sent < data.len() {
+        match once(stream.write(&data[sent..])) {
+            Some(count) => sent += count.unwrap(),
+            None => dropped += 1,
+        }
+    }
+    while once(stream.flush()).is_none() {
+        dropped += 1;
+    }
+    let (mut got, mut bytes) = (Vec::<u8>::new(), [0; 3000]);
+    while got.len() < data.len() {
+        match once(stream.read(&mut bytes)) {
+            Some(count) => got.extend(&bytes[..count.unwrap()]),
+            None => dropped += 1,
+        }
+    }
+    assert!(got == data && peer.join().unwrap() == data);
+    assert!(dropped > 200, "only {dropped} calls were dropped");
 }

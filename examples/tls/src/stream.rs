@@ -23,6 +23,8 @@ pub struct TlsStream<S, C> {
     records: Records<C>,
     failure: Option<Failure>,
     closed: bool,
+    /// Whether the stream below has something that has not been flushed.
+    unflushed: bool,
 }
 
 impl<S: Read + Write> TlsStream<S, Client> {
@@ -57,7 +59,7 @@ impl<S: Read + Write, C: Side> TlsStream<S, C> {
 
     async fn handshake(stream: S, side: Result<C, rustls::Error>) -> Result<Self, Error<S::Error>> {
         let records = Records::new(side.map_err(Error::Tls)?);
-        let mut tls = TlsStream { stream, records, failure: None, closed: false };
+        let mut tls = TlsStream { stream, records, failure: None, closed: false, unflushed: false };
         loop {
             match tls.step(record::Write::Nothing).await? {
                 Next::Step | Next::Written => {}
@@ -116,6 +118,7 @@ impl<S: Read + Write, C: Side> TlsStream<S, C> {
         while !self.records.outgoing().is_empty() {
             let count = self.stream.write(self.records.outgoing()).await.map_err(Error::Stream)?;
             self.records.sent(count);
+            self.unflushed = true;
         }
         Ok(())
     }
@@ -179,6 +182,11 @@ impl<S: Read + Write, C: Side> Write for TlsStream<S, C> {
 
     async fn flush(&mut self) -> Result<(), Self::Error> {
         self.send().await?;
-        self.stream.flush().await.map_err(Error::Stream)
+        // A read that is tried again and again would else begin with this each time, and may never come to its own part.
+        if self.unflushed {
+            self.stream.flush().await.map_err(Error::Stream)?;
+            self.unflushed = false;
+        }
+        Ok(())
     }
 }
