@@ -2,12 +2,15 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::cell::RefCell;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
 use core::fmt;
+use core::future::poll_fn;
+use core::task::Poll;
 use core::task::Waker;
 
 use embassy_net::{ConfigV4, ConfigV6, IpListenEndpoint, Stack, StackResources};
-use embassy_net_driver::{Driver, HardwareAddress};
+use embassy_net_driver::{Driver, HardwareAddress, LinkState};
 use embassy_time::Instant;
 use smoltcp::wire::EthernetAddress;
 
@@ -35,6 +38,19 @@ pub(crate) struct Shared {
     pub(crate) flag: Arc<Flag>,
     /// The flag as a waker, which embassy-net gets.
     pub(crate) stack_waker: Waker,
+    /// Whether there is to be an IPv4 address.
+    wants_ipv4: Cell<bool>,
+    /// Who waits for an address.
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Shared {
+    /// Link or addresses have changed.
+    pub(crate) fn changed(&self) {
+        // Not under the borrow: a waker may do anything.
+        let waiting = self.waiting.take();
+        waiting.into_iter().for_each(Waker::wake);
+    }
 }
 
 /// Makes a network of a driver, with room for 64 sockets of embassy-net. Nothing happens until the runner runs.
@@ -69,6 +85,7 @@ pub fn with_sockets<D: Driver, const SOCKETS: usize>(
     let mtu = capabilities.max_transmission_unit;
     assert!(mtu >= 1294, "the driver's frames must have room for 1,294 bytes, they have {mtu}");
 
+    let wants_ipv4 = wants(&config.ipv4);
     let now = smoltcp::time::Instant::from_micros(Instant::now().as_micros() as i64); // 290,000 years
     let engine = Engine::new(device::capabilities(&capabilities), own, seed, now);
     let stash: &'static RefCell<Stash> = Box::leak(Box::new(RefCell::new(Stash::new())));
@@ -84,6 +101,8 @@ pub fn with_sockets<D: Driver, const SOCKETS: usize>(
         stack,
         flag,
         stack_waker,
+        wants_ipv4: Cell::new(wants_ipv4),
+        waiting: RefCell::default(),
     }));
     let runner =
         Runner::new(driver, shared, own, Box::pin(async move { stack_runner.run().await }));
@@ -96,16 +115,37 @@ impl Net {
         self.0.stack
     }
 
-    /// Waits until the link is up and there is an address, IPv4 or IPv6, beyond the link-local one.
+    /// Whether the link is up and there is an address: the IPv4 one, if there is to be one, else an IPv6 address beyond the
+    /// link-local one.
+    pub fn is_up(&self) -> bool {
+        let stack = self.0.stack;
+        let has_address = match self.0.wants_ipv4.get() {
+            true => stack.config_v4().is_some(),
+            false => stack.config_v6().is_some(),
+        };
+        self.0.stash.borrow().link == LinkState::Up && has_address
+    }
+
+    /// Waits until it [is up](Self::is_up): for ever where DHCP has no server.
     pub async fn wait_up(&self) {
-        self.0.stack.wait_link_up().await;
-        self.0.stack.wait_config_up().await;
+        poll_fn(|context| {
+            if self.is_up() {
+                return Poll::Ready(());
+            }
+            let mut waiting = self.0.waiting.borrow_mut();
+            if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                waiting.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Gets its IPv4 address in another way from now on. Connections of listeners at an address that goes end with
     /// [`Error::AddressLost`](crate::Error). The stack's own `set_config_v4` does the same, but only when something else
     /// happens.
     pub fn set_ipv4(&self, config: ConfigV4) {
+        self.0.wants_ipv4.set(wants(&config));
         self.0.stack.set_config_v4(config);
         self.0.stack_waker.wake_by_ref();
     }
@@ -135,6 +175,10 @@ impl Net {
     pub fn statistics(&self) -> Statistics {
         self.0.engine.borrow().statistics()
     }
+}
+
+fn wants(config: &ConfigV4) -> bool {
+    !matches!(config, ConfigV4::None)
 }
 
 impl fmt::Debug for Net {

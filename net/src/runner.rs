@@ -246,6 +246,8 @@ impl<D: Driver> Runner<D> {
             // The neighbours may be others now.
             self.announce_now = all(&self.addresses);
         }
+        drop(stash);
+        self.net.changed();
         true
     }
 
@@ -273,6 +275,7 @@ impl<D: Driver> Runner<D> {
         self.announce_now = announce.fold(0, |bits, (place, _)| bits | 1 << place);
         self.announce_again = self.announce_again.map(|_| (now, all(&addresses)));
         self.addresses = addresses;
+        self.net.changed();
     }
 
     fn announce(&mut self, now: smoltcp::time::Instant, context: &mut Context<'_>) {

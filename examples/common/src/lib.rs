@@ -38,8 +38,7 @@ pub async fn verdict(example: impl Future<Output = Result<()>>) -> Exit {
     Exit::Failure
 }
 
-/// The network, when it has an IPv4 address; one that has only IPv6 is waited for a little longer than it takes to get the
-/// other.
+/// The network, when it has its address.
 ///
 /// # Errors
 ///
@@ -47,13 +46,6 @@ pub async fn verdict(example: impl Future<Output = Result<()>>) -> Exit {
 pub async fn network(boot: &BootInfo) -> Result<Net> {
     let net = net::start(boot)?;
     net.wait_up().await;
-    // Addresses of the two kinds come independently of each other, and nothing tells of the second.
-    for _ in 0..300 {
-        if net.stack().config_v4().is_some() {
-            break;
-        }
-        task::sleep(Duration::from_millis(10)).await;
-    }
     Ok(net)
 }
 
