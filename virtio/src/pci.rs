@@ -16,9 +16,9 @@ pub trait Function {
     fn read(&self, offset: u16) -> u32;
     /// Makes `len` bytes from `offset` on of a base address register reachable, for good. `None` if they are not there.
     fn map(&self, bar: u8, offset: u64, len: u64) -> Option<NonNull<u8>>;
-    /// The first port of a base address register, at which it then answers, for good. `None` if it has no ports, or they are
-    /// fewer than `len`.
-    fn ports(&self, bar: u8, len: u16) -> Option<u16>;
+    /// The first port of a base address register, at which it then answers, for good, and how many there are. `None` if it
+    /// has none.
+    fn ports(&self, bar: u8) -> Option<(u16, u16)>;
     /// Lets it read and write memory.
     ///
     /// # Safety

@@ -23,23 +23,21 @@ const REGISTERS_BYTES: u16 = 0x18;
 /// Queues are counted in pages of this size.
 const PAGE_SIZE: u64 = 4096;
 
-/// What is reached of the configuration. No kind that is driven here has more that a legacy device knows of.
-const CONFIG_BYTES: u16 = 0x20;
-
 #[derive(Debug)]
 pub struct Legacy<F> {
     function: F,
     kind: u32,
     first: u16,
-    /// How many bytes are reached.
+    /// How many ports there are.
     len: u16,
 }
 
 impl<F: Function> Legacy<F> {
     pub fn new(function: F, kind: u32) -> Option<Legacy<F>> {
-        let found = |len| Some((function.ports(0, len)?, len));
-        let all = found(REGISTERS_BYTES + CONFIG_BYTES).or_else(|| found(REGISTERS_BYTES));
-        let (first, len) = all.filter(|_| ports::EXIST)?;
+        let (first, len) = function.ports(0).filter(|_| ports::EXIST)?;
+        if len < REGISTERS_BYTES {
+            return None;
+        }
         Some(Legacy { function, kind, first, len })
     }
 

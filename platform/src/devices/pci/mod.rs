@@ -226,12 +226,10 @@ impl Function {
         Ok(mapped)
     }
 
-    /// The first port of base address register `index`, at which it answers then. `None` if it has no ports, or fewer than
-    /// `len`.
-    pub(crate) fn ports(&self, index: u8, len: u16) -> Option<u16> {
+    /// The first port of base address register `index`, at which it answers then, and how many there are.
+    pub(crate) fn ports(&self, index: u8) -> Option<(u16, u16)> {
         interrupts::without(|| {
-            let (first, count) = space::ports(&self.reach, index)?;
-            let found = (count >= len).then_some(first)?;
+            let found = space::ports(&self.reach, index)?;
             space::change_command(&self.reach, |command| command | space::ANSWERS_AT_PORTS);
             Some(found)
         })

@@ -46,8 +46,8 @@ impl pci::Function for Function {
         Function::map(self, bar, offset, len).ok()
     }
 
-    fn ports(&self, bar: u8, len: u16) -> Option<u16> {
-        Function::ports(self, bar, len)
+    fn ports(&self, bar: u8) -> Option<(u16, u16)> {
+        Function::ports(self, bar)
     }
 
     unsafe fn enable_bus_master(&self) {
