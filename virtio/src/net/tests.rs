@@ -8,6 +8,8 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
+use embassy_net_driver::{RxToken, TxToken};
+
 use super::*;
 use crate::interrupt::Interrupt;
 use crate::model::{ANY_LAYOUT, EVENTS, Host, Lie, Model, Ring, VERSION_1};

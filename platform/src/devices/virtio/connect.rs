@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU16, Ordering};
 
 use freestone_virtio::{Attention, Messages};
 
-use super::found::{Device, Place};
+use super::device::{Device, Place};
 use crate::devices::pci::Function;
 use crate::interrupts::words::Wire;
 use crate::interrupts::{self, Frame, Handler, LineError, Outcome};

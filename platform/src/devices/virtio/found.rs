@@ -5,51 +5,17 @@
 //!
 //! Sources: Linux, `Documentation/admin-guide/kernel-parameters.txt`, virtio_mmio.device; VIRTIO 1.2, 4.1.2 (PCI).
 
-use core::fmt;
 use core::iter::once;
 
 use freestone_virtio::Transport;
 use freestone_virtio::pci::kind;
 
+use super::device::{Device, Place};
 use super::registers::registers_at;
 use crate::boot_info::boot_info;
 use crate::devices::{acpi, pci};
 use crate::interrupts::words::Wire;
 use crate::memory::address::PhysAddr;
-
-/// A virtio device.
-#[derive(Clone, Copy)]
-pub struct Device {
-    /// What it is: 1 a network, 2 a disk, 3 a console, 4 a source of entropy (VIRTIO 1.2, 5).
-    pub kind: u32,
-    pub(super) place: Place,
-}
-
-impl Device {
-    /// Where it is.
-    pub fn place(&self) -> Place {
-        self.place
-    }
-}
-
-/// Where a virtio device is.
-#[derive(Clone, Copy, Debug)]
-pub enum Place {
-    /// Behind registers (4.2), which are mapped; it interrupts by this wire.
-    Mmio(PhysAddr, Wire),
-    /// On PCI (4.1): it interrupts by messages, or by its function's wire.
-    Pci(pci::Function),
-}
-
-impl fmt::Debug for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "virtio {} at ", self.kind)?;
-        match self.place {
-            Place::Mmio(registers, wire) => write!(f, "{registers}, {wire:?}"),
-            Place::Pci(function) => fmt::Debug::fmt(&function, f),
-        }
-    }
-}
 
 /// The machine's virtio devices, those on PCI first. It allocates nothing. Where registers are named that are not
 /// mapped, they are. As for [`pci::functions`], not in the handler of an NMI or a single step.

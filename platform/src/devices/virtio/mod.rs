@@ -2,9 +2,11 @@
 //! the crate [`freestone_virtio`], which knows no machine.
 
 mod connect;
+mod device;
 mod found;
 mod registers;
 
 pub use connect::ConnectError;
-pub use found::{Device, Place, devices};
+pub use device::{Device, Place};
+pub use found::devices;
 pub use registers::Registers;

@@ -6,7 +6,7 @@ use freestone_virtio::mmio::{Mmio, REGISTERS_BYTES};
 use freestone_virtio::pci::{self, Pci};
 use freestone_virtio::{Bell, Interrupt, Places, Transport};
 
-use super::found::{Device, Place};
+use super::device::{Device, Place};
 use crate::devices::pci::Function;
 use crate::memory::address::PhysAddr;
 use crate::memory::mapping::map_mmio;
