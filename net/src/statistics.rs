@@ -15,7 +15,7 @@ pub struct Statistics {
     /// Frames that went to embassy-net.
     pub to_stack: u64,
 
-    /// Frames dropped: too short, or their lengths contradict each other.
+    /// Frames dropped: too short, their lengths contradict each other, or fragments of more than 4 KiB.
     pub malformed: u64,
     /// Frames dropped: sent to another station.
     pub not_ours: u64,
