@@ -23,9 +23,9 @@ use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv6Cidr};
 
 use crate::announce;
 use crate::engine::Engine;
+use crate::icmpv6::Routers;
 use crate::leases::{self, Questions};
 use crate::net::Shared;
-use crate::routers::Routers;
 use crate::segment::{Class, Refusal, classify};
 use crate::stash::Stash;
 
@@ -349,7 +349,7 @@ fn take_in(
     engine.counts.frames_in += 1;
     match classify(frame, own) {
         Class::Tcp(segment) if engine.receive(frame, &segment, token, now).is_ok() => {}
-        Class::Other if !routers.admit(frame, now) => engine.counts.routers_refused += 1,
+        Class::Other if !routers.admit(frame, now) => engine.counts.icmpv6_refused += 1,
         Class::Other if !leases::admit(frame) => engine.counts.dhcp_refused += 1,
         Class::Tcp(_) | Class::Other => {
             if stash.borrow_mut().put(frame) {

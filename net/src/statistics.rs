@@ -21,8 +21,9 @@ pub struct Statistics {
     pub not_ours: u64,
     /// Frames dropped: addresses or ports that no honest peer sends, such as our own address as the source.
     pub forged: u64,
-    /// Router Advertisements dropped: there are three routers already, or no address can be made of the prefix.
-    pub routers_refused: u64,
+    /// Router Advertisements dropped: there are three routers already, or no address can be made of the prefix. And queries
+    /// for a multicast group that is none.
+    pub icmpv6_refused: u64,
     /// Messages of DHCP dropped: in fragments when they came, or one question too many.
     pub dhcp_refused: u64,
     /// Frames dropped: embassy-net had too many waiting.

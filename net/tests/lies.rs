@@ -10,8 +10,8 @@ use smoltcp::time::Duration;
 use smoltcp::wire::{
     DhcpMessageType, DhcpPacket, DhcpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
     EthernetRepr, Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv4Packet,
-    Ipv4Repr, Ipv6Packet, Ipv6Repr, NdiscPrefixInfoFlags, NdiscPrefixInformation, NdiscRepr,
-    NdiscRouterFlags, UdpPacket, UdpRepr,
+    Ipv4Repr, Ipv6Packet, Ipv6Repr, MldRepr, NdiscPrefixInfoFlags, NdiscPrefixInformation,
+    NdiscRepr, NdiscRouterFlags, UdpPacket, UdpRepr,
 };
 use world::{Ether, Port, World, ip, station};
 
@@ -52,18 +52,22 @@ fn advertisement(from: Ipv6Addr, lifetime: u64, prefix: &str, bits: u8) -> Vec<u
             prefix: prefix.parse().unwrap(),
         }),
     });
+    icmpv6((from, ALL_NODES), 255, &message)
+}
+
+fn icmpv6((from, to): (Ipv6Addr, Ipv6Addr), hop_limit: u8, message: &Icmpv6Repr<'_>) -> Vec<u8> {
     let ip = Ipv6Repr {
         src_addr: from,
-        dst_addr: ALL_NODES,
+        dst_addr: to,
         next_header: IpProtocol::Icmpv6,
         payload_len: message.buffer_len(),
-        hop_limit: 255,
+        hop_limit,
     };
     let mut frame = ethernet(EthernetProtocol::Ipv6, ip.buffer_len() + message.buffer_len());
     let mut packet = Ipv6Packet::new_unchecked(&mut frame[14..]);
     ip.emit(&mut packet);
     let mut icmp = Icmpv6Packet::new_unchecked(packet.payload_mut());
-    message.emit(&from, &ALL_NODES, &mut icmp, &ChecksumCapabilities::default());
+    message.emit(&from, &to, &mut icmp, &ChecksumCapabilities::default());
     frame
 }
 
@@ -194,7 +198,7 @@ fn routers_without_number_leave_room_for_the_one_that_dhcp_names() {
         port.send(advertisement(router(number), 9000, "2001:db8::", 64));
     }
     world.settle();
-    assert_eq!(net.statistics().routers_refused, 96);
+    assert_eq!(net.statistics().icmpv6_refused, 96);
     serve(&mut world, &port, 20_000, grants(HONEST));
     assert_eq!(net.stack().config_v4().and_then(|config| config.gateway), Some(ip(2)));
     assert!(net.stack().config_v6().is_some());
@@ -222,7 +226,7 @@ fn a_prefix_of_which_no_address_can_be_made_is_refused() {
         world.pass(10_000);
         assert_eq!(net.stack().config_v6(), None, "{prefix}/{bits}");
     }
-    assert_eq!(net.statistics().routers_refused, 5);
+    assert_eq!(net.statistics().icmpv6_refused, 5);
     // In a header that smoltcp looks behind.
     let mut frame = advertisement(router(1), 1800, "ff02::", 64);
     frame[20] = 0;
@@ -292,4 +296,33 @@ fn without_a_router_dhcp_asks_again_and_renews() {
     assert_eq!(serve(&mut world, &port, 3_300_000, grants(HONEST)), 1);
     serve(&mut world, &port, 3_700_000, |_| None);
     assert_eq!(net.stack().config_v4(), None);
+}
+
+#[test]
+fn a_query_for_a_group_that_is_none_is_refused() {
+    let (mut world, net, port) = scene();
+    // The second is the network's own, which smoltcp takes for the group of those with this address.
+    for group in ["2001:db8::1", "fe80::ff:fe00:1", "::", "ff02::1"] {
+        let group: Ipv6Addr = group.parse().unwrap();
+        let message = Icmpv6Repr::Mld(MldRepr::Query {
+            max_resp_code: 1,
+            mcast_addr: group,
+            s_flag: false,
+            qrv: 2,
+            qqic: 60,
+            num_srcs: 0,
+            data: &[],
+        });
+        for is_hidden in [false, true] {
+            let mut frame = icmpv6((router(1), group), 1, &message);
+            if is_hidden {
+                frame[20] = 0;
+                frame.splice(54..54, [58, 0, 5, 2, 0, 0, 1, 0]);
+                frame[19] += 8;
+            }
+            port.send(frame);
+            world.pass(1_000_000);
+        }
+    }
+    assert_eq!(net.statistics().icmpv6_refused, 4);
 }

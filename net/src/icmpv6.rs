@@ -1,4 +1,4 @@
-//! Which Router Advertisements embassy-net gets to see.
+//! Which messages of ICMPv6 embassy-net gets to see: what routers say of themselves, and what they ask.
 //!
 //! smoltcp 0.13 takes a route from each router that advertises itself, and embassy-net 0.9 panics where a default route of its
 //! own finds the table full: eight stations that claim to be routers, or one that claims it eight times, would end the
@@ -7,6 +7,8 @@
 //!
 //! What is counted is what was claimed, not what smoltcp has taken: a router is forgotten when the longest time has passed
 //! that it has asked for, so that no frame which smoltcp refuses makes room here that is not there.
+//!
+//! A query for the members of a group (RFC 3810 5.1) that is no group would end the kernel too, in smoltcp's answer.
 
 use core::net::Ipv6Addr;
 
@@ -28,6 +30,9 @@ const ADVERTISEMENT_LEN: usize = 16;
 const PREFIX: u8 = 3;
 const PREFIX_LEN: usize = 32;
 const AUTONOMOUS: u8 = 0x40;
+/// RFC 3810 5.1: a type, and where the group is.
+const QUERY: u8 = 130;
+const GROUP: usize = 8;
 
 /// The routers that embassy-net may know of.
 #[derive(Default)]
@@ -40,9 +45,9 @@ pub(crate) struct Routers {
 
 impl Routers {
     /// Whether embassy-net may see `frame`: anything but an advertisement of too many routers, or of a prefix that no address
-    /// can be made of.
+    /// can be made of, or a query for a group that is none.
     pub(crate) fn admit(&mut self, frame: &[u8], now: Instant) -> bool {
-        match advertisement(frame) {
+        match look(frame) {
             Found::Other => true,
             Found::Refused => false,
             Found::Advertisement(_, message) if !has_good_prefixes(message) => false,
@@ -77,12 +82,12 @@ impl Routers {
 enum Found<'a> {
     Other,
     Advertisement(Ipv6Addr, &'a [u8]),
-    /// It hides what it is, as no router does.
+    /// It hides what it is, or asks for what cannot be, as no router does.
     Refused,
 }
 
-/// The advertisement in a frame whose IPv6 header is known to be whole, and who sends it.
-fn advertisement(frame: &[u8]) -> Found<'_> {
+/// What is in a frame whose IPv6 header is known to be whole.
+fn look(frame: &[u8]) -> Found<'_> {
     if frame.get(12..ETHERNET_HEADER) != Some(&TYPE_IPV6.to_be_bytes()) {
         return Found::Other;
     }
@@ -90,19 +95,32 @@ fn advertisement(frame: &[u8]) -> Found<'_> {
         return Found::Refused;
     };
     let rest = &rest[..rest.len().min(usize::from(u16::from_be_bytes([header[4], header[5]])))];
-    match (header[6], rest) {
-        (ICMPV6, [ADVERTISEMENT, ..]) if rest.len() < ADVERTISEMENT_LEN => Found::Refused,
-        (ICMPV6, [ADVERTISEMENT, ..]) => {
-            let source: [u8; 16] = core::array::from_fn(|at| header[8 + at]);
-            Found::Advertisement(source.into(), rest)
+    // The only extension header that smoltcp looks behind, for MLD's sake (RFC 8200 4.3: its length counts 8 bytes).
+    let (is_first, message) = match (header[6], rest) {
+        (ICMPV6, rest) => (true, rest),
+        (HOP_BY_HOP, [ICMPV6, len, ..]) => {
+            (false, rest.get((usize::from(*len) + 1) * 8..).unwrap_or_default())
         }
-        // The only extension header that smoltcp looks behind, for MLD's sake (RFC 8200 4.3: its length counts 8 bytes).
-        (HOP_BY_HOP, [ICMPV6, len, ..]) => match rest.get((usize::from(*len) + 1) * 8) {
-            Some(&ADVERTISEMENT) => Found::Refused,
-            _ => Found::Other,
-        },
+        _ => return Found::Other,
+    };
+    match message.first() {
+        Some(&ADVERTISEMENT) if is_first && message.len() >= ADVERTISEMENT_LEN => {
+            let source: [u8; 16] = core::array::from_fn(|at| header[8 + at]);
+            Found::Advertisement(source.into(), message)
+        }
+        Some(&ADVERTISEMENT) => Found::Refused,
+        Some(&QUERY) if !asks_for_a_group(message) => Found::Refused,
         _ => Found::Other,
     }
+}
+
+/// Whether a query is for all groups or for one.
+fn asks_for_a_group(message: &[u8]) -> bool {
+    let group = message.get(GROUP..).and_then(|group| group.first_chunk::<16>());
+    group.is_some_and(|group| {
+        let group = Ipv6Addr::from(*group);
+        group.is_unspecified() || group.is_multicast()
+    })
 }
 
 /// Whether a host can make an address of each prefix that says so: 64 bits long (RFC 4862 5.5.3 d, RFC 2464 4), unicast.
