@@ -10,7 +10,7 @@ use smoltcp::time::Duration;
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
     EthernetRepr, Icmpv6Packet, Icmpv6Repr, IpAddress, IpProtocol, Ipv6Packet, Ipv6Repr,
-    NdiscNeighborFlags, NdiscRepr, NdiscRouterFlags,
+    NdiscNeighborFlags, NdiscPrefixInfoFlags, NdiscPrefixInformation, NdiscRepr, NdiscRouterFlags,
 };
 
 use crate::segment::ETHERNET_HEADER;
@@ -72,14 +72,22 @@ pub(crate) fn write(frame: &mut [u8], own: EthernetAddress, address: &IpAddress)
     }
 }
 
-/// How long the frame of [`write_no_router`] is: Ethernet, IPv6, and a Router Advertisement without options (RFC 4861 4.2).
-pub(crate) const NO_ROUTER_LEN: usize = ETHERNET_HEADER + smoltcp::wire::IPV6_HEADER_LEN + 16;
+/// How long the frame of [`write_no_router`] is: Ethernet, IPv6, and a Router Advertisement with a prefix (RFC 4861 4.2,
+/// 4.6.2).
+pub(crate) const NO_ROUTER_LEN: usize = ETHERNET_HEADER + smoltcp::wire::IPV6_HEADER_LEN + 16 + 32;
 
-/// Writes an advertisement to this machine itself: that there is no router (a lifetime of 0) and no prefix. It never leaves
-/// the machine.
+/// Writes an advertisement to this machine itself: that there is no router (a lifetime of 0), and a prefix for ever of which
+/// nobody makes an address, since it is too long. It never leaves the machine.
+///
+/// The prefix is there because it does not end. While smoltcp 0.13 waits for the end of nothing, `Interface::poll_at` is the
+/// lesser of its sockets' deadline and of none, which is none: DHCP would neither ask again nor renew, and no socket of
+/// embassy-net would repeat anything.
 pub(crate) fn write_no_router(frame: &mut [u8; NO_ROUTER_LEN], own: EthernetAddress) {
     /// A link-local address that nobody derives from a station's.
     const NOBODY: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+    /// For discarding (RFC 6666), and not 64 bits long.
+    const NOWHERE: Ipv6Addr = Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0);
+    const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
     let message = Icmpv6Repr::Ndisc(NdiscRepr::RouterAdvert {
         hop_limit: 0,
         flags: NdiscRouterFlags::empty(),
@@ -88,7 +96,13 @@ pub(crate) fn write_no_router(frame: &mut [u8; NO_ROUTER_LEN], own: EthernetAddr
         retrans_time: Duration::ZERO,
         lladdr: None,
         mtu: None,
-        prefix_info: None,
+        prefix_info: Some(NdiscPrefixInformation {
+            prefix_len: 128,
+            flags: NdiscPrefixInfoFlags::ADDRCONF,
+            valid_lifetime: FOR_EVER,
+            preferred_lifetime: FOR_EVER,
+            prefix: NOWHERE,
+        }),
     });
     let mut frame = EthernetFrame::new_unchecked(&mut frame[..]);
     EthernetRepr { src_addr: own, dst_addr: ALL_NODES_STATION, ethertype: EthernetProtocol::Ipv6 }

@@ -13,6 +13,8 @@ mod connection;
 mod device;
 mod engine;
 mod error;
+mod icmpv6;
+mod leases;
 mod listener;
 mod net;
 mod options;

@@ -23,6 +23,8 @@ use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv6Cidr};
 
 use crate::announce;
 use crate::engine::Engine;
+use crate::icmpv6::Routers;
+use crate::leases::{self, Questions};
 use crate::net::Shared;
 use crate::segment::{Class, Refusal, classify};
 use crate::stash::Stash;
@@ -56,8 +58,8 @@ pub struct Runner<D> {
     vain: u32,
     polled: Option<smoltcp::time::Instant>,
     stack_at: Option<smoltcp::time::Instant>,
-    /// embassy-net was told that there is no router.
-    advertised: bool,
+    routers: Routers,
+    questions: Questions,
 }
 
 /// Whether embassy-net wants to be polled.
@@ -90,7 +92,7 @@ impl<D: Driver> Runner<D> {
         own: EthernetAddress,
         stack: Pin<Box<dyn Future<Output = Infallible>>>,
     ) -> Runner<D> {
-        Runner {
+        let runner = Runner {
             driver,
             net,
             own,
@@ -103,8 +105,18 @@ impl<D: Driver> Runner<D> {
             vain: 0,
             polled: None,
             stack_at: None,
-            advertised: false,
-        }
+            routers: Routers::default(),
+            questions: Questions::new(smoltcp::time::Instant::ZERO),
+        };
+        runner.say_no_router();
+        runner
+    }
+
+    /// Tells embassy-net that there is no router, until one says otherwise.
+    fn say_no_router(&self) {
+        let mut frame = [0; announce::NO_ROUTER_LEN];
+        announce::write_no_router(&mut frame, self.own);
+        self.net.stash.borrow_mut().put(&frame);
     }
 
     /// Runs the network for ever.
@@ -129,7 +141,7 @@ impl<D: Driver> Runner<D> {
 
         let (mut again, room) = self.serve(now, context);
         again |= self.poll_stack(now);
-        again |= self.forward(context) && room;
+        again |= self.forward(now, context) && room;
         if self.announce_now != 0 || self.announce_again.is_some_and(|(at, _)| at <= now) {
             self.announce(now, context);
         }
@@ -143,8 +155,8 @@ impl<D: Driver> Runner<D> {
             engine.woken = true;
             context.waker().wake_by_ref();
         }
-        let deadline =
-            engine.timers.earliest().into_iter().chain(self.announce_again.map(|(at, _)| at)).min();
+        let others = self.announce_again.map(|(at, _)| at).into_iter().chain(self.stack_at);
+        let deadline = engine.timers.earliest().into_iter().chain(others).min();
         drop(engine);
         if let Some(deadline) = deadline {
             self.schedule(Instant::from_micros(deadline.total_micros() as u64), time, context);
@@ -167,7 +179,8 @@ impl<D: Driver> Runner<D> {
         while received < ROUND
             && let Some((rx, tx)) = self.driver.receive(context)
         {
-            rx.consume(|frame| take_in(&mut engine, self.net.stash, frame, self.own, tx, now));
+            let (stash, routers) = (self.net.stash, &mut self.routers);
+            rx.consume(|frame| take_in(&mut engine, (stash, routers), frame, self.own, tx, now));
             received += 1;
         }
         let room = engine.flush(due, &mut self.driver, context, now);
@@ -176,15 +189,24 @@ impl<D: Driver> Runner<D> {
 
     /// Lets embassy-net work, if a frame waits for it or something has woken it. Returns whether it has more to do.
     fn poll_stack(&mut self, now: smoltcp::time::Instant) -> bool {
-        let woken = self.net.flag.set.swap(false, Ordering::Acquire)
-            | self.stack_at.take_if(|at| *at <= now).is_some();
-        if !woken && !self.net.stash.borrow().has_work() {
+        let has_work = self.net.stash.borrow().has_work();
+        if !has_work && self.stack_at.is_some_and(|at| now < at) {
+            return false;
+        }
+        self.stack_at = None;
+        let woken = self.net.flag.set.swap(false, Ordering::Acquire);
+        if !woken && !has_work {
             return false;
         }
         let moved = self.net.stash.borrow().moved();
         match self.stack.as_mut().poll(&mut Context::from_waker(&self.net.stack_waker)) {
             Poll::Ready(never) => match never {},
             Poll::Pending => {}
+        }
+        if !self.net.stash.borrow().has_work() && self.routers.take_heard() {
+            // smoltcp makes addresses of an advertisement when it is next polled, and asks nobody to do that.
+            self.net.flag.set.store(true, Ordering::Relaxed);
+            return true;
         }
         self.look_at_addresses(now);
         let in_vain = woken && moved == self.net.stash.borrow().moved();
@@ -201,15 +223,12 @@ impl<D: Driver> Runner<D> {
     /// closes a socket, or reads what has arrived.
     ///
     /// smoltcp 0.13 does so for ever after three Router Solicitations without an answer: its deadline stays in the past. An
-    /// advertisement of no router and no prefix ends its search; a real one is taken at any later time. Should there be
-    /// another such case, it costs a hundred rounds a second instead of the processor.
+    /// advertisement of no router ends its search; a real one is taken at any later time. Should there be another such case,
+    /// it costs a hundred rounds a second instead of the processor.
     fn calm(&mut self, now: smoltcp::time::Instant) {
         self.vain += 1;
-        if self.vain == SUSPICION && !self.advertised {
-            self.advertised = true;
-            let mut frame = [0; announce::NO_ROUTER_LEN];
-            announce::write_no_router(&mut frame, self.own);
-            self.net.stash.borrow_mut().put(&frame);
+        if self.vain == SUSPICION {
+            self.say_no_router();
         }
         if self.vain >= PATIENCE {
             self.stack_at = Some(now + PAUSE);
@@ -217,10 +236,15 @@ impl<D: Driver> Runner<D> {
     }
 
     /// Gives the driver what embassy-net has sent. Returns whether embassy-net has work that waited for room.
-    fn forward(&mut self, context: &mut Context<'_>) -> bool {
+    fn forward(&mut self, now: smoltcp::time::Instant, context: &mut Context<'_>) -> bool {
         let mut stash = self.net.stash.borrow_mut();
         let mut sent = 0;
         while let Some(frame) = stash.sent() {
+            if !self.questions.may_leave(&frame, now) {
+                self.net.engine.borrow_mut().counts.dhcp_refused += 1;
+                stash.reuse(frame);
+                continue;
+            }
             let Some(token) = self.driver.transmit(context) else {
                 stash.unsend(frame);
                 break;
@@ -319,7 +343,7 @@ fn all(addresses: &[IpAddress]) -> u32 {
 /// Takes in one frame.
 fn take_in(
     engine: &mut Engine,
-    stash: &core::cell::RefCell<Stash>,
+    (stash, routers): (&core::cell::RefCell<Stash>, &mut Routers),
     frame: &mut [u8],
     own: EthernetAddress,
     token: impl TxToken,
@@ -328,6 +352,8 @@ fn take_in(
     engine.counts.frames_in += 1;
     match classify(frame, own) {
         Class::Tcp(segment) if engine.receive(frame, &segment, token, now).is_ok() => {}
+        Class::Other if !routers.admit(frame, now) => engine.counts.icmpv6_refused += 1,
+        Class::Other if !leases::admit(frame) => engine.counts.dhcp_refused += 1,
         Class::Tcp(_) | Class::Other => {
             if stash.borrow_mut().put(frame) {
                 engine.counts.to_stack += 1;

@@ -20,6 +20,10 @@ const IPV6_HEADER: usize = 40;
 const TCP_HEADER: usize = 20;
 const PROTOCOL_TCP: u8 = 6;
 
+/// The longest datagram that is put together of fragments, without its header. Nobody may send more than 576 bytes to a host
+/// of which they do not know that it takes them (RFC 791 3.1).
+const LARGEST_DATAGRAM: usize = smoltcp::config::REASSEMBLY_BUFFER_SIZE;
+
 pub(crate) const FIN: u8 = 0x01;
 pub(crate) const SYN: u8 = 0x02;
 pub(crate) const RST: u8 = 0x04;
@@ -117,8 +121,13 @@ fn ipv4(packet: &[u8]) -> Result<Option<Ip>, Refusal> {
     }
     let [.., a, b, c, d, e, f, g, h] = *header;
     let (source, destination) = (Ipv4Addr::new(a, b, c, d), Ipv4Addr::new(e, f, g, h));
-    // A fragment has an offset, or more to follow; the flag in between forbids fragments.
+    // A fragment has an offset, or more to follow; the flag in between forbids fragments. smoltcp's buffers grow to what it
+    // asks for, up to 64 KiB each, and keep that.
     let fragment = word(header, 6) & 0xbfff != 0;
+    let end = usize::from(word(header, 6) & 0x1fff) * 8 + total_len - header_len;
+    if fragment && end > LARGEST_DATAGRAM {
+        return Err(Refusal::Malformed);
+    }
     if source.is_multicast()
         || source.is_broadcast()
         || source.is_loopback()

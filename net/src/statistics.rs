@@ -15,12 +15,17 @@ pub struct Statistics {
     /// Frames that went to embassy-net.
     pub to_stack: u64,
 
-    /// Frames dropped: too short, or their lengths contradict each other.
+    /// Frames dropped: too short, their lengths contradict each other, or fragments of more than 4 KiB.
     pub malformed: u64,
     /// Frames dropped: sent to another station.
     pub not_ours: u64,
     /// Frames dropped: addresses or ports that no honest peer sends, such as our own address as the source.
     pub forged: u64,
+    /// Router Advertisements dropped: there are three routers already, or no address can be made of the prefix. And queries
+    /// for a multicast group that is none.
+    pub icmpv6_refused: u64,
+    /// Messages of DHCP dropped: in fragments when they came, or one question too many.
+    pub dhcp_refused: u64,
     /// Frames dropped: embassy-net had too many waiting.
     pub stash_full: u64,
 

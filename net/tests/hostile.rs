@@ -499,3 +499,27 @@ fn a_dropped_listener_resets_who_waits() {
     drop(accepted);
     assert!(net.listen(80, &Options::default()).is_ok(), "the port is free");
 }
+
+#[test]
+fn fragments_hold_two_datagrams_of_4_kib_at_most() {
+    let mut s = scene(|_| {});
+    s.echo(1);
+    s.works(1000);
+    let liar = s.peer(2000);
+    let whole = liar.frame(&liar.repr(TcpControl::None, &[7; 1400]));
+    let before = held();
+    for number in 0..300_u16 {
+        for offset in [0x1fff_u16, 0x1f00, 300, 100, 0] {
+            let mut frame = whole.clone();
+            frame[18..20].copy_from_slice(&number.to_be_bytes());
+            frame[20..22].copy_from_slice(&(0x2000 | offset).to_be_bytes());
+            let mut packet = smoltcp::wire::Ipv4Packet::new_unchecked(&mut frame[14..]);
+            packet.fill_checksum();
+            s.port.send(frame);
+        }
+        s.world.settle();
+    }
+    // Frames are read from buffers that are kept: 16 of them.
+    assert!(held() <= before + 2 * 4096 + 16 * 1514, "{} bytes", held() - before);
+    s.works(1001);
+}

@@ -388,7 +388,7 @@ pub fn static_config(host: u8) -> Config {
     config
 }
 
-pub fn ip(host: u8) -> Ipv4Address {
+pub const fn ip(host: u8) -> Ipv4Address {
     Ipv4Address::new(10, 0, 0, host)
 }
 

@@ -130,7 +130,9 @@ async fn control(net: Net, end: task::sync::oneshot::Sender<()>) {
         while let Ok(count @ 1..) = stream.read(&mut word).await {
             let answer = match word[..count].trim_ascii() {
                 b"stats" => {
-                    format!("{} ticks, {} halts, {:?}\n", ticks(), task::halts(), net.statistics())
+                    let (ticks, halts, heap) = (ticks(), task::halts(), FREESTONE_HEAP.stats());
+                    let bytes = heap.allocated_bytes;
+                    format!("{ticks} ticks, {halts} halts, {bytes} bytes, {:?}\n", net.statistics())
                 }
                 b"exit" => {
                     if let Some(end) = end.take() {
