@@ -22,6 +22,7 @@ mod pool;
 mod runner;
 mod secret;
 mod segment;
+mod shared;
 mod stash;
 mod statistics;
 mod stream;

@@ -9,8 +9,8 @@ use embassy_net::IpListenEndpoint;
 
 use crate::backlog::Ticket;
 use crate::connection::Phase;
-use crate::net::Shared;
 use crate::pool::Key;
+use crate::shared::Shared;
 use crate::stream::TcpStream;
 
 /// Takes connections to a port.

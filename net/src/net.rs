@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::poll_fn;
@@ -20,7 +19,8 @@ use crate::engine::Engine;
 use crate::error::ListenError;
 use crate::listener::Listener;
 use crate::options::{Limits, Options};
-use crate::runner::{Flag, Runner};
+use crate::runner::Runner;
+use crate::shared::{Flag, Shared};
 use crate::stash::{Shim, Stash};
 use crate::statistics::Statistics;
 
@@ -29,29 +29,6 @@ use crate::statistics::Statistics;
 /// It is a handle and can be copied. The network itself exists for ever.
 #[derive(Clone, Copy)]
 pub struct Net(pub(crate) &'static Shared);
-
-/// What handle, runner, listeners and streams have in common.
-pub(crate) struct Shared {
-    pub(crate) engine: RefCell<Engine>,
-    pub(crate) stash: &'static RefCell<Stash>,
-    pub(crate) stack: Stack<'static>,
-    pub(crate) flag: Arc<Flag>,
-    /// The flag as a waker, which embassy-net gets.
-    pub(crate) stack_waker: Waker,
-    /// Whether there is to be an IPv4 address.
-    wants_ipv4: Cell<bool>,
-    /// Who waits for an address.
-    waiting: RefCell<Vec<Waker>>,
-}
-
-impl Shared {
-    /// Link or addresses have changed.
-    pub(crate) fn changed(&self) {
-        // Not under the borrow: a waker may do anything.
-        let waiting = self.waiting.take();
-        waiting.into_iter().for_each(Waker::wake);
-    }
-}
 
 /// Makes a network of a driver, with room for 64 sockets of embassy-net. Nothing happens until the runner runs.
 ///

@@ -7,16 +7,13 @@
 //! with them. The work of a round is bounded; if there is more, the runner wakes itself and yields.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
-use alloc::task::Wake;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 use core::task::{Context, Poll, Waker};
 
-use atomic_waker::AtomicWaker;
 use embassy_net_driver::{Driver, LinkState, RxToken, TxToken};
 use embassy_time::Instant;
 use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv6Cidr};
@@ -25,8 +22,8 @@ use crate::announce;
 use crate::engine::Engine;
 use crate::icmpv6::Routers;
 use crate::leases::{self, Questions};
-use crate::net::Shared;
 use crate::segment::{Class, Refusal, classify};
+use crate::shared::Shared;
 use crate::stash::Stash;
 
 /// Frames, and deadlines, that a round handles.
@@ -60,29 +57,6 @@ pub struct Runner<D> {
     stack_at: Option<smoltcp::time::Instant>,
     routers: Routers,
     questions: Questions,
-}
-
-/// Whether embassy-net wants to be polled.
-pub(crate) struct Flag {
-    set: AtomicBool,
-    runner: AtomicWaker,
-}
-
-impl Flag {
-    pub(crate) fn new() -> Flag {
-        Flag { set: AtomicBool::new(true), runner: AtomicWaker::new() }
-    }
-}
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.set.store(true, Ordering::Release);
-        self.runner.wake();
-    }
 }
 
 impl<D: Driver> Runner<D> {

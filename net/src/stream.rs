@@ -17,9 +17,9 @@ use smoltcp::socket::tcp::{RecvError, State};
 pub use self::halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, Reading, WriteHalf, Writing};
 use crate::connection::{Connection, Phase};
 use crate::error::Error;
-use crate::net::Shared;
 use crate::options::duration;
 use crate::pool::Key;
+use crate::shared::Shared;
 
 /// A TCP connection that a [`Listener`](crate::Listener) has accepted.
 ///
