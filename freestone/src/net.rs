@@ -2,6 +2,7 @@
 //! DHCP.
 //!
 //! ```no_run
+//! use freestone::net::embedded_io_async::{Read, Write};
 //! use freestone::net::{self, Options};
 //! use freestone::{BootInfo, Exit, println, task};
 //!

@@ -31,6 +31,7 @@ mod time_wait;
 mod timers;
 
 pub use embassy_net;
+pub use embedded_io_async;
 
 pub use self::config::{Config, ConfigError, Field, HOSTNAME};
 pub use self::error::{Error, ListenError};
