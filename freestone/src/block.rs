@@ -42,6 +42,10 @@ pub type Request<'a, B> = block::Request<'a, Registers, dma::Shared, B>;
 /// Pages as a buffer, for requests that are to cost the least.
 pub type PageBuffer = block::PageBuffer<dma::Buffer>;
 
+/// A disk as a row of bytes, by the traits of `embedded-io-async`.
+#[cfg(feature = "embedded-io")]
+pub type Stream = block::Stream<Registers, dma::Shared>;
+
 /// How long a request may take, unless [`open_with`] says something else: as long as Linux waits for a disk.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
