@@ -44,8 +44,11 @@ pub struct Runner<D> {
     stack: Pin<Box<dyn Future<Output = Infallible>>>,
     /// Who polls the runner.
     waker: Option<Waker>,
-    /// When the runner will be woken, of what it has asked for.
+    /// When the alarm rings, which says so by its flag. A time that has passed says nothing: a clock keeps the earlier of
+    /// two times for a waker, so that a new one is lost while the one before has not rung yet.
     scheduled: Option<Instant>,
+    alarm: Arc<Flag>,
+    alarm_waker: Waker,
     /// Our addresses. Each is announced when it is new.
     addresses: Vec<IpAddress>,
     /// Which addresses to announce now, as a bit each, and a second time later.
@@ -66,6 +69,8 @@ impl<D: Driver> Runner<D> {
         own: EthernetAddress,
         stack: Pin<Box<dyn Future<Output = Infallible>>>,
     ) -> Runner<D> {
+        let alarm = Arc::new(Flag::new());
+        let alarm_waker = Waker::from(alarm.clone());
         let runner = Runner {
             driver,
             net,
@@ -73,6 +78,8 @@ impl<D: Driver> Runner<D> {
             stack,
             waker: None,
             scheduled: None,
+            alarm,
+            alarm_waker,
             addresses: Vec::new(),
             announce_now: 0,
             announce_again: None,
@@ -108,7 +115,7 @@ impl<D: Driver> Runner<D> {
         let now = smoltcp::time::Instant::from_micros(time.as_micros() as i64); // 290,000 years
         if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             self.waker = Some(context.waker().clone());
-            self.scheduled = None;
+            self.alarm.runner.register(context.waker());
             self.net.engine.borrow_mut().runner = self.waker.clone();
         }
         self.net.flag.runner.register(context.waker());
@@ -133,7 +140,7 @@ impl<D: Driver> Runner<D> {
         let deadline = engine.timers.earliest().into_iter().chain(others).min();
         drop(engine);
         if let Some(deadline) = deadline {
-            self.schedule(Instant::from_micros(deadline.total_micros() as u64), time, context);
+            self.schedule(Instant::from_micros(deadline.total_micros() as u64), context);
         }
     }
 
@@ -301,10 +308,14 @@ impl<D: Driver> Runner<D> {
     }
 
     /// Asks to be woken at `at`, unless that is sure to happen.
-    fn schedule(&mut self, at: Instant, now: Instant, context: &Context<'_>) {
-        if self.scheduled.is_none_or(|scheduled| scheduled <= now || at < scheduled) {
+    fn schedule(&mut self, at: Instant, context: &Context<'_>) {
+        if self.alarm.set.load(Ordering::Relaxed) && self.alarm.set.swap(false, Ordering::Acquire) {
+            self.scheduled = None;
+        }
+        if self.scheduled.is_none_or(|scheduled| at < scheduled) {
             self.scheduled = Some(at);
-            embassy_time_driver::schedule_wake(at.as_ticks(), context.waker());
+            self.alarm.runner.register(context.waker());
+            embassy_time_driver::schedule_wake(at.as_ticks(), &self.alarm_waker);
         }
     }
 }

@@ -523,3 +523,18 @@ fn fragments_hold_two_datagrams_of_4_kib_at_most() {
     assert!(held() <= before + 2 * 4096 + 16 * 1514, "{} bytes", held() - before);
     s.works(1001);
 }
+
+#[test]
+fn a_deadline_that_is_set_while_the_one_before_is_late_is_kept() {
+    let mut s = scene(|options| options.half_open_limit = Duration::from_millis(500));
+    s.peer(1000).syn();
+    s.world.settle();
+    // The alarm is due, and has not rung, when another handshake begins.
+    world::be_late(600_000);
+    s.peer(1001).syn();
+    s.world.settle();
+    s.world.pass(400_000);
+    assert_eq!(s.net.statistics().half_open_expired, 1);
+    s.world.pass(200_000);
+    assert_eq!(s.net.statistics().half_open_expired, 2);
+}
