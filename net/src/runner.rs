@@ -7,6 +7,7 @@
 //! with them. The work of a round is bounded; if there is more, the runner wakes itself and yields.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::future::{Future, poll_fn};
@@ -23,7 +24,7 @@ use crate::engine::Engine;
 use crate::icmpv6::Routers;
 use crate::leases::{self, Questions};
 use crate::segment::{Class, Refusal, classify};
-use crate::shared::Shared;
+use crate::shared::{Flag, Shared};
 use crate::stash::Stash;
 
 /// Frames, and deadlines, that a round handles.
