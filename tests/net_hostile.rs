@@ -517,7 +517,8 @@ fn in_a_row(s: &mut Scene, count: u32) {
 #[test]
 fn whatever_comes_service_and_memory_come_back() {
     let mut s = Scene::static_on("hostile", "microvm");
-    let attacks: [(&str, &dyn Fn(&mut Scene)); 10] = [
+    type Attack<'a> = (&'a str, &'a dyn Fn(&mut Scene));
+    let attacks: [Attack; 10] = [
         ("garbage", &garbage),
         ("fragments", &fragments),
         ("forgeries", &forgeries),
