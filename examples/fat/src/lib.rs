@@ -15,6 +15,7 @@ use embedded_io_async::{Read, Seek, Write};
 use hadris_fat::r#async::{FatVolume, FatVolumeReadExt, FatVolumeWriteExt, FileEntry};
 use hadris_fat::error::Error;
 use hadris_fat::time::TimeProvider;
+use hadris_io::SeekFrom;
 use hadris_io::r#async::FromEmbedded;
 
 /// How much of a file is read at once.
@@ -32,7 +33,10 @@ pub async fn mount<D: Read + Seek>(
     disk: D,
     clock: &'static dyn TimeProvider,
 ) -> Result<Volume<D>, Error> {
-    Volume::builder(FromEmbedded(disk)).time_provider(clock).open().await
+    let mut disk = FromEmbedded(disk);
+    // `hadris-fat` begins where the disk's position is.
+    hadris_io::r#async::Seek::seek(&mut disk, SeekFrom::Start(0)).await?;
+    Volume::builder(disk).time_provider(clock).open().await
 }
 
 /// What is in the root folder.
