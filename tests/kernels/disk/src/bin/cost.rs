@@ -19,7 +19,7 @@ use freestone::memory::Zone;
 use freestone::platform::x86_64::cpu;
 use freestone::{BootInfo, Exit, println, task, time};
 
-freestone::entry!(async main);
+freestone::entry!(async main, audit: exit);
 
 const BYTES: usize = 4096;
 
