@@ -37,6 +37,7 @@ extern crate std;
 mod bell;
 #[cfg(feature = "block")]
 pub mod block;
+mod config;
 pub mod console;
 mod interrupt;
 pub mod memory;

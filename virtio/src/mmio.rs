@@ -3,6 +3,7 @@
 use core::ptr::NonNull;
 
 use crate::bell::Bell;
+use crate::config::Config;
 use crate::interrupt::Interrupt;
 use crate::transport::{Places, Transport};
 
@@ -81,11 +82,9 @@ impl Mmio {
         unsafe { self.at::<u32>(offset).write_volatile(value.to_le()) }
     }
 
-    /// Where a part of the configuration is.
-    fn config<T>(&self, offset: u16) -> Option<NonNull<T>> {
-        let offset = CONFIG + usize::from(offset);
-        let is_inside = offset + size_of::<T>() <= REGISTERS_BYTES as usize;
-        (is_inside && offset.is_multiple_of(size_of::<T>())).then(|| self.at(offset))
+    fn config(&self) -> Config {
+        // SAFETY: `new`'s caller got it mapped, to the end of the registers.
+        unsafe { Config::new(self.at(CONFIG), REGISTERS_BYTES - CONFIG as u64) }
     }
 }
 
@@ -126,20 +125,15 @@ impl Transport for Mmio {
     }
 
     fn config_byte(&self, offset: u16) -> u8 {
-        // SAFETY: `config` has looked: inside.
-        self.config(offset).map_or(0, |at: NonNull<u8>| unsafe { at.read_volatile() })
+        self.config().byte(offset)
     }
 
     fn config_half(&self, offset: u16) -> u16 {
-        // SAFETY: as above, aligned.
-        let half = self.config(offset).map_or(0, |at: NonNull<u16>| unsafe { at.read_volatile() });
-        u16::from_le(half)
+        self.config().half(offset)
     }
 
     fn config_word(&self, offset: u16) -> u32 {
-        // SAFETY: as above, aligned.
-        let word = self.config(offset).map_or(0, |at: NonNull<u32>| unsafe { at.read_volatile() });
-        u32::from_le(word)
+        self.config().word(offset)
     }
 
     fn most(&self, index: u16) -> u16 {

@@ -4,6 +4,7 @@ use core::ptr::NonNull;
 
 use super::{Function, NO_VECTOR};
 use crate::bell::Bell;
+use crate::config::Config;
 use crate::interrupt::Interrupt;
 use crate::transport::{Places, Transport};
 
@@ -93,8 +94,7 @@ pub struct Modern<F> {
     common: NonNull<u8>,
     notifications: Group,
     interrupt_status: Option<NonNull<u8>>,
-    device: Option<NonNull<u8>>,
-    device_len: u64,
+    config: Option<Config>,
 }
 
 // SAFETY: registers have no processor that they belong to.
@@ -112,14 +112,17 @@ impl<F: Function> Modern<F> {
         // No kind of device has more.
         const MOST: u64 = 0x1000;
         let device = device.filter(|group| group.len != 0 && group.offset.is_multiple_of(4));
-        let device_len = device.map_or(0, |group| group.len.min(MOST));
+        let config = device.and_then(|group| {
+            let len = group.len.min(MOST);
+            // SAFETY: mapped for good; base address registers are at multiples of more than 4.
+            map(group, len).map(|start| unsafe { Config::new(start, len) })
+        });
         Some(Modern {
             kind,
             common: start,
             notifications,
             interrupt_status: interrupt_status.and_then(|group| map(group, 1)),
-            device: device.and_then(|group| map(group, device_len)),
-            device_len,
+            config,
             function,
         })
     }
@@ -152,17 +155,6 @@ impl<F: Function> Modern<F> {
     fn read_byte(&self, offset: usize) -> u8 {
         // SAFETY: as in `read`, of a byte.
         unsafe { self.at::<u8>(offset).read_volatile() }
-    }
-
-    /// Where a part of the configuration is.
-    fn config<T>(&self, offset: u16) -> Option<NonNull<T>> {
-        let end = u64::from(offset) + size_of::<T>() as u64;
-        let is_inside =
-            end <= self.device_len && usize::from(offset).is_multiple_of(size_of::<T>());
-        // SAFETY: inside what `new` got mapped.
-        self.device
-            .filter(|_| is_inside)
-            .map(|start| unsafe { start.byte_add(offset.into()).cast() })
     }
 }
 
@@ -204,20 +196,15 @@ impl<F: Function> Transport for Modern<F> {
     }
 
     fn config_byte(&self, offset: u16) -> u8 {
-        // SAFETY: `config` has looked: inside.
-        self.config(offset).map_or(0, |at: NonNull<u8>| unsafe { at.read_volatile() })
+        self.config.map_or(0, |config| config.byte(offset))
     }
 
     fn config_half(&self, offset: u16) -> u16 {
-        // SAFETY: as above, aligned.
-        let half = self.config(offset).map_or(0, |at: NonNull<u16>| unsafe { at.read_volatile() });
-        u16::from_le(half)
+        self.config.map_or(0, |config| config.half(offset))
     }
 
     fn config_word(&self, offset: u16) -> u32 {
-        // SAFETY: as above, aligned.
-        let word = self.config(offset).map_or(0, |at: NonNull<u32>| unsafe { at.read_volatile() });
-        u32::from_le(word)
+        self.config.map_or(0, |config| config.word(offset))
     }
 
     fn most(&self, index: u16) -> u16 {
