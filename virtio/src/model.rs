@@ -171,7 +171,8 @@ impl Ring {
         let mut pieces = Vec::new();
         let mut at = head;
         loop {
-            assert!(at < self.places.len && pieces.len() < 8, "a chain that does not end");
+            let is_shorter = pieces.len() < usize::from(self.places.len);
+            assert!(at < self.places.len && is_shorter, "a chain that does not end");
             let descriptor = self.places.descriptors + 16 * u64::from(at);
             let word = |offset| {
                 let [low, high] = [0, 2]

@@ -6,7 +6,8 @@
 //! a round go out with one notification. Where frames have been sent, no interrupt comes until room for more is short.
 //!
 //! Where the device offers it, it fills in the checksums of TCP, and frames that it vouches for are not summed again:
-//! those that it does not are, here.
+//! those that it does not are, here. It cuts [runs of segments](run), and hands over [large ones](merged), which are longer
+//! than [`Capabilities`] says that frames are.
 //!
 //! Several pairs of queues are not used yet: one core has one.
 //!
@@ -21,15 +22,19 @@ use crate::interrupt::{Attention, Messages};
 use crate::memory::Memory;
 use crate::queue::Lying;
 use crate::transport::{
-    EVENT_INDEX, Error, Features, Transport, consistent, is_lost, limited, negotiate, reset, start,
+    EVENT_INDEX, Error, Features, Transport, consistent, is_lost, limited, negotiate_by, reset,
+    start,
 };
 
 mod checksum;
 mod directions;
 mod header;
+mod merged;
+mod run;
 
-use directions::{Buffers, Receiver, Sender};
+use directions::{Buffers, FrameQueue, Place, Receiver, Sender};
 pub use directions::{Received, Room};
+use merged::Merged;
 
 /// The network device's number (5.1.1).
 pub const KIND: u32 = 1;
@@ -40,7 +45,18 @@ const CSUM: u64 = 1 << 0;
 const GUEST_CSUM: u64 = 1 << 1;
 const MTU: u64 = 1 << 3;
 const MAC: u64 = 1 << 5;
+/// The driver takes TCP segments that are larger than frames.
+const GUEST_TSO4: u64 = 1 << 7;
+const GUEST_TSO6: u64 = 1 << 8;
+/// The device cuts TCP segments that are larger than frames.
+const HOST_TSO4: u64 = 1 << 11;
+const HOST_TSO6: u64 = 1 << 12;
+/// Received frames may take several buffers.
+const MERGED_BUFFERS: u64 = 1 << 15;
 const STATUS: u64 = 1 << 16;
+
+/// What makes received frames large.
+const LARGE_FRAMES: u64 = GUEST_TSO4 | GUEST_TSO6 | MERGED_BUFFERS;
 
 /// In the configuration.
 const MAC_AT: u16 = 0;
@@ -53,6 +69,9 @@ const ETHERNET_BYTES: usize = 14;
 const LARGEST: u16 = 1500;
 const SMALLEST: u16 = 576;
 
+/// One buffer: a frame of that size with its header, or part of a larger one.
+const BUFFER_BYTES: usize = 2048;
+
 /// The most buffers in each direction.
 pub const MOST_BUFFERS: usize = 256;
 
@@ -61,8 +80,12 @@ pub const MOST_BUFFERS: usize = 256;
 pub struct Statistics {
     /// Frames handed to the stack.
     pub received: u64,
+    /// How many of them came in several buffers.
+    pub large: u64,
     /// Frames sent.
     pub sent: u64,
+    /// How many of them the device was given as part of a larger one.
+    pub joined: u64,
     /// Received frames that were too short, too long or whose checksum was wrong.
     pub dropped: u64,
     /// How many times the device was told to look, for both queues.
@@ -96,10 +119,20 @@ impl<T: Transport, M: Memory> Net<T, M> {
         messages: Messages,
         buffers: u16,
         mac: [u8; 6],
-        is_over: impl FnMut() -> bool,
+        mut is_over: impl FnMut() -> bool,
     ) -> Result<Net<T, M>, Error> {
-        let wanted = CSUM | GUEST_CSUM | MTU | MAC | STATUS | EVENT_INDEX;
-        let features = negotiate(&device, KIND, wanted, is_over)?;
+        let mut features = negotiate_by(&device, KIND, with_large_frames, &mut is_over)?;
+        let mut merged = None;
+        if features.has(LARGE_FRAMES) {
+            let count = FrameQueue::<M::Pages>::len(&device, 0)?.min(buffers);
+            if usize::from(count) >= merged::MOST_BUFFERS {
+                merged = M::zeroed(merged::BYTES).and_then(Merged::new);
+            }
+            if merged.is_none() {
+                // A frame for which there are never buffers enough would be the last.
+                features = negotiate_by(&device, KIND, without_large_frames, is_over)?;
+            }
+        }
         if !features.has_any_layout() {
             return Err(Error::Refused);
         }
@@ -114,8 +147,12 @@ impl<T: Transport, M: Memory> Net<T, M> {
         let (mac, mtu) = addresses(&device, &features, mac);
         let mut net = Net {
             attention,
-            receiver: ManuallyDrop::new(Receiver::new(receiver, features.has(GUEST_CSUM))),
-            sender: ManuallyDrop::new(Sender::new(sender, features.has(CSUM))),
+            receiver: ManuallyDrop::new(Receiver::new(receiver, merged, features.has(GUEST_CSUM))),
+            sender: ManuallyDrop::new(Sender::new(
+                sender,
+                features.has(CSUM),
+                [features.has(HOST_TSO4), features.has(HOST_TSO6)],
+            )),
             mac,
             mtu,
             is_up: true,
@@ -134,7 +171,9 @@ impl<T: Transport, M: Memory> Net<T, M> {
         let (receiver, sender) = (&self.receiver, &self.sender);
         Statistics {
             received: receiver.received,
+            large: receiver.large,
             sent: sender.sent,
+            joined: sender.joined,
             dropped: receiver.dropped,
             notifications: receiver.buffers.queue.rings() + sender.buffers.queue.rings(),
         }
@@ -163,7 +202,7 @@ impl<T: Transport, M: Memory> Net<T, M> {
 
     /// The next frame that the device has filled.
     #[inline]
-    fn next(&mut self) -> Option<(u16, usize)> {
+    fn next(&mut self) -> Option<Place> {
         if self.error.is_some() {
             return None;
         }
@@ -188,6 +227,24 @@ impl<T: Transport, M: Memory> Net<T, M> {
             false
         })
     }
+}
+
+/// What of the features that are offered is taken.
+fn with_large_frames(offered: u64) -> u64 {
+    let has = |feature| offered & feature != 0;
+    let mut wanted = CSUM | GUEST_CSUM | MTU | MAC | STATUS | EVENT_INDEX;
+    if has(CSUM) {
+        wanted |= HOST_TSO4 | HOST_TSO6;
+    }
+    // Frames of one buffer need no merging, and without it large ones would need buffers of 64 KiB.
+    if has(GUEST_CSUM) && has(MERGED_BUFFERS) && has(GUEST_TSO4 | GUEST_TSO6) {
+        wanted |= LARGE_FRAMES;
+    }
+    wanted
+}
+
+fn without_large_frames(offered: u64) -> u64 {
+    with_large_frames(offered) & !LARGE_FRAMES
 }
 
 /// Its address, and the largest payload of its frames.
@@ -232,8 +289,8 @@ impl<T: Transport, M: Memory> Driver for Net<T, M> {
         if !self.has_room(context) {
             return None;
         }
-        let next = match self.next() {
-            Some(next) => next,
+        let place = match self.next() {
+            Some(place) => place,
             None => {
                 self.attention.register(context.waker());
                 if !self.receiver.buffers.queue.ask(1) {
@@ -242,8 +299,7 @@ impl<T: Transport, M: Memory> Driver for Net<T, M> {
                 self.next()?
             }
         };
-        let (id, len) = next;
-        Some((Received { receiver: &mut self.receiver, id, len }, Room(&mut self.sender)))
+        Some((Received { receiver: &mut self.receiver, place }, Room(&mut self.sender)))
     }
 
     #[inline]
@@ -253,7 +309,7 @@ impl<T: Transport, M: Memory> Driver for Net<T, M> {
 
     fn link_state(&mut self, context: &mut Context) -> LinkState {
         if self.error.is_none() {
-            self.sender.buffers.queue.tell();
+            self.sender.tell();
             self.receiver.buffers.queue.tell();
             if self.attention.take_news() {
                 self.read_link();
@@ -284,5 +340,7 @@ impl<T: Transport, M: Memory> Driver for Net<T, M> {
     }
 }
 
+#[cfg(test)]
+mod large_tests;
 #[cfg(test)]
 mod tests;

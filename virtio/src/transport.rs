@@ -129,6 +129,16 @@ pub(crate) fn negotiate(
     wanted: u64,
     is_over: impl FnMut() -> bool,
 ) -> Result<Features, Error> {
+    negotiate_by(device, kind, |_| wanted, is_over)
+}
+
+/// [`negotiate`], where what is wanted depends on what is offered.
+pub(crate) fn negotiate_by(
+    device: &impl Transport,
+    kind: u32,
+    wanted: impl FnOnce(u64) -> u64,
+    is_over: impl FnMut() -> bool,
+) -> Result<Features, Error> {
     if device.kind() != kind {
         return Err(Error::OtherKind(device.kind()));
     }
@@ -136,6 +146,7 @@ pub(crate) fn negotiate(
     device.set_status(ACKNOWLEDGE);
     device.set_status(ACKNOWLEDGE | DRIVER);
     let offered = device.features();
+    let wanted = wanted(offered);
     if device.is_legacy() {
         let accepted = offered & (wanted | ANY_LAYOUT) & u64::from(u32::MAX);
         device.accept(accepted);

@@ -12,7 +12,7 @@ pub struct Partial {
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
-const TCP_CHECKSUM: usize = 16;
+pub const TCP_CHECKSUM: usize = 16;
 const UDP_CHECKSUM: usize = 6;
 const ETHERNET_BYTES: usize = 14;
 const IPV6_BYTES: usize = 40;
@@ -55,7 +55,7 @@ fn find(frame: &[u8]) -> Option<Found> {
     Some(Found { protocol, start, end, pseudo: sum(addresses) + len + u64::from(protocol) })
 }
 
-/// The sum of all halves, of which an odd last byte is the upper part of one. It fits: frames are short.
+/// The sum of all halves, of which an odd last byte is the upper part of one. It fits: frames have less than 2^17 bytes.
 fn sum(bytes: &[u8]) -> u64 {
     // Words may be summed as they lie in memory; the result's bytes are in that order too (RFC 1071, 2 (B)).
     let (words, rest) = bytes.as_chunks::<4>();
@@ -82,6 +82,18 @@ pub fn begin(frame: &mut [u8]) -> Option<Partial> {
     let place = frame.get_mut(at..found.end)?.first_chunk_mut()?;
     *place = fold(found.pseudo).to_be_bytes();
     Some(Partial { start: found.start as u16, offset: TCP_CHECKSUM as u16 })
+}
+
+/// The same for a segment of `len` bytes, between two addresses that lie behind each other.
+pub fn tcp_begin(addresses: &[u8], len: usize) -> [u8; 2] {
+    fold(sum(addresses) + len as u64 + u64::from(TCP)).to_be_bytes()
+}
+
+/// Puts the checksum into a header of IPv4, of 20 bytes or more (RFC 791, 3.1).
+pub fn write_header(header: &mut [u8]) {
+    header[10..12].fill(0);
+    let sum = !fold(sum(header));
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// Whether a frame's checksum is right, if it has one that can be looked at.

@@ -14,23 +14,23 @@ use super::*;
 use crate::interrupt::Interrupt;
 use crate::model::{ANY_LAYOUT, EVENTS, Host, Lie, Model, Ring, VERSION_1};
 
-const RECEIVED: usize = 0;
-const SENT: usize = 1;
-const OWN: [u8; 6] = [2, 0, 0, 0, 0, 1];
+pub const RECEIVED: usize = 0;
+pub const SENT: usize = 1;
+pub const OWN: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
-type Ours<'a> = Net<&'a Model, Host>;
+pub type Ours<'a> = Net<&'a Model, Host>;
 
-fn attention() -> &'static Attention {
+pub fn attention() -> &'static Attention {
     Box::leak(Box::new(Attention::new(Interrupt::NONE)))
 }
 
-fn model(features: u64) -> Model {
+pub fn model(features: u64) -> Model {
     let model = Model { features: features | VERSION_1, ..Model::new(KIND) };
     *model.config.borrow_mut() = [0x52, 0x54, 0, 1, 2, 3, 1, 0, 0, 0, 0xdc, 0x05].into();
     model
 }
 
-fn bring_up<'a>(model: &'a Model, attention: &'static Attention, buffers: u16) -> Ours<'a> {
+pub fn bring_up<'a>(model: &'a Model, attention: &'static Attention, buffers: u16) -> Ours<'a> {
     Net::new(model, attention, Messages::default(), buffers, OWN, limited()).expect("a device")
 }
 
@@ -42,19 +42,19 @@ impl std::task::Wake for Count {
     }
 }
 
-fn idle() -> Context<'static> {
+pub fn idle() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
 
 /// Sends `frame`, if there is room.
-fn send(net: &mut Ours, frame: &[u8]) -> bool {
+pub fn send(net: &mut Ours, frame: &[u8]) -> bool {
     let Some(room) = net.transmit(&mut idle()) else { return false };
     room.consume(frame.len(), |bytes| bytes.copy_from_slice(frame));
     true
 }
 
 /// The next frame that was received.
-fn receive(net: &mut Ours) -> Option<Vec<u8>> {
+pub fn receive(net: &mut Ours) -> Option<Vec<u8>> {
     net.receive(&mut idle()).map(|(frame, _)| frame.consume(|bytes| bytes.to_vec()))
 }
 
@@ -322,13 +322,16 @@ proptest! {
     fn anything_from_the_device(
         steps in proptest::collection::vec((0..8_u8, any::<u32>(), any::<u8>()), 0..200), events: bool,
     ) {
-        let model = model(MAC | STATUS | GUEST_CSUM | if events { EVENTS } else { 0 });
+        let large = CSUM | GUEST_CSUM | HOST_TSO4 | LARGE_FRAMES;
+        let model = model(MAC | STATUS | large | if events { EVENTS } else { 0 });
         let attention = attention();
-        let mut net = bring_up(&model, attention, 8);
+        let mut net = bring_up(&model, attention, 40);
         for (step, word, byte) in steps {
             let ring = |index: usize, lie| {
                 if !model.rings.borrow().is_empty() {
-                    model.with(index, |ring| ring.answer(|chain| chain.write(&[byte; 300]), lie));
+                    let mut bytes = [byte; 300];
+                    bytes[10..12].copy_from_slice(&(word as u16 % 48).to_le_bytes());
+                    model.with(index, |ring| ring.answer(|chain| chain.write(&bytes), lie));
                 }
             };
             match step {
