@@ -2,8 +2,9 @@
 //!
 //! embassy-net takes a driver for itself. It gets [`Shim`], which has no device behind it: frames that are not for our
 //! connections are copied into the stash, and what embassy-net sends waits there for the runner. A copy each way is the
-//! price for a device with one owner, who also rings its doorbell once for all. The stash is bounded: frames that find it
-//! full are dropped and counted, as a device does whose ring is full.
+//! price for a device with one owner, who also rings its doorbell once for all. The stash is bounded, in frames and in bytes,
+//! for a device may hand over segments of 64 KiB: frames that find it full are dropped and counted, as a device does whose
+//! ring is full.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -15,12 +16,18 @@ use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxTok
 /// Frames that wait in each direction at most.
 const FRAMES: usize = 64;
 
-/// Empty buffers kept for the next frames.
+/// Bytes that wait to be read at most: as many frames of Ethernet.
+const BYTES: usize = FRAMES * 1514;
+
+/// Empty buffers kept for the next frames, and how long each may be.
 const SPARE: usize = 16;
+const SPARE_BYTES: usize = 2048;
 
 /// Frames in both directions.
 pub(crate) struct Stash {
     incoming: VecDeque<Vec<u8>>,
+    /// How many bytes are in them.
+    incoming_bytes: usize,
     outgoing: VecDeque<Vec<u8>>,
     spare: Vec<Vec<u8>>,
     /// What embassy-net is told of the link.
@@ -32,6 +39,7 @@ impl Stash {
     pub(crate) const fn new() -> Stash {
         Stash {
             incoming: VecDeque::new(),
+            incoming_bytes: 0,
             outgoing: VecDeque::new(),
             spare: Vec::new(),
             link: LinkState::Down,
@@ -51,7 +59,8 @@ impl Stash {
 
     /// Copies a frame for embassy-net. `false`: dropped, there are too many, or no memory.
     pub(crate) fn put(&mut self, frame: &[u8]) -> bool {
-        if self.incoming.len() >= FRAMES || self.incoming.try_reserve(1).is_err() {
+        let is_full = self.incoming.len() >= FRAMES || frame.len() > BYTES - self.incoming_bytes;
+        if is_full || self.incoming.try_reserve(1).is_err() {
             return false;
         }
         let mut buffer = self.spare.pop().unwrap_or_default();
@@ -61,6 +70,7 @@ impl Stash {
         }
         buffer.extend_from_slice(frame);
         self.incoming.push_back(buffer);
+        self.incoming_bytes += frame.len();
         true
     }
 
@@ -76,7 +86,7 @@ impl Stash {
 
     /// Takes a buffer that is not needed any more.
     pub(crate) fn reuse(&mut self, buffer: Vec<u8>) {
-        if self.spare.len() < SPARE {
+        if self.spare.len() < SPARE && buffer.capacity() <= SPARE_BYTES {
             self.spare.push(buffer);
         }
     }
@@ -135,6 +145,7 @@ impl Driver for Shim {
             return None;
         }
         let frame = stash.incoming.pop_front()?;
+        stash.incoming_bytes -= frame.len();
         stash.moved += 1;
         Some((Received { stash: self.stash, frame }, Room { stash: self.stash }))
     }
@@ -154,5 +165,30 @@ impl Driver for Shim {
 
     fn hardware_address(&self) -> HardwareAddress {
         HardwareAddress::Ethernet(self.address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_and_what_is_kept_has_a_bound_in_bytes() {
+        let stash: &'static RefCell<Stash> =
+            alloc::boxed::Box::leak(alloc::boxed::Box::new(RefCell::new(Stash::new())));
+        let mut shim = Shim { stash, capabilities: Capabilities::default(), address: [0; 6] };
+        let context = &mut Context::from_waker(core::task::Waker::noop());
+        for round in 0..40 {
+            assert!(stash.borrow_mut().put(&[7; 65_549]), "{round}");
+            assert!(!stash.borrow_mut().put(&[7; 65_549]));
+            let ordinary = (0..FRAMES).filter(|_| stash.borrow_mut().put(&[7; 1514])).count();
+            assert_eq!(ordinary, (BYTES - 65_549) / 1514);
+            while let Some((frame, _)) = shim.receive(context) {
+                frame.consume(|bytes| assert!(bytes.iter().all(|byte| *byte == 7)));
+            }
+            assert_eq!(stash.borrow().incoming_bytes, 0);
+        }
+        let kept = stash.borrow().spare.iter().map(Vec::capacity).sum::<usize>();
+        assert!(kept <= SPARE * SPARE_BYTES, "{kept}");
     }
 }
