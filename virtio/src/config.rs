@@ -35,6 +35,13 @@ impl Config {
         u16::from_le(half)
     }
 
+    pub fn set_word(&self, offset: u16, value: u32) {
+        if let Some(at) = self.at::<u32>(offset) {
+            // SAFETY: inside, as `at` has seen, and aligned. No configuration makes a device write to memory.
+            unsafe { at.write_volatile(value.to_le()) }
+        }
+    }
+
     pub fn word(&self, offset: u16) -> u32 {
         // SAFETY: as above, and aligned.
         let word = self.at(offset).map_or(0, |at: NonNull<u32>| unsafe { at.read_volatile() });

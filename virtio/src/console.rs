@@ -6,7 +6,9 @@
 //! One task has the console: it may wait for bytes and for room at the same time, by the `poll` functions. A host that does not
 //! read lets writers wait for ever; who wants a limit gives the future up, which loses nothing.
 //!
-//! Ports beyond the first (`VIRTIO_CONSOLE_F_MULTIPORT`) and writing in an emergency are not used.
+//! Who has no task any more, in a panic, writes by [`Emergency`].
+//!
+//! Ports beyond the first (`VIRTIO_CONSOLE_F_MULTIPORT`) are not used.
 //!
 //! Source: VIRTIO 1.2, 5.3.
 
@@ -26,8 +28,11 @@ pub const KIND: u32 = 3;
 
 /// It says how large it is.
 const SIZE: u64 = 1 << 0;
+/// It takes bytes by its configuration.
+const EMERGENCY_WRITE: u64 = 1 << 2;
 const COLUMNS_AT: u16 = 0;
 const ROWS_AT: u16 = 2;
+const EMERGENCY_AT: u16 = 8;
 
 /// Of the first port (5.3.2).
 const RECEIVES: u16 = 0;
@@ -51,6 +56,27 @@ pub struct Console<T: Transport, M: Memory> {
     writing: Option<(u16, usize)>,
     has_size: bool,
     error: Option<Error>,
+}
+
+/// Output by a console's configuration (5.3.4, `VIRTIO_CONSOLE_F_EMERG_WRITE`): one access for each byte, with no queue, no
+/// memory, no interrupt and no wait. The device takes it at any time, brought up or not, beside a [`Console`] too, in any
+/// context. It is no way to write much: each byte takes the host as long as a notification does.
+#[derive(Debug)]
+pub struct Emergency<T: Transport>(T);
+
+impl<T: Transport> Emergency<T> {
+    /// `None` if it is no console, or one without this.
+    pub fn new(device: T) -> Option<Emergency<T>> {
+        let has_it = device.kind() == KIND && device.features() & EMERGENCY_WRITE != 0;
+        has_it.then_some(Emergency(device))
+    }
+
+    /// Writes all of `bytes`.
+    pub fn write(&self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0.set_config_word(EMERGENCY_AT, u32::from(*byte));
+        }
+    }
 }
 
 /// A queue and its buffers.

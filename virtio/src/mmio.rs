@@ -136,6 +136,10 @@ impl Transport for Mmio {
         self.config().word(offset)
     }
 
+    fn set_config_word(&self, offset: u16, value: u32) {
+        self.config().set_word(offset, value);
+    }
+
     fn most(&self, index: u16) -> u16 {
         self.write(QUEUE_SELECT, index.into());
         let in_use = self.read(if self.is_legacy { LEGACY_PAGE } else { QUEUE_READY });

@@ -250,6 +250,8 @@ pub struct Model {
     pub most: u16,
     pub has_fixed_len: bool,
     pub config: RefCell<Vec<u8>>,
+    /// What was written to it, and where.
+    pub written: RefCell<Vec<(u16, u32)>>,
     pub generation: Cell<u32>,
     /// Whether the generation changes with each look.
     pub is_restless: bool,
@@ -275,6 +277,7 @@ impl Model {
             most: 256,
             has_fixed_len: false,
             config: RefCell::default(),
+            written: RefCell::default(),
             generation: Cell::new(0),
             is_restless: false,
             status: Cell::new(0xf),
@@ -345,6 +348,10 @@ impl Transport for &Model {
 
     fn config_word(&self, offset: u16) -> u32 {
         u32::from_le_bytes(self.config_bytes(offset))
+    }
+
+    fn set_config_word(&self, offset: u16, value: u32) {
+        self.written.borrow_mut().push((offset, value));
     }
 
     fn most(&self, index: u16) -> u16 {

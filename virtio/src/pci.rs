@@ -94,6 +94,7 @@ impl<F: Function> Transport for Pci<F> {
         fn config_byte(offset: u16) -> u8;
         fn config_half(offset: u16) -> u16;
         fn config_word(offset: u16) -> u32;
+        fn set_config_word(offset: u16, value: u32);
         fn most(index: u16) -> u16;
         fn has_fixed_len() -> bool;
         fn give_config_message(message: u16) -> bool;

@@ -27,6 +27,8 @@ pub trait Transport {
     fn config_half(&self, offset: u16) -> u16;
     /// Four bytes of it, at a multiple of 4.
     fn config_word(&self, offset: u16) -> u32;
+    /// Writes four bytes of it, at a multiple of 4, in one access. Beyond its end nothing happens.
+    fn set_config_word(&self, offset: u16, value: u32);
     /// The longest that queue `index` may be; 0 if there is none. That it is in use already counts as none.
     fn most(&self, index: u16) -> u16;
     /// Whether queues are exactly as long as [`most`](Self::most) says.

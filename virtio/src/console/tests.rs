@@ -235,3 +235,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_emergency_needs_no_queue_and_no_driver() {
+    let model = Model { features: VERSION_1 | EMERGENCY_WRITE, ..Model::new(KIND) };
+    let emergency = Emergency::new(&model).expect("it is offered");
+    emergency.write(b"a");
+    assert!(model.statuses.borrow().is_empty() && model.rings.borrow().is_empty());
+    // Beside a driver that has written half of something.
+    let mut console = bring_up(&model, attention());
+    let written = console.poll_write(&mut Context::from_waker(Waker::noop()), b"half");
+    assert!(written.is_ready());
+    emergency.write(b"\xff\n");
+    assert_eq!(*model.written.borrow(), [(8, 97), (8, 255), (8, 10)]);
+    assert_eq!(console.error(), None);
+    for other in [Model::new(KIND), Model { kind: 1, features: u64::MAX, ..Model::new(KIND) }] {
+        assert!(Emergency::new(&other).is_none());
+    }
+}

@@ -99,6 +99,13 @@ impl<F: Function> Transport for Legacy<F> {
         self.config(offset, 4).map_or(0, |port| unsafe { ports::read_word(port) })
     }
 
+    fn set_config_word(&self, offset: u16, value: u32) {
+        if let Some(port) = self.config(offset, 4) {
+            // SAFETY: see above.
+            unsafe { ports::write_word(port, value) }
+        }
+    }
+
     fn most(&self, index: u16) -> u16 {
         // SAFETY: see above.
         unsafe {

@@ -207,6 +207,12 @@ impl<F: Function> Transport for Modern<F> {
         self.config.map_or(0, |config| config.word(offset))
     }
 
+    fn set_config_word(&self, offset: u16, value: u32) {
+        if let Some(config) = self.config {
+            config.set_word(offset, value);
+        }
+    }
+
     fn most(&self, index: u16) -> u16 {
         self.write_half(QUEUE_SELECT, index);
         if self.read_half(QUEUE_READY) != 0 { 0 } else { self.read_half(QUEUE_LEN) }

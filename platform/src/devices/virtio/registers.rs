@@ -119,6 +119,10 @@ impl Transport for Registers {
         self.either().config_word(offset)
     }
 
+    fn set_config_word(&self, offset: u16, value: u32) {
+        self.either().set_config_word(offset, value);
+    }
+
     fn most(&self, index: u16) -> u16 {
         self.either().most(index)
     }
