@@ -97,13 +97,15 @@ pub use freestone_rt::{print, println};
 
 #[cfg(feature = "block")]
 pub mod block;
-#[cfg(any(feature = "block", feature = "net"))]
+#[cfg(any(feature = "block", feature = "net", feature = "virtio-console"))]
 mod claims;
 pub mod heap;
 #[cfg(feature = "net")]
 pub mod net;
 #[cfg(feature = "task")]
 pub mod task;
+#[cfg(feature = "virtio-console")]
+pub mod virtio_console;
 pub mod wants;
 
 #[doc(hidden)]

@@ -1,5 +1,6 @@
 //! Serves over TCP what tests and measurements ask for: on port 80 a constant answer to each HTTP request, on 7 what was sent,
-//! on 5001 nothing for any amount of bytes, on 5002 bytes without end, on 5003 random reads of the disk, if there is one.
+//! on 5001 nothing for any amount of bytes, on 5002 bytes without end, on 5003 random reads of the disk, if there is one, on
+//! 5004 what was sent, by large buffers.
 //!
 //! Each line `stats` on port 9 is answered by counters. `exit` there ends the kernel.
 
@@ -8,7 +9,7 @@
 
 extern crate alloc;
 
-use alloc::format;
+use alloc::{format, vec};
 use core::time::Duration;
 
 use embedded_io_async::{Read, Write};
@@ -42,6 +43,7 @@ async fn main(boot: &'static BootInfo) -> Exit {
     serve(net, 7, &options, echo);
     serve(net, 5001, &bulk, discard);
     serve(net, 5002, &bulk, generate);
+    serve(net, 5004, &bulk, echo_much);
     if let Some(disk) = block::disks().next().and_then(|found| block::open(&found).ok()) {
         serve(net, 5003, &options, move |stream| reads::serve(stream, disk.clone()));
     }
@@ -106,6 +108,15 @@ async fn http(mut stream: TcpStream) {
 
 async fn echo(mut stream: TcpStream) {
     let mut bytes = [0; 1024];
+    while let Ok(count @ 1..) = stream.read(&mut bytes).await {
+        if stream.write_all(&bytes[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn echo_much(mut stream: TcpStream) {
+    let mut bytes = vec![0; BULK.into()];
     while let Ok(count @ 1..) = stream.read(&mut bytes).await {
         if stream.write_all(&bytes[..count]).await.is_err() {
             return;
