@@ -214,16 +214,13 @@ impl<P: Pages> Sender<P> {
         completes_checksums: bool,
         cuts: [bool; 2],
     ) -> Sender<P> {
-        let count = usize::from(buffers.count());
-        let mut free = [0; MOST_BUFFERS];
-        for (id, entry) in (0..).zip(&mut free[..count]) {
-            *entry = id;
-        }
+        let free_count = usize::from(buffers.count());
+        let free = core::array::from_fn(|id| id as u8);
         Sender {
             buffers,
             next: free,
             free,
-            free_count: count,
+            free_count,
             open: None,
             completes_checksums,
             cuts,

@@ -117,6 +117,14 @@ fn frames_go_both_ways_for_longer_than_indices_last() {
     }
 }
 
+#[test]
+fn there_may_be_as_many_buffers_as_there_can_be() {
+    let model = model(MAC);
+    let mut net = bring_up(&model, attention(), u16::MAX);
+    let sent = (0..2 * MOST_BUFFERS).filter(|_| send(&mut net, &[0; 60])).count();
+    assert_eq!(sent, MOST_BUFFERS);
+}
+
 /// All frames of a round, and all buffers that went back: one notification each at most.
 #[test]
 fn a_round_is_one_notification() {
