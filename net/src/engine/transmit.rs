@@ -12,8 +12,10 @@ use crate::device::{Outgoing, Sender};
 use crate::error::Error;
 use crate::pool::Key;
 
-/// Segments that a connection sends before it is the next one's turn.
-const BURST: usize = 16;
+/// Segments that a connection sends before it is the next one's turn: half of what Freestone's driver has buffers for, so that
+/// another finds room in the same round. A device that cuts segments is given them as one: bulk over a tap took 0.78 of QEMU's
+/// processor time with 48 that it took with 16.
+const BURST: usize = 32;
 
 /// When to ask again if smoltcp wants to send at once, but does not. It has no such case that is known.
 const ASK_AGAIN: Duration = Duration::from_millis(10);

@@ -283,20 +283,27 @@ impl<P: Pages> Sender<P> {
         );
         self.free_count -= 1;
         let id = u16::from(self.free[self.free_count]);
-        let completes_checksums = self.completes_checksums;
         let result = write(&mut self.buffers.bytes(id)[header_len..header_len + len]);
         self.sent += 1;
-        let is_seen = len >= self.worth_bytes || self.open.is_some();
-        if is_seen && self.join(id, len) {
-            return result;
+        if len >= self.worth_bytes || self.open.is_some() {
+            self.join(id, len);
+        } else {
+            self.offer(id, len);
         }
+        result
+    }
+
+    /// Gives the device a frame that stands alone.
+    #[inline(always)]
+    fn offer(&mut self, id: u16, len: usize) {
+        let header_len = self.buffers.header_len;
+        let completes_checksums = self.completes_checksums;
         let (head, frame) = self.buffers.bytes(id)[..header_len + len].split_at_mut(header_len);
         let partial = if completes_checksums { checksum::begin(frame) } else { None };
         Header::write(head, partial, None);
         let segment = self.segment(id, header_len + len);
         self.buffers.queue.describe(id, segment, None);
         self.buffers.queue.offer(id);
-        result
     }
 
     /// The first `len` bytes of a buffer.
@@ -305,10 +312,10 @@ impl<P: Pages> Sender<P> {
         Segment { address: self.buffers.address(id), len: len as u32, is_written: false }
     }
 
-    /// Puts a frame behind those that are open, or lets it be the first of others. If it can be neither, what is open goes
-    /// before it.
+    /// Puts a frame behind those that are open, or lets it be the first of others. If it can be neither it goes alone, and
+    /// what is open before it.
     #[inline(never)]
-    fn join(&mut self, id: u16, len: usize) -> bool {
+    fn join(&mut self, id: u16, len: usize) {
         let header_len = self.buffers.header_len;
         let frame = &self.buffers.bytes(id)[header_len..header_len + len];
         let segment =
@@ -321,12 +328,14 @@ impl<P: Pages> Sender<P> {
             let data = self.buffers.address(id) + (header_len + headers_len) as u64;
             let len = (len - headers_len) as u32;
             open.tail = (id, Segment { address: data, len, is_written: false });
-            return true;
+            return;
         }
         self.close();
         let tail = (id, self.segment(id, header_len + len));
-        self.open = segment.and_then(Run::new).map(|run| Open { run, head: id, len, tail });
-        self.open.is_some()
+        match segment.and_then(Run::new) {
+            Some(run) => self.open = Some(Open { run, head: id, len, tail }),
+            None => self.offer(id, len),
+        }
     }
 
     /// Gives the device what is open.
