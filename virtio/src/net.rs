@@ -6,7 +6,7 @@
 //! a round go out with one notification. Where frames have been sent, no interrupt comes until room for more is short.
 //!
 //! Where the device offers it, it fills in the checksums of TCP, and frames that it vouches for are not summed again:
-//! those that it does not are, here. It cuts [runs of segments](run), and hands over [large ones](merged), which are longer
+//! those that it does not are, here. It cuts runs of segments, and hands over large ones, which are longer
 //! than [`Capabilities`] says that frames are.
 //!
 //! Several pairs of queues are not used yet: one core has one.
