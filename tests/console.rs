@@ -34,7 +34,7 @@ fn it_talks_in_tasks_and_in_a_panic() {
         }
         command.args(more.split_whitespace());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().expect("the tool");
+        let mut child = command.spawn().expect("the tool");
         let end = Instant::now() + LIMIT;
         let mut console = loop {
             match UnixStream::connect(&path) {
@@ -44,13 +44,13 @@ fn it_talks_in_tasks_and_in_a_panic() {
             std::thread::sleep(Duration::from_millis(20));
         };
         console.set_read_timeout(Some(LIMIT)).expect("a limit");
-        let mut expect = |text: &[u8]| {
-            let mut said = vec![0; text.len()];
-            console.read_exact(&mut said).expect("it says something");
-            assert_eq!(String::from_utf8_lossy(&said), String::from_utf8_lossy(text), "{device}");
-        };
         if has_emergency {
-            expect(b"printed there too\n");
+            let mut said = [0; 18];
+            if let Err(error) = console.read_exact(&mut said) {
+                let _ = child.kill();
+                panic!("{machine} {device}: {error}: {:?}", child.wait_with_output());
+            }
+            assert_eq!(said, *b"printed there too\n");
         }
         let mut writer = console.try_clone().expect("a handle");
         for round in 0..50 {

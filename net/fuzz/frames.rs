@@ -156,7 +156,8 @@ fn speak(peer: &mut Peer, server: &Port, step: [u8; 8], rest: &[u8]) {
     TcpPacket::new_unchecked(&mut frame[34..]).fill_checksum(&source, &destination);
     match rest.first_chunk() {
         Some([place, byte]) if how & 0x80 != 0 && *place < 90 => {
-            if let Some(at) = frame.get_mut(usize::from(*place)) {
+            // Not in Ethernet's header: answers would go to another station from then on, and the peer could not end what it has.
+            if let Some(at) = frame.get_mut(14 + usize::from(*place)) {
                 *at = *byte;
             }
         }
