@@ -9,11 +9,8 @@ use core::net::Ipv4Addr;
 
 use smoltcp::time::{Duration, Instant};
 
-use crate::segment::{ETHERNET_HEADER, TYPE_IPV4};
+use crate::datagram::{self, Datagram, UDP_HEADER};
 
-const IPV4_HEADER: usize = 20;
-const UDP: u8 = 17;
-const UDP_HEADER: usize = 8;
 const CHECKSUM: usize = 6;
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
@@ -31,36 +28,11 @@ const BURST: u32 = 8;
 /// And how long it takes until one more may be.
 const EACH: Duration = Duration::from_secs(1);
 
-/// A UDP datagram of IPv4, or its first fragment.
-struct Datagram {
-    /// Where it is in the frame.
-    start: usize,
-    end: usize,
-    ports: (u16, u16),
-    is_whole: bool,
-}
-
-fn datagram(frame: &[u8]) -> Option<Datagram> {
-    let half = |at: usize| Some(u16::from_be_bytes(*frame.get(at..)?.first_chunk()?));
-    const IP: usize = ETHERNET_HEADER;
-    if half(12)? != TYPE_IPV4 || *frame.get(IP + 9)? != UDP {
-        return None;
-    }
-    let fragment = half(IP + 6)?;
-    let header = usize::from(frame[IP] & 0x0f) * 4;
-    if fragment & 0x1fff != 0 || header < IPV4_HEADER {
-        return None;
-    }
-    let start = IP + header;
-    let end = (IP + usize::from(half(IP + 2)?)).min(frame.len());
-    let ports = (half(start)?, half(start + 2)?);
-    Some(Datagram { start, end, ports, is_whole: fragment & 0x2000 == 0 })
-}
-
 /// Whether embassy-net may see `frame`. A gateway that is no station's address is struck out of an offer or a lease; one in
 /// fragments, which no server sends, is refused.
 pub(crate) fn admit(frame: &mut [u8]) -> bool {
-    let Some(datagram) = datagram(frame).filter(|datagram| datagram.ports.1 == CLIENT_PORT) else {
+    let Some(datagram) = datagram::ipv4(frame).filter(|datagram| datagram.ports.1 == CLIENT_PORT)
+    else {
         return true;
     };
     let Datagram { start, end, .. } = datagram;
@@ -121,8 +93,8 @@ impl Questions {
 
     /// Whether `frame`, which embassy-net sends, may leave: anything but one question too many.
     pub(crate) fn may_leave(&mut self, frame: &[u8], now: Instant) -> bool {
-        let asks =
-            datagram(frame).is_some_and(|datagram| datagram.ports == (CLIENT_PORT, SERVER_PORT));
+        let asks = datagram::ipv4(frame)
+            .is_some_and(|datagram| datagram.ports == (CLIENT_PORT, SERVER_PORT));
         if !asks {
             return true;
         }

@@ -26,6 +26,8 @@ pub struct Statistics {
     pub icmpv6_refused: u64,
     /// Messages of DHCP dropped: in fragments when they came, or one question too many.
     pub dhcp_refused: u64,
+    /// Answers to questions for names dropped: from the port of multicast DNS, which was not asked.
+    pub dns_refused: u64,
     /// Frames dropped: embassy-net had too many waiting.
     pub stash_full: u64,
 
