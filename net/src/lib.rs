@@ -33,10 +33,11 @@ mod time_wait;
 mod timers;
 
 pub use embassy_net;
+pub use embassy_time;
 pub use embedded_io_async;
 
 pub use self::config::{Config, ConfigError, Field, HOSTNAME};
-pub use self::error::{Error, ListenError};
+pub use self::error::{Error, ListenError, NotUp};
 pub use self::listener::Listener;
 pub use self::net::{Net, new, with_sockets};
 pub use self::options::Options;

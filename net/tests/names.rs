@@ -11,10 +11,6 @@ use std::rc::Rc;
 use freestone_net::embassy_net::dns::{DnsQueryType, Error};
 use freestone_net::embassy_net::{ConfigV4, IpAddress};
 use freestone_net::{Config, Net};
-use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
-    EthernetRepr,
-};
 use world::{Ether, Port, World, ip, now, station};
 
 const NAME: &str = "server.example";
@@ -101,39 +97,6 @@ fn label(text: &str, rest: &[u8]) -> Vec<u8> {
     [&[text.len() as u8], text.as_bytes(), rest].concat()
 }
 
-/// Answers to who asks for a station: it is all stations.
-fn arp(frame: &[u8]) -> Option<Vec<u8>> {
-    let frame = EthernetFrame::new_checked(frame).ok()?;
-    let packet = ArpPacket::new_checked(frame.payload()).ok()?;
-    let ArpRepr::EthernetIpv4 {
-        operation: ArpOperation::Request,
-        source_hardware_addr,
-        source_protocol_addr,
-        target_protocol_addr,
-        ..
-    } = ArpRepr::parse(&packet).ok()?
-    else {
-        return None;
-    };
-    let here = EthernetAddress(station(2));
-    let answer = ArpRepr::EthernetIpv4 {
-        operation: ArpOperation::Reply,
-        source_hardware_addr: here,
-        source_protocol_addr: target_protocol_addr,
-        target_hardware_addr: source_hardware_addr,
-        target_protocol_addr: source_protocol_addr,
-    };
-    let mut reply = vec![0; 14 + answer.buffer_len()];
-    EthernetRepr {
-        src_addr: here,
-        dst_addr: source_hardware_addr,
-        ethertype: EthernetProtocol::Arp,
-    }
-    .emit(&mut EthernetFrame::new_unchecked(&mut reply[..]));
-    answer.emit(&mut ArpPacket::new_unchecked(&mut reply[14..]));
-    (target_protocol_addr != source_protocol_addr).then_some(reply)
-}
-
 type Answer = Result<Vec<IpAddress>, Error>;
 
 /// Asks, and has `server` say what it likes to each question, until there is an answer or an error. How long that took, and
@@ -158,7 +121,7 @@ fn ask(
         match port.take() {
             None => world.pass(1000),
             Some(frame) => {
-                arp(&frame).into_iter().for_each(|frame| port.send(frame));
+                datagram::arp(&frame).into_iter().for_each(|frame| port.send(frame));
                 if let Some(((from, to), message)) =
                     datagram::read(&frame).filter(|((_, to), _)| to.port() == 53)
                 {

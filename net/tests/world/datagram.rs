@@ -1,4 +1,4 @@
-//! UDP by hand: datagrams in frames, in fragments where they are long, and read again.
+//! UDP by hand: datagrams in frames, in fragments where they are long, and read again. And ARP, without which none comes.
 
 #![allow(dead_code)] // each test file uses a part of it
 
@@ -6,9 +6,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
-    EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, IpProtocol, Ipv4Packet,
-    Ipv4Repr, UdpPacket, UdpRepr,
+    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
+    EthernetRepr, IpProtocol, Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr,
 };
+
+use crate::world::station;
 
 /// The header of Ethernet, and what a fragment carries at most, a multiple of 8 (RFC 791 3.1).
 const ETHERNET: usize = 14;
@@ -72,4 +74,37 @@ pub fn read(frame: &[u8]) -> Option<((SocketAddrV4, SocketAddrV4), Vec<u8>)> {
     let end = |address: Ipv4Addr, port| SocketAddrV4::new(address, port);
     let ends = (end(ip.src_addr(), udp.src_port()), end(ip.dst_addr(), udp.dst_port()));
     Some((ends, udp.payload().to_vec()))
+}
+
+/// The answer to who asks for a station: all are number 2.
+pub fn arp(frame: &[u8]) -> Option<Vec<u8>> {
+    let frame = EthernetFrame::new_checked(frame).ok()?;
+    let packet = ArpPacket::new_checked(frame.payload()).ok()?;
+    let ArpRepr::EthernetIpv4 {
+        operation: ArpOperation::Request,
+        source_hardware_addr,
+        source_protocol_addr,
+        target_protocol_addr,
+        ..
+    } = ArpRepr::parse(&packet).ok()?
+    else {
+        return None;
+    };
+    let here = EthernetAddress(station(2));
+    let answer = ArpRepr::EthernetIpv4 {
+        operation: ArpOperation::Reply,
+        source_hardware_addr: here,
+        source_protocol_addr: target_protocol_addr,
+        target_hardware_addr: source_hardware_addr,
+        target_protocol_addr: source_protocol_addr,
+    };
+    let mut reply = vec![0; 14 + answer.buffer_len()];
+    EthernetRepr {
+        src_addr: here,
+        dst_addr: source_hardware_addr,
+        ethertype: EthernetProtocol::Arp,
+    }
+    .emit(&mut EthernetFrame::new_unchecked(&mut reply[..]));
+    answer.emit(&mut ArpPacket::new_unchecked(&mut reply[14..]));
+    (target_protocol_addr != source_protocol_addr).then_some(reply)
 }
