@@ -104,6 +104,11 @@ impl<D: Driver> Runner<D> {
         self.net.stash.borrow_mut().put(&frame);
     }
 
+    /// The driver: what it says of its device, between two rounds.
+    pub fn driver(&self) -> &D {
+        &self.driver
+    }
+
     /// Runs the network for ever.
     pub async fn run(mut self) -> ! {
         match poll_fn(|context| {
