@@ -89,9 +89,7 @@ fn a_module_arrives_whole() {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let bytes = std::fs::read(manifest).expect("this crate has a manifest").len();
     for machine in MACHINES {
-        let arguments =
-            ["--machine", machine, "--qemu-arg=-initrd", &format!("--qemu-arg={manifest}")];
-        boot(&image, &arguments)
+        boot(&image, &["--machine", machine, "--module", manifest])
             .expect(status::SUCCESS, &[&format!("module        {bytes} bytes")]);
     }
 }

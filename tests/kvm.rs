@@ -30,6 +30,15 @@ fn the_tour_succeeds_on_every_machine() {
 }
 
 #[test]
+fn a_module_arrives_beside_the_kernel() {
+    let image = kernel("example-kernel", "example-kernel", Profile::Dev);
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let bytes = std::fs::read(manifest).expect("this crate has a manifest").len();
+    by_kvm(&image, &["--module", manifest])
+        .expect(status::SUCCESS, &[&format!("module        {bytes} bytes")]);
+}
+
+#[test]
 fn time_never_goes_back_by_kvms_clock() {
     let image = kernel("kernel-clock", "kernel-clock", Profile::Release);
     by_kvm(&image, &["--", "readings=20000"])

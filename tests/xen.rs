@@ -94,6 +94,18 @@ fn the_tour_succeeds_and_names_xen() {
 }
 
 #[test]
+fn a_module_arrives_beside_the_kernel_whatever_its_path() {
+    let image = kernel("example-kernel", "example-kernel", Profile::Dev);
+    let scratch = Scratch::new("module");
+    for name in ["plain", "with,comma", "with a space, and a comma"] {
+        scratch.write(name, &"x".repeat(100_003));
+        let path = scratch.path().join(name).display().to_string();
+        let ended = on_xen(&image, &["--module", &path, "--", "a,b"]);
+        ended.expect(status::SUCCESS, &["\"a,b\"", "module        100003 bytes"]);
+    }
+}
+
+#[test]
 fn no_translation_outlives_its_page() {
     let image = kernel("kernel-translations", "kernel-translations", Profile::Release);
     on_xen(&image, &["-m", "256", "--", "rounds=5"])

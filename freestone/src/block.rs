@@ -26,6 +26,7 @@ use core::time::Duration;
 use freestone_platform::devices::virtio::{ConnectError, Device, Registers, devices};
 use freestone_platform::dma;
 use freestone_platform::time;
+use freestone_rt::println;
 use freestone_virtio::{Attention, Transport, block};
 
 pub use freestone_virtio::block::{Buffer, Error, Failed, Properties, SECTOR_BYTES, Statistics};
@@ -122,7 +123,12 @@ fn bring_up(device: &Device, limit: Duration) -> Result<Disk, OpenError> {
     let end = time::now() + RESET_LIMIT;
     let opened = block::Disk::new(registers, attention, messages, || time::now() >= end);
     let (disk, runner) = opened.map_err(OpenError::Device)?;
-    let spawned = task::try_spawn_named("disk", runner.run(limit, task::sleep));
+    let running = async move {
+        if let Err(error) = runner.run(limit, task::sleep).await {
+            println!("{error}, and is used no more");
+        }
+    };
+    let spawned = task::try_spawn_named("disk", running);
     // It ends by itself.
     spawned.map(|_| disk).map_err(|_| OpenError::NoMemory)
 }

@@ -33,10 +33,13 @@ extern crate alloc;
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::future::poll_fn;
+use core::task::Poll;
 use core::time::Duration;
 
 use freestone_platform::boot_info::boot_info;
 use freestone_platform::devices::virtio::{self, ConnectError, Registers};
+use freestone_platform::memory::KernelStack;
 use freestone_platform::x86_64::cpu;
 use freestone_platform::{BootInfo, dma, entropy, time};
 use freestone_rt::println;
@@ -117,9 +120,41 @@ pub fn start_with(config: Config) -> Result<Net, StartError> {
 
 fn start_device(config: Config) -> Result<Net, StartError> {
     let driver = open()?;
-    let (net, runner) = freestone_net::with_sockets::<_, 32>(driver, config, random());
-    task::try_spawn_named("network", runner.run()).map_err(|_| StartError::NoMemory)?;
+    let (net, runner) =
+        on_enough_stack(|| freestone_net::with_sockets::<_, 32>(driver, config, random()));
+    task::try_spawn_named("network", run(net, runner)).map_err(|_| StartError::NoMemory)?;
     Ok(net)
+}
+
+/// Making a network takes more than 240 KiB of stack in a build without optimisation, where its parts pass from function to
+/// function by copies, and `main` has 256. With optimisation it is 35.
+const MAKING_BYTES: usize = 512 << 10;
+
+/// Runs `make` on a stack of its own in a debug build. Where there is no memory for that, the one at hand may be enough.
+fn on_enough_stack<R>(make: impl FnOnce() -> R) -> R {
+    let is_debug = cfg!(debug_assertions);
+    match is_debug.then(|| KernelStack::new("network", MAKING_BYTES)) {
+        Some(Ok(mut stack)) => stack.run(make),
+        Some(Err(_)) | None => make(),
+    }
+}
+
+/// Runs the network for ever. A device that fails, or is taken out, takes its addresses with it: the console says why, and
+/// connections there end with [`Error::AddressLost`]. The rest goes on, so that all other waits end by their limits.
+async fn run(net: Net, mut runner: Runner<Driver>) {
+    let mut is_told = false;
+    poll_fn::<(), _>(|context| {
+        runner.poll(context);
+        if let Some(error) = runner.driver().error()
+            && !core::mem::replace(&mut is_told, true)
+        {
+            println!("network: {error}; it is used no more");
+            net.set_ipv4(embassy_net::ConfigV4::None);
+            net.set_ipv6(embassy_net::ConfigV6::None);
+        }
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The first network device that nobody has opened, brought up: for another stack than [`freestone_net`]'s, or a second

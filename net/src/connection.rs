@@ -25,6 +25,11 @@ pub(crate) enum Phase {
     Orphan,
 }
 
+/// How often a silent peer is asked whether it is there, and after how long again, or after the time until the first question if
+/// that is shorter. As Linux does it; RFC 9293 3.8.4 leaves both open.
+const QUESTIONS: u32 = 9;
+const BETWEEN_QUESTIONS: Duration = Duration::from_secs(75);
+
 pub(crate) struct Connection {
     pub(crate) sockets: SocketSet<'static>,
     handle: SocketHandle,
@@ -40,6 +45,10 @@ pub(crate) struct Connection {
     /// What the peer has left unacknowledged, and since when.
     unacknowledged: (usize, State),
     since: Instant,
+    /// After how much silence the peer is asked whether it is there, when it said something, and since when it is asked.
+    keep_alive: Option<Duration>,
+    heard: Instant,
+    asking: Option<Instant>,
     pub(crate) sent: Sent,
     /// Why it has ended before its time.
     pub(crate) end: Option<Error>,
@@ -59,7 +68,6 @@ impl Connection {
     ) -> Result<Connection, OutOfMemory> {
         let mut socket = Socket::new(buffer(limits.receive_buffer)?, buffer(limits.send_buffer)?);
         socket.set_nagle_enabled(false);
-        socket.set_keep_alive(limits.keep_alive);
         if socket.listen(tuple.local).is_err() {
             // Port 0, which `segment` refuses.
             return Err(OutOfMemory);
@@ -81,6 +89,9 @@ impl Connection {
             stall_limit: limits.stall,
             unacknowledged: (0, State::Listen),
             since: now,
+            keep_alive: limits.keep_alive,
+            heard: now,
+            asking: None,
             sent: Sent::default(),
             end: None,
             dirty: false,
@@ -109,6 +120,55 @@ impl Connection {
             return false;
         }
         self.stall_limit.is_some_and(|limit| now >= self.since + limit)
+    }
+
+    /// A segment of the peer's has come.
+    pub(crate) fn hear(&mut self, now: Instant) {
+        self.heard = now;
+        self.ask_no_more();
+    }
+
+    /// After how much silence the peer is asked from now on.
+    pub(crate) fn set_keep_alive(&mut self, interval: Option<Duration>) {
+        self.keep_alive = interval;
+        self.ask_no_more();
+    }
+
+    fn ask_no_more(&mut self) {
+        if self.asking.take().is_some() {
+            self.socket().set_keep_alive(None);
+        }
+    }
+
+    /// The time between questions. smoltcp sends them, and is told so only when the first is due: a socket with a keep-alive of
+    /// its own takes more work for each segment.
+    fn between_questions(&self) -> Duration {
+        self.keep_alive.map_or(BETWEEN_QUESTIONS, |interval| interval.min(BETWEEN_QUESTIONS))
+    }
+
+    /// When something is to be done if the peer goes on to say nothing.
+    pub(crate) fn silence_ends(&self) -> Option<Instant> {
+        if !matches!(self.phase, Phase::Queued | Phase::Held) {
+            return None;
+        }
+        match self.asking {
+            Some(since) => Some(since + self.between_questions() * QUESTIONS),
+            None => Some(self.heard + self.keep_alive?),
+        }
+    }
+
+    /// Has the peer asked whether it is there, if it has said nothing for so long. Whether it has answered none of the questions.
+    pub(crate) fn is_gone(&mut self, now: Instant) -> bool {
+        if self.silence_ends().is_none_or(|end| now < end) {
+            return false;
+        }
+        if self.asking.is_none() {
+            self.asking = Some(now);
+            let between = self.between_questions();
+            self.socket().set_keep_alive(Some(between));
+            return false;
+        }
+        true
     }
 
     /// Whether a segment with `payload` bytes, just sent, was all that there is to send, and the next deadline is the one that

@@ -193,6 +193,7 @@ impl Engine {
         now: Instant,
     ) {
         let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.hear(now);
         if segment.from != connection.header.peer() && is_plausible(segment, connection) {
             connection.header.set_peer(segment.from);
         }

@@ -1,4 +1,4 @@
-//! Why a connection ended, and why there is no listener.
+//! Why a connection ended, why there is no listener, and what a network lacks.
 
 use core::fmt;
 
@@ -71,3 +71,25 @@ impl fmt::Display for ListenError {
 }
 
 impl core::error::Error for ListenError {}
+
+/// What a network lacks that did not come up in time: see [`Net::wait_up_within`](crate::Net::wait_up_within).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotUp {
+    /// The device says that it has no link.
+    NoLink,
+    /// No server has given an address: there is none, or what it grants is refused. Where there is no server, a static address
+    /// takes its place: [`Config::from_ip_parameter`](crate::Config::from_ip_parameter).
+    NoAddress,
+}
+
+impl fmt::Display for NotUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotUp::NoLink => "the network has no link: its cable is not plugged in",
+            NotUp::NoAddress => "no DHCP server has given the network an address; ip= sets one",
+        })
+    }
+}
+
+impl core::error::Error for NotUp {}

@@ -10,12 +10,14 @@ mod announce;
 mod backlog;
 mod config;
 mod connection;
+mod datagram;
 mod device;
 mod engine;
 mod error;
 mod icmpv6;
 mod leases;
 mod listener;
+mod names;
 mod net;
 mod options;
 mod pool;
@@ -31,10 +33,11 @@ mod time_wait;
 mod timers;
 
 pub use embassy_net;
+pub use embassy_time;
 pub use embedded_io_async;
 
 pub use self::config::{Config, ConfigError, Field, HOSTNAME};
-pub use self::error::{Error, ListenError};
+pub use self::error::{Error, ListenError, NotUp};
 pub use self::listener::Listener;
 pub use self::net::{Net, new, with_sockets};
 pub use self::options::Options;

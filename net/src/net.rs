@@ -10,13 +10,13 @@ use core::task::Waker;
 
 use embassy_net::{ConfigV4, ConfigV6, IpListenEndpoint, Stack, StackResources};
 use embassy_net_driver::{Driver, HardwareAddress, LinkState};
-use embassy_time::Instant;
+use embassy_time::{Duration, Instant};
 use smoltcp::wire::EthernetAddress;
 
 use crate::config::Config;
 use crate::device;
 use crate::engine::Engine;
-use crate::error::ListenError;
+use crate::error::{ListenError, NotUp};
 use crate::listener::Listener;
 use crate::options::{Limits, Options};
 use crate::runner::Runner;
@@ -103,7 +103,8 @@ impl Net {
         self.0.stash.borrow().link == LinkState::Up && has_address
     }
 
-    /// Waits until it [is up](Self::is_up): for ever where DHCP has no server.
+    /// Waits until it [is up](Self::is_up): for ever where there is no DHCP server, or no cable.
+    /// [`wait_up_within`](Self::wait_up_within) has a limit.
     pub async fn wait_up(&self) {
         poll_fn(|context| {
             if self.is_up() {
@@ -116,6 +117,20 @@ impl Net {
             Poll::Pending
         })
         .await;
+    }
+
+    /// Waits until it [is up](Self::is_up), so long at most. DHCP takes a few round trips where its server listens, and goes on
+    /// asking, every ten seconds, also after this.
+    ///
+    /// # Errors
+    ///
+    /// What is missing when the time is over.
+    pub async fn wait_up_within(&self, limit: Duration) -> Result<(), NotUp> {
+        let is_up = embassy_time::with_timeout(limit, self.wait_up()).await;
+        is_up.map_err(|_| match self.0.stash.borrow().link {
+            LinkState::Down => NotUp::NoLink,
+            LinkState::Up => NotUp::NoAddress,
+        })
     }
 
     /// Gets its IPv4 address in another way from now on. Connections of listeners at an address that goes end with

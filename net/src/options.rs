@@ -33,8 +33,11 @@ pub struct Options {
     pub stall_limit: Option<Duration>,
     /// How long closing may take, once its stream was dropped or `close` called; by default 30 s. Then a reset ends it.
     pub close_limit: Duration,
-    /// After how much silence the peer is asked whether it is there; by default never. It is asked again after the same
-    /// time, and only [`TcpStream::set_timeout`](crate::TcpStream::set_timeout) ends a connection whose peer gives no answer.
+    /// After how much silence the peer is asked whether it is there; by default 2 hours, the least that RFC 9293 3.8.4 allows as a
+    /// default. It is asked nine times, every 75 s, or after the same time if that is shorter; without any answer the connection
+    /// ends with [`Error::TimedOut`](crate::Error). `None`: never, and a connection whose peer has vanished while both had
+    /// nothing to say keeps its memory for ever. That RFC would have that as the default; a server that nobody restarts would
+    /// run out of memory.
     pub keep_alive: Option<Duration>,
 }
 
@@ -48,7 +51,7 @@ impl Default for Options {
             half_open_limit: Duration::from_secs(10),
             stall_limit: Some(Duration::from_secs(120)),
             close_limit: Duration::from_secs(30),
-            keep_alive: None,
+            keep_alive: Some(Duration::from_secs(2 * 60 * 60)),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::announce;
 use crate::engine::Engine;
 use crate::icmpv6::Routers;
 use crate::leases::{self, Questions};
+use crate::names::Names;
 use crate::segment::{Class, Refusal, classify};
 use crate::shared::{Flag, Shared};
 use crate::stash::Stash;
@@ -61,6 +62,7 @@ pub struct Runner<D> {
     stack_at: Option<smoltcp::time::Instant>,
     routers: Routers,
     questions: Questions,
+    names: Names,
 }
 
 impl<D: Driver> Runner<D> {
@@ -89,6 +91,7 @@ impl<D: Driver> Runner<D> {
             stack_at: None,
             routers: Routers::default(),
             questions: Questions::new(smoltcp::time::Instant::ZERO),
+            names: Names::default(),
         };
         runner.say_no_router();
         runner
@@ -99,6 +102,11 @@ impl<D: Driver> Runner<D> {
         let mut frame = [0; announce::NO_ROUTER_LEN];
         announce::write_no_router(&mut frame, self.own);
         self.net.stash.borrow_mut().put(&frame);
+    }
+
+    /// The driver: what it says of its device, between two rounds.
+    pub fn driver(&self) -> &D {
+        &self.driver
     }
 
     /// Runs the network for ever.
@@ -161,8 +169,9 @@ impl<D: Driver> Runner<D> {
         while received < ROUND
             && let Some((rx, tx)) = self.driver.receive(context)
         {
-            let (stash, routers) = (self.net.stash, &mut self.routers);
-            rx.consume(|frame| take_in(&mut engine, (stash, routers), frame, self.own, tx, now));
+            let known = (&mut self.routers, &self.names);
+            let stash = self.net.stash;
+            rx.consume(|frame| take_in(&mut engine, stash, known, frame, self.own, tx, now));
             received += 1;
         }
         let room = engine.flush(due, &mut self.driver, context, now);
@@ -231,6 +240,7 @@ impl<D: Driver> Runner<D> {
                 stash.unsend(frame);
                 break;
             };
+            self.names.note(&frame);
             token.consume(frame.len(), |buffer| buffer.copy_from_slice(&frame));
             stash.reuse(frame);
             sent += 1;
@@ -329,7 +339,8 @@ fn all(addresses: &[IpAddress]) -> u32 {
 /// Takes in one frame.
 fn take_in(
     engine: &mut Engine,
-    (stash, routers): (&core::cell::RefCell<Stash>, &mut Routers),
+    stash: &core::cell::RefCell<Stash>,
+    (routers, names): (&mut Routers, &Names),
     frame: &mut [u8],
     own: EthernetAddress,
     token: impl TxToken,
@@ -340,6 +351,7 @@ fn take_in(
         Class::Tcp(segment) if engine.receive(frame, &segment, token, now).is_ok() => {}
         Class::Other if !routers.admit(frame, now) => engine.counts.icmpv6_refused += 1,
         Class::Other if !leases::admit(frame) => engine.counts.dhcp_refused += 1,
+        Class::Other if !names.admit(frame) => engine.counts.dns_refused += 1,
         Class::Tcp(_) | Class::Other => {
             if stash.borrow_mut().put(frame) {
                 engine.counts.to_stack += 1;

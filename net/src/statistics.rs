@@ -24,8 +24,10 @@ pub struct Statistics {
     /// Router Advertisements dropped: there are three routers already, or no address can be made of the prefix. And queries
     /// for a multicast group that is none.
     pub icmpv6_refused: u64,
-    /// Messages of DHCP dropped: in fragments when they came, or one question too many.
+    /// Messages of DHCP dropped: they came in fragments or grant an address that no host can have, or one question too many.
     pub dhcp_refused: u64,
+    /// Answers to questions for names dropped: from the port of multicast DNS, which was not asked.
+    pub dns_refused: u64,
     /// Frames dropped: embassy-net had too many waiting.
     pub stash_full: u64,
 

@@ -161,12 +161,13 @@ impl TcpStream {
         });
     }
 
-    /// Asks the peer whether it is there after so much silence. `None`: never. Zero is taken as one microsecond.
+    /// Asks the peer whether it is there after so much silence, as [`Options::keep_alive`](crate::Options) says. `None`: never.
+    /// Zero is taken as one microsecond.
     pub fn set_keep_alive(&mut self, interval: Option<Duration>) {
         let interval = interval
             .map(|interval| duration(interval).max(smoltcp::time::Duration::from_micros(1)));
         self.with(|connection| {
-            connection.socket().set_keep_alive(interval);
+            connection.set_keep_alive(interval);
             Found::Send(())
         });
     }

@@ -317,6 +317,37 @@ fn a_silent_peer_is_asked_and_then_given_up() {
 }
 
 #[test]
+fn a_peer_that_has_vanished_costs_memory_for_two_hours_and_nine_questions() {
+    let mut world = World::new();
+    let ether = Ether::new(7);
+    let (server, client) = two::<8>(&mut world, &ether);
+    let listener = server.listen(PORT, &Options::default()).unwrap();
+    let mut stream = world.run(async move {
+        let (stream, socket) =
+            embassy_futures::join::join(listener.accept(), connect(client)).await;
+        std::mem::forget((listener, socket));
+        stream
+    });
+    // It is there, and answers one question each time; nothing else is said in a day.
+    world.pass(10_000_000);
+    let frames = server.statistics().frames_out;
+    world.pass(24 * 3_600_000_000);
+    assert_eq!((stream.read_ready(), server.statistics().connections), (Ok(false), 1));
+    let questions = server.statistics().frames_out - frames;
+    assert!((11..=13).contains(&questions), "{questions} in a day");
+    ether.set_faults(Faults { lost: 100, ..Faults::default() });
+    let vanished = world::now();
+    world.pass(7_000_000_000);
+    assert_eq!(server.statistics().connections, 1);
+    let end = world.run(async move { stream.read(&mut [0; 1]).await });
+    assert_eq!(end, Err(Error::TimedOut));
+    let took = (world::now() - vanished) / 1_000_000;
+    assert!((7000..=7200 + 9 * 75 + 1).contains(&took), "{took} s");
+    let counts = server.statistics();
+    assert_eq!((counts.connections, counts.timed_out), (0, 1), "{counts:?}");
+}
+
+#[test]
 fn a_lost_address_ends_its_connections() {
     let mut world = World::new();
     let ether = Ether::new(8);

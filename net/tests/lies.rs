@@ -1,31 +1,22 @@
-//! Routers and DHCP servers that lie: what they say costs addresses at most, never the network.
+//! Routers that lie: what they say costs addresses at most, never the network.
 
+#[path = "world/datagram.rs"]
+mod datagram;
+#[path = "world/dhcp.rs"]
+mod dhcp;
 mod world;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
-use freestone_net::{Config, Net};
+use dhcp::{Lease, granting, scene, serve};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::time::Duration;
 use smoltcp::wire::{
-    DhcpMessageType, DhcpPacket, DhcpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
-    EthernetRepr, Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv4Packet,
-    Ipv4Repr, Ipv6Packet, Ipv6Repr, MldRepr, NdiscPrefixInfoFlags, NdiscPrefixInformation,
-    NdiscRepr, NdiscRouterFlags, UdpPacket, UdpRepr,
+    EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, Icmpv6Packet, Icmpv6Repr,
+    IpProtocol, Ipv6Packet, Ipv6Repr, MldRepr, NdiscPrefixInfoFlags, NdiscPrefixInformation,
+    NdiscRepr, NdiscRouterFlags,
 };
-use world::{Ether, Port, World, ip, station};
-
-/// A network that asks for its addresses, and a port for who answers.
-fn scene() -> (World, Net, Port) {
-    let mut world = World::new();
-    let ether = Ether::new(1);
-    let (net, runner) =
-        freestone_net::with_sockets::<_, 4>(ether.port(1), Config::default(), 0x5eed);
-    world.spawn(async move { runner.run().await });
-    let port = ether.port(2);
-    world.settle();
-    (world, net, port)
-}
+use world::{ip, station};
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
@@ -79,118 +70,6 @@ fn ethernet(ethertype: EthernetProtocol, len: usize) -> Vec<u8> {
     frame
 }
 
-fn ping(src_addr: Ipv4Addr, dst_addr: Ipv4Addr) -> Vec<u8> {
-    let message = Icmpv4Repr::EchoRequest { ident: 1, seq_no: 1, data: b"hello" };
-    let ip = Ipv4Repr {
-        src_addr,
-        dst_addr,
-        next_header: IpProtocol::Icmp,
-        payload_len: message.buffer_len(),
-        hop_limit: 64,
-    };
-    let checksums = ChecksumCapabilities::default();
-    let mut frame = ethernet(EthernetProtocol::Ipv4, ip.buffer_len() + ip.payload_len);
-    ip.emit(&mut Ipv4Packet::new_unchecked(&mut frame[14..]), &checksums);
-    message.emit(&mut Icmpv4Packet::new_unchecked(&mut frame[34..]), &checksums);
-    frame
-}
-
-/// The message of DHCP in a frame from the network.
-fn dhcp(frame: &[u8]) -> Option<(DhcpMessageType, u32)> {
-    let frame = EthernetFrame::new_checked(frame).ok()?;
-    let ip = Ipv4Packet::new_checked(frame.payload()).ok()?;
-    let udp = UdpPacket::new_checked(ip.payload()).ok()?;
-    let packet = DhcpPacket::new_checked(udp.payload()).ok().filter(|_| udp.dst_port() == 67)?;
-    let repr = DhcpRepr::parse(&packet).ok()?;
-    Some((repr.message_type, repr.transaction_id))
-}
-
-/// What a server answers with.
-#[derive(Clone, Copy, Debug)]
-struct Lease {
-    address: Ipv4Addr,
-    gateway: Ipv4Addr,
-    seconds: u32,
-}
-
-const HONEST: Lease = Lease { address: ip(9), gateway: ip(2), seconds: 3600 };
-
-fn answer(kind: DhcpMessageType, number: u32, lease: &Lease) -> Vec<u8> {
-    let repr = DhcpRepr {
-        message_type: kind,
-        transaction_id: number,
-        secs: 0,
-        client_hardware_address: EthernetAddress(station(1)),
-        client_ip: Ipv4Addr::UNSPECIFIED,
-        your_ip: lease.address,
-        server_ip: ip(2),
-        router: Some(lease.gateway),
-        subnet_mask: Some(Ipv4Addr::new(255, 255, 0, 0)),
-        relay_agent_ip: Ipv4Addr::UNSPECIFIED,
-        broadcast: false,
-        requested_ip: None,
-        client_identifier: None,
-        server_identifier: Some(ip(2)),
-        parameter_request_list: None,
-        dns_servers: None,
-        max_size: None,
-        lease_duration: Some(lease.seconds),
-        renew_duration: None,
-        rebind_duration: None,
-        additional_options: &[],
-    };
-    let udp = UdpRepr { src_port: 67, dst_port: 68 };
-    let ip = Ipv4Repr {
-        src_addr: ip(2),
-        dst_addr: Ipv4Addr::BROADCAST,
-        next_header: IpProtocol::Udp,
-        payload_len: udp.header_len() + repr.buffer_len(),
-        hop_limit: 64,
-    };
-    let checksums = ChecksumCapabilities::default();
-    let mut frame = ethernet(EthernetProtocol::Ipv4, ip.buffer_len() + ip.payload_len);
-    ip.emit(&mut Ipv4Packet::new_unchecked(&mut frame[14..]), &checksums);
-    udp.emit(
-        &mut UdpPacket::new_unchecked(&mut frame[34..]),
-        &ip.src_addr.into(),
-        &ip.dst_addr.into(),
-        repr.buffer_len(),
-        |payload| repr.emit(&mut DhcpPacket::new_unchecked(payload)).unwrap(),
-        &checksums,
-    );
-    frame
-}
-
-/// Answers by DHCP for so many milliseconds. Returns how many messages came.
-fn serve(
-    world: &mut World,
-    port: &Port,
-    millis: u64,
-    reply: impl Fn(DhcpMessageType) -> Option<(DhcpMessageType, Lease)>,
-) -> usize {
-    let mut count = 0;
-    for _ in 0..millis {
-        while let Some(frame) = port.take() {
-            let Some((kind, number)) = dhcp(&frame) else { continue };
-            count += 1;
-            if let Some((kind, lease)) = reply(kind) {
-                port.send(answer(kind, number, &lease));
-            }
-        }
-        world.pass(1000);
-    }
-    count
-}
-
-/// What a server says that means `lease`.
-fn grants(lease: Lease) -> impl Fn(DhcpMessageType) -> Option<(DhcpMessageType, Lease)> {
-    move |kind| match kind {
-        DhcpMessageType::Discover => Some((DhcpMessageType::Offer, lease)),
-        DhcpMessageType::Request => Some((DhcpMessageType::Ack, lease)),
-        _ => None,
-    }
-}
-
 #[test]
 fn routers_without_number_leave_room_for_the_one_that_dhcp_names() {
     let (mut world, net, port) = scene();
@@ -199,7 +78,7 @@ fn routers_without_number_leave_room_for_the_one_that_dhcp_names() {
     }
     world.settle();
     assert_eq!(net.statistics().icmpv6_refused, 96);
-    serve(&mut world, &port, 20_000, grants(HONEST));
+    serve(&mut world, &port, 20_000, granting(Lease::honest()));
     assert_eq!(net.stack().config_v4().and_then(|config| config.gateway), Some(ip(2)));
     assert!(net.stack().config_v6().is_some());
     // Their time is over, and others take their places, again and again.
@@ -211,7 +90,7 @@ fn routers_without_number_leave_room_for_the_one_that_dhcp_names() {
             port.send(advertisement(router(1000 * round + number), 0, "2001:db8::", 64));
         }
         world.settle();
-        serve(&mut world, &port, 20_000, grants(HONEST));
+        serve(&mut world, &port, 20_000, granting(Lease::honest()));
         assert_eq!(net.stack().config_v4().and_then(|config| config.gateway), Some(ip(2)));
     }
 }
@@ -245,57 +124,6 @@ fn a_prefix_of_which_no_address_can_be_made_is_refused() {
     port.send(whole);
     world.pass(10_000);
     assert!(net.stack().config_v6().is_some());
-}
-
-/// Messages that a network may send a server in a minute that makes it ask again each time.
-const MOST_ASKED: usize = 90;
-
-#[test]
-fn a_dhcp_server_that_lies_is_asked_again_but_not_without_end() {
-    let gateways = [[0, 0, 0, 0], [255, 255, 255, 255], [224, 0, 0, 1], [127, 0, 0, 1]];
-    let addresses = [[0, 0, 0, 0], [255, 255, 255, 255], [224, 0, 0, 1], [10, 0, 255, 255]];
-    let lies = gateways
-        .map(|gateway| Lease { gateway: gateway.into(), ..HONEST })
-        .into_iter()
-        .chain(addresses.map(|address| Lease { address: address.into(), ..HONEST }))
-        .chain([0, 1, 2].map(|seconds| Lease { seconds, ..HONEST }));
-    for lease in lies {
-        let (mut world, net, port) = scene();
-        let polls = world.polls;
-        let count = serve(&mut world, &port, 60_000, grants(lease));
-        assert!(count <= MOST_ASKED, "{count} messages, {lease:?}");
-        assert!(world.polls - polls < 4 * MOST_ASKED as u64, "{lease:?}");
-        // An answer to somebody elsewhere goes by the gateway.
-        port.send(ping(Ipv4Addr::new(192, 0, 2, 1), lease.address));
-        world.pass(10_000);
-        // The liar goes, and another comes.
-        serve(&mut world, &port, 3_700_000, grants(HONEST));
-        let config = net.stack().config_v4().expect("an address");
-        assert_eq!((config.address.address(), config.gateway), (ip(9), Some(ip(2))));
-    }
-    let (mut world, net, port) = scene();
-    let polls = world.polls;
-    let count = serve(&mut world, &port, 60_000, |kind| match kind {
-        DhcpMessageType::Discover => Some((DhcpMessageType::Offer, HONEST)),
-        _ => Some((DhcpMessageType::Nak, HONEST)),
-    });
-    assert!(count <= MOST_ASKED, "{count} messages");
-    assert!(world.polls - polls < 4 * MOST_ASKED as u64);
-    serve(&mut world, &port, 60_000, grants(HONEST));
-    assert_eq!(net.stack().config_v4().map(|config| config.address.address()), Some(ip(9)));
-}
-
-#[test]
-fn without_a_router_dhcp_asks_again_and_renews() {
-    let (mut world, net, port) = scene();
-    let count = serve(&mut world, &port, 100_000, |_| None);
-    assert!((9..12).contains(&count), "{count} questions in 100 s");
-    serve(&mut world, &port, 20_000, grants(HONEST));
-    assert!(net.stack().config_v4().is_some());
-    // Seven eighths of the lease: everybody is asked, since no station is known for the server's address.
-    assert_eq!(serve(&mut world, &port, 3_300_000, grants(HONEST)), 1);
-    serve(&mut world, &port, 3_700_000, |_| None);
-    assert_eq!(net.stack().config_v4(), None);
 }
 
 #[test]

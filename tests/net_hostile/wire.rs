@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use freestone_tests::{Ended, Profile, Scratch, kernel, status, tool};
@@ -20,26 +21,42 @@ pub const OUR_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 /// The argument that gives the kernel its address.
 pub const STATIC: &str = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off";
 
+/// How long QEMU and the kernel may take for anything that they do at once.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A running kernel. It must be ended by [`Wire::end`], or is killed.
 pub struct Wire {
     socket: UnixDatagram,
     kernel: Option<Child>,
     monitor: Option<UnixStream>,
+    /// What the kernel says on its console, and what it has said so far.
+    console: Receiver<Vec<u8>>,
+    said: String,
     /// Frames that came while others were sent.
     inbox: VecDeque<Vec<u8>>,
     folder: Scratch,
 }
 
 impl Wire {
-    /// Boots the kernel on a machine with this memory and device, and these words on its command line.
-    pub fn boot(name: &str, machine: &str, mebibytes: u32, words: &[&str]) -> Wire {
-        let image = kernel("kernel-net", "serve", Profile::Release);
+    /// Boots the kernel of this profile, on a machine with this memory and these arguments for QEMU, and these words on its
+    /// command line.
+    pub fn boot(
+        name: &str,
+        (machine, profile): (&str, Profile),
+        mebibytes: u32,
+        extra: &[&str],
+        words: &[&str],
+    ) -> Wire {
+        let image = kernel("kernel-net", "serve", profile);
         let folder = Scratch::new(name);
         let path = |file: &str| folder.path().join(file).display().to_string();
         let socket = UnixDatagram::bind(path("peer")).expect("a socket");
         socket.set_nonblocking(true).expect("a socket that does not block");
-        let device =
-            if machine == "microvm" { "virtio-net-device" } else { "virtio-net-pci,id=nic" };
+        let device = match machine {
+            "microvm" => "virtio-net-device",
+            "pc" => "virtio-net-pci,id=nic,addr=5",
+            _ => "virtio-net-pci,id=nic",
+        };
         let arguments = [
             "-netdev".to_string(),
             format!(
@@ -53,14 +70,23 @@ impl Wire {
             format!("unix:{},server=on,wait=off", path("monitor")),
         ];
         let mut command = tool();
-        command.arg("run").arg(&image).args(["--machine", machine, "--timeout", "120"]);
+        command.arg("run").arg(&image).args(["--machine", machine, "--timeout", "300"]);
         command.args(["-m", &mebibytes.to_string()]);
         command.args(arguments.map(|argument| format!("--qemu-arg={argument}")));
-        command.arg("--").args(words).stdin(Stdio::null());
+        command.args(extra.iter().map(|argument| format!("--qemu-arg={argument}")));
+        command.args(["--stdin", "--"]).args(words).stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let kernel = command.spawn().expect("the tool starts");
-        let mut wire =
-            Wire { socket, kernel: Some(kernel), monitor: None, inbox: VecDeque::new(), folder };
+        let mut kernel = command.spawn().expect("the tool starts");
+        let console = listen(kernel.stdout.take().expect("piped"));
+        let mut wire = Wire {
+            socket,
+            kernel: Some(kernel),
+            monitor: None,
+            console,
+            said: String::new(),
+            inbox: VecDeque::new(),
+            folder,
+        };
         let qemu = wire.folder.path().join("qemu");
         wire.wait_for("QEMU's end of the wire", |wire| wire.socket.connect(&qemu).is_ok());
         let monitor = wire.folder.path().join("monitor");
@@ -73,7 +99,7 @@ impl Wire {
     }
 
     fn wait_for(&mut self, what: &str, mut is_there: impl FnMut(&mut Wire) -> bool) {
-        let limit = Instant::now() + Duration::from_secs(20);
+        let limit = Instant::now() + PATIENCE;
         while !is_there(self) {
             if Instant::now() >= limit {
                 self.failed(&format!("no {what}"));
@@ -85,7 +111,7 @@ impl Wire {
     /// Sends a frame. What arrives while the kernel takes its time is kept.
     #[track_caller]
     pub fn send(&mut self, frame: &[u8]) {
-        let limit = Instant::now() + Duration::from_secs(20);
+        let limit = Instant::now() + PATIENCE;
         loop {
             match self.socket.send(frame) {
                 Ok(_) => return,
@@ -149,6 +175,50 @@ impl Wire {
         prompt(monitor);
     }
 
+    /// Types a line at the kernel's console.
+    pub fn type_line(&mut self, line: &str) {
+        let stdin = self.kernel.as_mut().and_then(|kernel| kernel.stdin.as_mut()).expect("piped");
+        writeln!(stdin, "{line}").expect("the tool reads");
+    }
+
+    /// Waits until the kernel has said this on its console, from now on, and returns the line. Frames that come are read.
+    #[track_caller]
+    pub fn hears(&mut self, text: &str, limit: Duration) -> String {
+        self.hears_or_reads(text, limit, true)
+    }
+
+    #[track_caller]
+    fn hears_or_reads(&mut self, text: &str, limit: Duration, reads: bool) -> String {
+        let (from, limit) = (self.said.len(), Instant::now() + limit);
+        loop {
+            let mut lines = self.said[from..].split_inclusive('\n');
+            let found = lines.find(|line| line.contains(text) && line.ends_with('\n'));
+            if let Some(line) = found {
+                return line.to_owned();
+            }
+            while reads && self.take_in() {}
+            match self.console.recv_timeout(Duration::from_millis(5)) {
+                Ok(bytes) => self.said += &String::from_utf8_lossy(&bytes),
+                Err(RecvTimeoutError::Timeout) if Instant::now() < limit => {}
+                Err(_) => self.failed(&format!("the kernel does not say {text:?}")),
+            }
+        }
+    }
+
+    /// Types a line, and returns the answer: the line that has this in it.
+    #[track_caller]
+    pub fn asks_console(&mut self, line: &str, answer: &str) -> String {
+        self.type_line(line);
+        self.hears(answer, PATIENCE)
+    }
+
+    /// The same, and leaves on the wire what comes.
+    #[track_caller]
+    pub fn asks_console_deaf(&mut self, line: &str, answer: &str) -> String {
+        self.type_line(line);
+        self.hears_or_reads(answer, PATIENCE, false)
+    }
+
     /// Ends the kernel, and says how it ended.
     fn kill(&mut self) -> Ended {
         let mut kernel = self.kernel.take().expect("it runs");
@@ -158,8 +228,9 @@ impl Wire {
             std::thread::sleep(Duration::from_millis(20));
         }
         let _ = kernel.kill();
-        let (mut stdout, mut stderr) = (String::new(), String::new());
-        let _ = kernel.stdout.take().expect("piped").read_to_string(&mut stdout);
+        let mut stderr = String::new();
+        self.said.extend(self.console.iter().map(|b| String::from_utf8_lossy(&b).into_owned()));
+        let stdout = std::mem::take(&mut self.said);
         let _ = kernel.stderr.take().expect("piped").read_to_string(&mut stderr);
         let status = kernel.wait().expect("it ends").code();
         Ended { status, stdout, stderr }
@@ -186,9 +257,21 @@ impl Drop for Wire {
     }
 }
 
+/// Reads to the end, in a thread of its own.
+fn listen(mut from: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut bytes)
+            && sender.send(bytes[..count].to_vec()).is_ok()
+        {}
+    });
+    receiver
+}
+
 /// Reads up to the monitor's next prompt.
 fn prompt(monitor: &mut UnixStream) {
-    monitor.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
+    monitor.set_read_timeout(Some(PATIENCE)).expect("a limit");
     let mut text = Vec::new();
     while !text.ends_with(b"(qemu) ") {
         let mut byte = [0];

@@ -9,6 +9,9 @@
 //! those that it does not are, here. It cuts runs of segments, and hands over large ones, which are longer
 //! than [`Capabilities`] says that frames are.
 //!
+//! A device that is taken out says nothing. After a few rounds with frames of which it has sent none, it is asked whether it is
+//! there.
+//!
 //! Several pairs of queues are not used yet: one core has one.
 //!
 //! Source: VIRTIO 1.2, 5.1.
@@ -22,8 +25,7 @@ use crate::interrupt::{Attention, Messages};
 use crate::memory::Memory;
 use crate::queue::Lying;
 use crate::transport::{
-    EVENT_INDEX, Error, Features, Transport, consistent, is_lost, limited, negotiate_by, reset,
-    start,
+    EVENT_INDEX, Error, Features, Transport, consistent, limited, loss, negotiate_by, reset, start,
 };
 
 mod checksum;
@@ -75,6 +77,12 @@ const BUFFER_BYTES: usize = 2048;
 /// The most buffers in each direction.
 pub const MOST_BUFFERS: usize = 256;
 
+/// Rounds in a row in which frames wait and the device sends none, before it is asked whether it is there. With the one
+/// before, which it may have been gone for, TCP takes 7 seconds to repeat itself so often. The question leaves the guest, so a
+/// device that is there and only busy is asked half as often each time, until it has sent everything.
+const VAIN_ROUNDS: u8 = 2;
+const MOST_VAIN_ROUNDS: u8 = 16;
+
 /// What a driver has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
@@ -103,6 +111,10 @@ pub struct Net<T: Transport, M: Memory> {
     mtu: u16,
     is_up: bool,
     has_status: bool,
+    /// How far the device had sent in the last round, how many rounds in a row it has sent none, and how many may be.
+    sent_by_then: u16,
+    vain: u8,
+    patience: u8,
     error: Option<Error>,
 }
 
@@ -157,6 +169,9 @@ impl<T: Transport, M: Memory> Net<T, M> {
             mtu,
             is_up: true,
             has_status: features.has(STATUS),
+            sent_by_then: 0,
+            vain: 0,
+            patience: VAIN_ROUNDS,
             error: None,
             device,
         };
@@ -185,17 +200,46 @@ impl<T: Transport, M: Memory> Net<T, M> {
     }
 
     fn read_link(&mut self) {
-        if is_lost(&self.device) {
-            self.give_up();
+        if let Some(error) = loss(&self.device) {
+            self.give_up(error);
         } else if self.has_status {
             self.is_up = self.device.config_half(STATUS_AT) & LINK_IS_UP != 0;
         }
     }
 
-    /// The device has lied, or asks for it.
+    /// Tells the device of frames that are to be sent.
+    #[inline]
+    fn tell_sender(&mut self) {
+        self.sender.close();
+        if self.sender.buffers.queue.has_news() {
+            self.look_for_life();
+            self.sender.buffers.queue.tell();
+        }
+    }
+
+    /// Asks the device whether it is there, if it has sent nothing for too long.
+    #[inline]
+    fn look_for_life(&mut self) {
+        let (waiting, sent) = self.sender.buffers.queue.progress();
+        if waiting == 0 {
+            self.patience = VAIN_ROUNDS;
+        }
+        let has_sent = waiting == 0 || sent != self.sent_by_then;
+        self.sent_by_then = sent;
+        self.vain = if has_sent { 0 } else { self.vain + 1 };
+        if self.vain >= self.patience {
+            self.vain = 0;
+            self.patience = (2 * self.patience).min(MOST_VAIN_ROUNDS);
+            if let Some(error) = loss(&self.device) {
+                self.give_up(error);
+            }
+        }
+    }
+
+    /// The device has lied, asks for it, or is gone.
     #[cold]
-    fn give_up(&mut self) {
-        self.error = Some(Error::Lying);
+    fn give_up(&mut self, error: Error) {
+        self.error = Some(error);
         self.is_up = false;
         let _ = reset(&self.device, limited());
     }
@@ -207,7 +251,7 @@ impl<T: Transport, M: Memory> Net<T, M> {
             return None;
         }
         self.receiver.next().unwrap_or_else(|Lying| {
-            self.give_up();
+            self.give_up(Error::Lying);
             None
         })
     }
@@ -222,10 +266,14 @@ impl<T: Transport, M: Memory> Net<T, M> {
             return false;
         }
         let has_room = self.sender.make_room(|| self.attention.register(context.waker()));
-        has_room.unwrap_or_else(|Lying| {
-            self.give_up();
+        let has_room = has_room.unwrap_or_else(|Lying| {
+            self.give_up(Error::Lying);
             false
-        })
+        });
+        if !has_room && self.error.is_none() {
+            self.look_for_life();
+        }
+        has_room
     }
 }
 
@@ -309,7 +357,7 @@ impl<T: Transport, M: Memory> Driver for Net<T, M> {
 
     fn link_state(&mut self, context: &mut Context) -> LinkState {
         if self.error.is_none() {
-            self.sender.tell();
+            self.tell_sender();
             self.receiver.buffers.queue.tell();
             if self.attention.take_news() {
                 self.read_link();

@@ -170,6 +170,20 @@ impl<const N: usize, P: Pages> Queue<N, P> {
         self.flying
     }
 
+    /// How many of those that the device was told of it has not used, by what it says; and where its used ring goes on, which
+    /// is another place once it has used one more.
+    #[inline]
+    pub fn progress(&self) -> (u16, u16) {
+        let used = self.used(1).load(Ordering::Relaxed);
+        (self.told.wrapping_sub(used), used)
+    }
+
+    /// Whether something was offered that the device was not told of.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.told != self.offered
+    }
+
     /// How many times the device was told to look.
     pub fn rings(&self) -> u64 {
         self.rings

@@ -69,8 +69,10 @@ pub enum Error {
     Refused,
     /// It did not answer in time.
     Silent,
-    /// Its answer cannot be.
+    /// Its answer cannot be, or it asks to be reset.
     Lying,
+    /// It is not there any more.
+    Unplugged,
     /// There is no memory for its queues and buffers.
     NoMemory,
 }
@@ -82,6 +84,7 @@ impl core::fmt::Display for Error {
             Error::Refused => f.write_str("the virtio device refuses what it must take"),
             Error::Silent => f.write_str("the virtio device did not answer in time"),
             Error::Lying => f.write_str("the virtio device says what cannot be"),
+            Error::Unplugged => f.write_str("the virtio device has been taken out"),
             Error::NoMemory => f.write_str("there is no memory for the virtio device's queues"),
         }
     }
@@ -172,26 +175,38 @@ pub(crate) fn start(device: &impl Transport, features: &Features) {
     device.set_status(ACKNOWLEDGE | DRIVER | agreed | DRIVER_OK);
 }
 
-/// Whether the device asks to be reset, or is not there any more: then all bits read as ones.
+/// What the registers of a device read as that is not there (PCI Express 4.0, 2.3.2: all ones).
+const GONE: u8 = 0xff;
+
+/// Whether the device asks to be reset, or is not there any more.
 pub(crate) fn is_lost(device: &impl Transport) -> bool {
-    let status = device.status();
-    status & NEEDS_RESET != 0 || status & DRIVER_OK == 0
+    loss(device).is_some()
+}
+
+/// Why the device is lost that was in use, if it is.
+pub(crate) fn loss(device: &impl Transport) -> Option<Error> {
+    match device.status() {
+        GONE | 0 => Some(Error::Unplugged),
+        status if status & NEEDS_RESET != 0 || status & DRIVER_OK == 0 => Some(Error::Lying),
+        _ => None,
+    }
 }
 
 /// Takes everything back that the device was given.
 ///
 /// # Errors
 ///
-/// `Silent`: then it may go on writing to what it was given.
+/// `Silent`: then it may go on writing to what it was given. `Unplugged`: nothing is there to answer.
 pub fn reset(device: &impl Transport, mut is_over: impl FnMut() -> bool) -> Result<(), Error> {
     device.set_status(0);
-    while device.status() != 0 {
-        if is_over() {
-            return Err(Error::Silent);
+    loop {
+        match device.status() {
+            0 => return Ok(()),
+            GONE => return Err(Error::Unplugged),
+            _ if is_over() => return Err(Error::Silent),
+            _ => core::hint::spin_loop(),
         }
-        core::hint::spin_loop();
     }
-    Ok(())
 }
 
 /// A limit for a wait where there is no clock: so many looks.

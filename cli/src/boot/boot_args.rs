@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let words = "--on qemu --machine pc --accel tcg -m 8 --cores 2 --timeout 3 --icount --stdin --gdb 4 --trace \
-                     --net user --forward 5:6 --mac 02:00:00:00:00:01 --pcap p --disk d,ro \
+                     --net user --forward 5:6 --mac 02:00:00:00:00:01 --pcap p --disk d,ro --module m \
                      --no-names --qemu-arg -s --qemu q --xen x --no-check --yes -- a b";
         let all = BootArgs {
             on: Some("qemu"),
@@ -255,6 +255,7 @@ mod tests {
                 mac: Some(Mac::parse("02:00:00:00:00:01").expect("good")),
                 pcap: Some("p".into()),
                 disks: vec![Disk { file: "d".into(), is_read_only: true }],
+                module: Some("m".into()),
             },
             no_names: true,
             qemu_args: vec!["-s".into()],

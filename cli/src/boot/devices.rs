@@ -1,5 +1,5 @@
 //! The devices that a machine of QEMU's gets beside those that every boot has: a network and disks. What is asked for on the
-//! command line comes first, then what the image asks for by its notes.
+//! command line comes first, then what the image asks for by its notes. And the file that is loaded beside the kernel.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::args::{all, one};
 use crate::boot::disk::{self, Disk};
 use crate::boot::forward::{self, Forward};
+use crate::boot::module;
 use crate::boot::network::{self, Mac, Net, Network};
 use crate::foreign::Shown as _;
 use crate::say;
@@ -27,6 +28,8 @@ const MOST_FORWARDS: usize = 64;
 const NET_VARIABLE: &str = "FREESTONE_TEST_NET";
 /// Their disks: a list in JSON of what `--disk` takes.
 const DISKS_VARIABLE: &str = "FREESTONE_TEST_DISKS";
+/// The file beside them: what `--module` takes.
+const MODULE_VARIABLE: &str = "FREESTONE_TEST_MODULE";
 
 /// What was given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub struct DeviceArgs {
     pub mac: Option<Mac>,
     pub pcap: Option<PathBuf>,
     pub disks: Vec<Disk>,
+    /// No device, and so there in every place.
+    pub module: Option<PathBuf>,
 }
 
 impl DeviceArgs {
@@ -46,6 +51,7 @@ impl DeviceArgs {
             mac: one(matches, "mac"),
             pcap: one(matches, "pcap"),
             disks: all(matches, "disk").unwrap_or_default(),
+            module: one(matches, "module"),
         }
     }
 
@@ -69,12 +75,13 @@ impl DeviceArgs {
                 })?;
             all.disks = words.iter().map(|word| Disk::parse(word.as_ref())).collect();
         }
+        all.module = variable(MODULE_VARIABLE).map(PathBuf::from);
         all.check()?;
         Ok(all)
     }
 
     /// The variables and values that say it; paths become absolute, for cargo runs tests elsewhere.
-    pub fn environment(&self) -> Result<[(&'static str, Option<OsString>); 2], Failure> {
+    pub fn environment(&self) -> Result<[(&'static str, Option<OsString>); 3], Failure> {
         let word = |disk: &Disk| {
             let file = path::absolute(&disk.file).ok();
             let word = file.map(|file| Disk { file, ..disk.clone() }.word());
@@ -86,15 +93,17 @@ impl DeviceArgs {
             })
         };
         let disks = self.disks.iter().map(word).collect::<Result<Vec<_>, _>>()?;
+        let absolute = |file: &PathBuf| path::absolute(file).ok().map(OsString::from);
         Ok([
             (NET_VARIABLE, self.net.as_ref().map(|net| net.word().into())),
             (DISKS_VARIABLE, (!disks.is_empty()).then(|| json!(disks).to_string().into())),
+            (MODULE_VARIABLE, self.module.as_ref().and_then(absolute)),
         ])
     }
 
     /// The name of one that was given.
     pub fn any(&self) -> Option<&'static str> {
-        let Self { net, forwards, mac, pcap, disks } = self;
+        let Self { net, forwards, mac, pcap, disks, module: _ } = self;
         let given = [
             (net.as_ref().is_some_and(|net| *net != Net::None), "net"),
             (!forwards.is_empty(), "forward"),
@@ -107,7 +116,7 @@ impl DeviceArgs {
 
     /// Refuses what contradicts itself or names what is not there: cheap questions, before anything is built.
     pub fn check(&self) -> Result<(), Failure> {
-        let Self { net, forwards, mac, pcap, disks } = self;
+        let Self { net, forwards, mac, pcap, disks, module } = self;
         let without = |option: &str, needs: &str, net: &Net| {
             Err(Failure::usage(format!(
                 "--{option} needs {needs}, and there is --net {}",
@@ -125,6 +134,7 @@ impl DeviceArgs {
         }
         forward::must_differ(forwards)?;
         disk::check(disks)?;
+        module.as_deref().map_or(Ok(()), module::check)?;
         let Some(pcap) = pcap else { return Ok(()) };
         network::check_pcap(pcap)?;
         let place = pcap.canonicalize().ok();
@@ -190,7 +200,7 @@ impl Devices {
     /// What was given, and what the image asks for and nobody gave it; `extra` are more arguments for QEMU, which may have
     /// a network in them.
     pub fn new(given: &DeviceArgs, wants: &Wants, extra: &[OsString]) -> Result<Self, Failure> {
-        let DeviceArgs { net, forwards, mac, pcap, disks } = given;
+        let DeviceArgs { net, forwards, mac, pcap, disks, module: _ } = given;
         let is_asked = !forwards.is_empty() || mac.is_some() || pcap.is_some();
         let net = match net {
             Some(Net::None) => None,

@@ -74,7 +74,9 @@ pub fn run(
 ) -> Result<(Outcome, (Status, String)), Failure> {
     let inner = inner(host, boot);
     let files = files(host, boot, &inner).map_err(|error| {
-        Failure::tool(format!("{} and {}: {error}", host.files.shown(), boot.booted.shown()))
+        let module = boot.module.map(|path| format!(" and {}", path.shown()));
+        let (files, kernel) = (host.files.shown(), boot.booted.shown());
+        Failure::tool(format!("{files} and {kernel}{}: {error}", module.unwrap_or_default()))
     })?;
     let mut command = command(host, boot, &files);
     if boot.verbose {
@@ -109,7 +111,8 @@ impl Filter for Listener<'_> {
 fn inner(host: &Host, boot: &Boot) -> Command {
     let mut command = Command::new("/bin/qemu");
     command.args(["-L", "/firmware"]);
-    command.args(qemu::arguments(&host.machine, boot, Path::new("/guest/kernel")));
+    let module = boot.module.map(|_| Path::new("/guest/module"));
+    command.args(qemu::arguments(&host.machine, boot, Path::new("/guest/kernel"), module));
     command
 }
 
@@ -120,6 +123,9 @@ fn files(host: &Host, boot: &Boot, inner: &Command) -> io::Result<File> {
     let mut archive = Archive::new(&file);
     archive.file(Path::new("init"), INIT.as_bytes())?;
     archive.file(Path::new("guest/kernel"), &fs::read(boot.booted)?)?;
+    if let Some(module) = boot.module {
+        archive.file(Path::new("guest/module"), &fs::read(module)?)?;
+    }
     let mut script = b"exec".to_vec();
     for word in std::iter::once(inner.get_program()).chain(inner.get_args()) {
         script.push(b' ');
@@ -136,7 +142,11 @@ fn command(host: &Host, boot: &Boot, files: &File) -> Command {
     command.stdin(Stdio::null());
     // No processor of QEMU 7.2's has SVM by itself in the emulation, but the one with everything.
     command.args(["-machine", "q35", "-accel", "tcg", "-cpu", "max,+svm", "-smp", "1"]);
-    command.args(["-m", &boot.memory_mib.saturating_add(LINUX_MIB).to_string()]);
+    // The guest's, Linux' own, and the module that is in the archive, in Linux' files, and read by QEMU.
+    let module = boot.module.and_then(|path| fs::metadata(path).ok()).map_or(0, |file| file.len());
+    let module_mib = u32::try_from(3 * module.div_ceil(1 << 20)).unwrap_or(u32::MAX);
+    let memory = boot.memory_mib.saturating_add(LINUX_MIB).saturating_add(module_mib);
+    command.args(["-m", &memory.to_string()]);
     command.args(["-nodefaults", "-no-user-config", "-no-reboot"]);
     command.args(["-display", "none", "-monitor", "none"]);
     command.args(["-chardev", "file,id=log,path=/dev/stderr", "-serial", "chardev:log"]);
@@ -187,6 +197,7 @@ mod tests {
             image: Path::new("k"),
             booted: Path::new("k"),
             command_line: OsStr::new("it's a=1"),
+            module: Some(Path::new("m")),
             memory_mib: 64,
             extra: &[],
             limit: None,
@@ -194,7 +205,8 @@ mod tests {
         };
         let words = words(&inner(host, &boot));
         assert!(words.starts_with("/bin/qemu -L /firmware -machine pc -accel kvm"), "{words}");
-        assert!(words.ends_with(r"-kernel /guest/kernel -append 'it'\''s a=1'"), "{words}");
+        let end = r"-kernel /guest/kernel -append 'it'\''s a=1' -initrd /guest/module";
+        assert!(words.ends_with(end), "{words}");
         let judged = |raw, log: &str| {
             let ending = Ending::Ended(ExitStatus::from_raw(raw));
             let (stdout, stderr) = (b"text".to_vec(), log.as_bytes().to_vec());

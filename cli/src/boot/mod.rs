@@ -11,6 +11,7 @@ pub mod install;
 pub mod kvm;
 pub mod limits;
 pub mod machines;
+pub mod module;
 pub mod network;
 pub mod packages;
 pub mod place;

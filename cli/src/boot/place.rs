@@ -11,6 +11,7 @@ use crate::boot::devices::{self, DeviceArgs, Devices};
 use crate::boot::install;
 use crate::boot::kvm;
 use crate::boot::machines::{KVM, XEN};
+use crate::boot::module;
 use crate::boot::network::Network;
 use crate::boot::qemu::{self, Machine};
 use crate::boot::request::{Boot, Everything, Verdict};
@@ -127,6 +128,7 @@ impl Place {
         filter: &mut dyn Filter,
         stdout: Output,
     ) -> Result<Verdict, Failure> {
+        module::must_fit(boot.module, boot.memory_mib)?;
         let (outcome, (status, message)) = match self {
             Place::Qemu(machine) => qemu::run(machine, boot, filter, stdout)?,
             Place::Xen(host) => xen::run(host, boot, filter, stdout)?,

@@ -210,12 +210,17 @@ fn command(machine: &Machine, boot: &Boot, kernel: &Path) -> Command {
     let mut command = Command::new(&machine.program);
     // Of its own group, QEMU may not read the terminal: it gets a pipe.
     command.stdin(if machine.stdin { Stdio::piped() } else { Stdio::null() });
-    command.args(arguments(machine, boot, kernel));
+    command.args(arguments(machine, boot, kernel, boot.module));
     command
 }
 
-/// What QEMU is told to boot the kernel at this path.
-pub fn arguments(machine: &Machine, boot: &Boot, kernel: &Path) -> Vec<OsString> {
+/// What QEMU is told to boot the kernel at this path, and the module at that.
+pub fn arguments(
+    machine: &Machine,
+    boot: &Boot,
+    kernel: &Path,
+    module: Option<&Path>,
+) -> Vec<OsString> {
     let (memory, cores) = (boot.memory_mib.to_string(), machine.cores.to_string());
     let mut all: Vec<OsString> = [
         ["-machine", &machine.name].as_slice(),
@@ -235,6 +240,9 @@ pub fn arguments(machine: &Machine, boot: &Boot, kernel: &Path) -> Vec<OsString>
     }
     all.extend(machine.devices.arguments(&machine.name));
     all.extend(["-kernel".into(), kernel.into(), "-append".into(), boot.command_line.into()]);
+    if let Some(module) = module {
+        all.extend(["-initrd".into(), module.into()]);
+    }
     all.extend(boot.extra.iter().cloned());
     all
 }
@@ -305,7 +313,9 @@ mod tests {
     fn boot(command_line: &OsStr) -> Boot<'_> {
         let (limit, memory_mib) = (Some(Duration::from_secs(3)), 64);
         let image = Path::new("k,1");
-        Boot { image, booted: image, command_line, memory_mib, extra: &[], limit, verbose: false }
+        let module = None;
+        let booted = image;
+        Boot { image, booted, command_line, module, memory_mib, extra: &[], limit, verbose: false }
     }
 
     fn ended(raw: i32, stdout: &str, stderr: &str) -> Outcome {

@@ -19,6 +19,8 @@ pub struct Boot<'a> {
     /// What is booted: mostly the same with a table of names.
     pub booted: &'a Path,
     pub command_line: &'a OsStr,
+    /// Loaded beside it.
+    pub module: Option<&'a Path>,
     pub memory_mib: u32,
     /// More arguments for QEMU.
     pub extra: &'a [OsString],

@@ -19,7 +19,7 @@
 mod console;
 mod fetch;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsRawFd;
@@ -143,8 +143,13 @@ pub fn run(
     stdout: Output,
 ) -> Result<(Outcome, (Status, String)), Failure> {
     let unreadable = |error| Failure::tool(format!("{}: {error}", boot.image.shown()));
-    let module = Module::open(boot.booted).map_err(unreadable)?;
-    let mut command = command(host, boot, &module);
+    let kernel = Module::open(boot.booted).map_err(unreadable)?;
+    let module = boot.module.map(|path| {
+        Module::open(path).map_err(|error| Failure::tool(format!("{}: {error}", path.shown())))
+    });
+    // Both are open until QEMU has ended.
+    let module = module.transpose()?;
+    let mut command = command(host, boot, &kernel, module.as_ref());
     if boot.verbose {
         say!("running: {}", words(&command));
     }
@@ -156,7 +161,7 @@ pub fn run(
     Ok((outcome, verdict))
 }
 
-fn command(host: &Host, boot: &Boot, module: &Module) -> Command {
+fn command(host: &Host, boot: &Boot, kernel: &Module, module: Option<&Module>) -> Command {
     let guest = boot.memory_mib;
     let memory = guest.saturating_add(guest / PARTS_FOR_XEN).saturating_add(XEN_MIB);
     let mut command = Command::new(&host.qemu);
@@ -170,7 +175,13 @@ fn command(host: &Host, boot: &Boot, module: &Module) -> Command {
         Image::Path(path) => command.arg(path),
         Image::Unpacked(file) => command.arg(inherited(file)),
     };
-    command.arg("-initrd").arg(module.argument(boot));
+    // Xen's first module is its first guest, and the second that guest's own.
+    let mut modules = kernel.argument(boot.command_line);
+    if let Some(module) = module {
+        modules.push(",");
+        modules.push(module.argument(OsStr::new("")));
+    }
+    command.arg("-initrd").arg(modules);
     command.arg("-append").arg(format!(
         "console=com1 com1=115200 dom0=pvh dom0-iommu=none dom0_mem={guest}M,max:{guest}M \
          dom0_max_vcpus=1 spec-ctrl=no cpuidle=0 noreboot guest_loglvl=all"
@@ -179,7 +190,7 @@ fn command(host: &Host, boot: &Boot, module: &Module) -> Command {
     command
 }
 
-/// The kernel as QEMU hands it to Xen. QEMU cuts the argument at commas, which can be doubled, and at
+/// A file as QEMU hands it to Xen. QEMU cuts the argument at commas, which can be doubled, and at
 /// the first space, which cannot be helped: a path with one is opened here and named by number.
 enum Module {
     Path(OsString),
@@ -195,14 +206,14 @@ impl Module {
         }
     }
 
-    fn argument(&self, boot: &Boot) -> OsString {
+    fn argument(&self, command_line: &OsStr) -> OsString {
         let mut argument = match self {
             Module::Path(path) => path.clone(),
             Module::Open(file) => inherited(file),
         };
-        if !boot.command_line.is_empty() {
+        if !command_line.is_empty() {
             argument.push(" ");
-            argument.push(boot.command_line);
+            argument.push(command_line);
         }
         let doubled = argument
             .as_encoded_bytes()
@@ -306,7 +317,6 @@ fn name(end: End) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
     use std::os::unix::process::ExitStatusExt;
     use std::process::ExitStatus;
 
@@ -318,17 +328,19 @@ mod tests {
 
     fn boot(command_line: &OsStr) -> Boot<'_> {
         let (image, limit) = (Path::new("k,1"), None);
-        let booted = image;
-        Boot { image, booted, command_line, memory_mib: 64, extra: &[], limit, verbose: false }
+        let (booted, module, memory_mib) = (image, None, 64);
+        Boot { image, booted, command_line, module, memory_mib, extra: &[], limit, verbose: false }
     }
 
     #[test]
     fn the_guest_gets_its_memory_and_its_commas() {
         let host = &host();
         let boot = boot(OsStr::new("a=1,2 \"b c\""));
-        let command = command(host, &boot, &Module::open(boot.booted).expect("nothing is opened"));
+        let open = |path| Module::open(path).expect("nothing is opened");
+        let module = open(Path::new("m,1"));
+        let command = command(host, &boot, &open(boot.booted), Some(&module));
         let arguments: Vec<_> = command.get_args().collect();
-        assert!(arguments.contains(&OsStr::new("k,,1 a=1,,2 \"b c\"")), "{arguments:?}");
+        assert!(arguments.contains(&OsStr::new("k,,1 a=1,,2 \"b c\",m,,1")), "{arguments:?}");
         assert!(arguments.contains(&OsStr::new("322")), "64 and 256 and a part: {arguments:?}");
     }
 

@@ -130,6 +130,7 @@ fn chart(arguments: &Arguments) -> Result<Status, Failure> {
         image: &image,
         booted: booted.path(),
         command_line: &options.command_line.value,
+        module: None,
         memory_mib,
         extra: &extra,
         limit: options.limit(Some(DEFAULT_SECONDS)),

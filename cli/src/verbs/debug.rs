@@ -18,6 +18,7 @@ use crate::args::{self, Telling, flag};
 use crate::boot::boot_args::{self, BootArgs};
 use crate::boot::boot_options::BootOptions;
 use crate::boot::devices::{self, Devices};
+use crate::boot::module;
 use crate::build::build_args::Which;
 use crate::build::meant;
 use crate::foreign::Shown as _;
@@ -63,6 +64,7 @@ pub fn command() -> clap::Command {
             devices::mac(),
             devices::pcap(),
             devices::disk(),
+            module::module(),
             boot_args::qemu_arg(),
             boot_args::qemu(),
             boot_args::no_check(),
@@ -113,6 +115,9 @@ fn debug(arguments: &Arguments) -> Result<Status, Failure> {
         machine.arg("--qemu-arg").arg(arg);
     }
     machine.args(devices(&image, boot, &options)?);
+    if let Some(module) = &boot.devices.module {
+        machine.arg("--module").arg(module);
+    }
     let switches = [(boot.no_check, "--no-check"), (boot.yes, "--yes")];
     machine.args(switches.iter().filter(|(is_set, _)| *is_set).map(|(_, option)| option));
     machine.arg("--").arg(options.command_line.value);

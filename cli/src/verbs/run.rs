@@ -15,6 +15,7 @@ use crate::boot::complaints;
 use crate::boot::devices;
 use crate::boot::forward::Forward;
 use crate::boot::machines;
+use crate::boot::module;
 use crate::boot::place::Place;
 use crate::boot::request::{Boot, Verdict};
 use crate::boot::settings::Settings;
@@ -51,6 +52,7 @@ pub fn command() -> Command {
             devices::mac(),
             devices::pcap(),
             devices::disk(),
+            module::module(),
             boot_args::no_names(),
             boot_args::qemu_arg(),
             boot_args::qemu(),
@@ -148,6 +150,7 @@ fn boot(arguments: &Arguments, settings: &Settings, known: &mut Known) -> Result
         image,
         booted: booted.path(),
         command_line: &options.command_line.value,
+        module: given.devices.module.as_deref(),
         memory_mib: options.memory_mib.value,
         extra: &options.qemu_args(),
         limit: options.limit(given.gdb.is_none().then_some(place.seconds())),

@@ -174,6 +174,7 @@ struct Machine<'a> {
     limit: Option<Duration>,
     memory_mib: u32,
     extra: Vec<OsString>,
+    module: Option<PathBuf>,
 }
 
 impl Machine<'_> {
@@ -187,7 +188,8 @@ impl Machine<'_> {
             machines::KVM => Place::Kvm(kvm::Host::new(machine)?),
             _ => Place::Qemu(machine),
         };
-        place.equip_unreached(&DeviceArgs::from_environment()?, &options, image)?;
+        let devices = DeviceArgs::from_environment()?;
+        place.equip_unreached(&devices, &options, image)?;
         let memory_mib = options.memory_mib.value;
         let seconds = options.test_timeout.as_ref().map_or(DEFAULT_SECONDS, |asked| asked.value);
         Ok(Machine {
@@ -197,6 +199,7 @@ impl Machine<'_> {
             limit: boot_options::limit(Some(seconds)),
             memory_mib,
             extra: options.qemu_args(),
+            module: devices.module,
         })
     }
 
@@ -211,6 +214,7 @@ impl Machine<'_> {
             image: self.image,
             booted: self.booted.path(),
             command_line: OsStr::new(command_line),
+            module: self.module.as_deref(),
             memory_mib: self.memory_mib,
             extra: &self.extra,
             limit: self.limit,

@@ -17,6 +17,7 @@ use crate::boot::boot_args::{self, BootArgs, joined};
 use crate::boot::boot_options::BootOptions;
 use crate::boot::devices;
 use crate::boot::machines::MACHINES;
+use crate::boot::module;
 use crate::boot::place::Place;
 use crate::boot::qemu::Machine;
 use crate::boot::request::Boot;
@@ -80,6 +81,7 @@ pub fn command() -> Command {
             boot_args::timeout("60"),
             devices::net(),
             devices::disk(),
+            module::module(),
             boot_args::qemu_arg(),
             boot_args::qemu(),
             boot_args::xen(),
@@ -332,6 +334,7 @@ fn boots(
             image,
             booted: booted.path(),
             command_line: &command_line,
+            module: arguments.boot.devices.module.as_deref(),
             memory_mib,
             extra: &extra,
             limit: options.limit(Some(place.seconds())),

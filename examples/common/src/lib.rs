@@ -23,6 +23,9 @@ pub type Result<T> = core::result::Result<T, Box<dyn Error>>;
 /// How long an example runs at most.
 pub const LIMIT: Duration = Duration::from_secs(40);
 
+/// How long the network may take to get its address: a DHCP server may be asked three times.
+pub const PATIENCE: net::embassy_time::Duration = net::embassy_time::Duration::from_secs(30);
+
 /// An error that is only known by its `Debug` text.
 pub fn shown(error: impl core::fmt::Debug) -> Box<dyn Error> {
     format!("{error:?}").into()
@@ -42,10 +45,10 @@ pub async fn verdict(example: impl Future<Output = Result<()>>) -> Exit {
 ///
 /// # Errors
 ///
-/// There is none.
+/// There is none, or it has no address after [`PATIENCE`].
 pub async fn network(boot: &BootInfo) -> Result<Net> {
     let net = net::start(boot)?;
-    net.wait_up().await;
+    net.wait_up_within(PATIENCE).await?;
     Ok(net)
 }
 

@@ -515,3 +515,48 @@ fn calls_that_are_dropped_lose_and_repeat_nothing() {
     assert!(got == data && peer.join().unwrap() == data);
     assert!(dropped > 200, "only {dropped} calls were dropped");
 }
+
+/// A certificate for these years.
+fn valid_for(years: std::ops::Range<i32>) -> Identity {
+    identity(|params| {
+        params.not_before = date_time_ymd(years.start, 1, 1);
+        params.not_after = date_time_ymd(years.end, 1, 1);
+    })
+}
+
+#[test]
+fn a_server_says_what_is_wrong_with_its_certificate_or_key_before_anybody_comes() {
+    let server = |pem: &str| tls::server(pem.as_bytes(), pem.as_bytes(), Clock(now)).map(|_| ());
+    let refused = |pem: &str| server(pem).expect_err("refused").to_string();
+    let good = identity(|_| ());
+    let bundle = [&good.certificate[..], &good.key].concat();
+    assert_eq!(server(&bundle), Ok(()));
+    // In any order, and with other text around it.
+    assert_eq!(server(&["Hello!\n", &good.key, "\n\n", &good.certificate].concat()), Ok(()));
+    assert_eq!(server(&[&good.certificate[..], &good.authority, &good.key].concat()), Ok(()));
+
+    for pem in ["", "hello", &good.key, "\0\u{ff}"] {
+        assert!(refused(pem).contains("no certificate"), "{pem}: {}", refused(pem));
+    }
+    assert!(refused(&good.certificate).contains("no private key"));
+    // Cut off at each byte but the last line's end.
+    for len in 0..bundle.trim_end().len() {
+        assert!(server(&bundle[..len]).is_err(), "{len} bytes");
+    }
+    let other = identity(|_| ());
+    let mixed = [&good.certificate[..], &other.key].concat();
+    assert_eq!(refused(&mixed), "the key is not that of the certificate");
+    let pair = |identity: &Identity| [&identity.certificate[..], &identity.key].concat();
+    assert_eq!(refused(&pair(&valid_for(2000..2001))), "the certificate has expired");
+    assert!(refused(&pair(&valid_for(4000..4001))).contains("not valid yet"));
+    // Base64 of what is no certificate.
+    let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let why = refused(&[nonsense, &good.key].concat());
+    assert!(why.contains("of no use"), "{why}");
+    let nonsense = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    let why = refused(&[&good.certificate[..], nonsense].concat());
+    assert!(why.contains("of no use"), "{why}");
+    let client = |pem: &str| tls::client(pem.as_bytes(), Clock(now)).map(|_| ());
+    assert_eq!(client(&good.authority), Ok(()));
+    assert!(client("").is_err_and(|why| why == tls::ConfigError::NoCertificate));
+}

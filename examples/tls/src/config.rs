@@ -10,6 +10,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use crate::identity;
+
 /// The time of day, since 1970 began, or that there is none: `freestone::time::wall` on a kernel. Without it no certificate
 /// is accepted.
 #[derive(Clone, Copy, Debug)]
@@ -24,21 +26,41 @@ impl TimeProvider for Clock {
 /// Why there is no configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConfigError {
-    /// A text is no PEM.
+    /// A text is no PEM, or cut off.
     Malformed,
-    /// There is no certificate, or no key, in it.
-    Absent,
+    /// There is no certificate in it.
+    NoCertificate,
+    /// There is no private key in it.
+    NoKey,
+    /// The certificate, or one above it, is out of date.
+    Expired,
+    /// The certificate, or one above it, is for later; or the clock is wrong.
+    NotYetValid,
+    /// The key is that of another certificate.
+    OtherKey,
     /// This is no name of a server.
     Name,
-    /// A certificate or key is of no use: the key is of an unknown kind, or that of another certificate.
+    /// A certificate or key is of no use: it is none, or of an unknown kind.
     Useless(rustls::Error),
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConfigError::Malformed => f.write_str("certificates and keys must be PEM"),
-            ConfigError::Absent => f.write_str("there is no certificate, or no key, in the PEM"),
+            ConfigError::Malformed => f.write_str(
+                "certificates and keys must be PEM: a section is cut off, or is no Base64",
+            ),
+            ConfigError::NoCertificate => {
+                f.write_str("there is no certificate, as PEM (-----BEGIN CERTIFICATE-----)")
+            }
+            ConfigError::NoKey => {
+                f.write_str("there is no private key, as PEM (-----BEGIN PRIVATE KEY-----)")
+            }
+            ConfigError::Expired => f.write_str("the certificate has expired"),
+            ConfigError::NotYetValid => {
+                f.write_str("the certificate is not valid yet, or the clock is wrong")
+            }
+            ConfigError::OtherKey => f.write_str("the key is not that of the certificate"),
             ConfigError::Name => f.write_str("this is no name of a server"),
             ConfigError::Useless(error) => write!(f, "a certificate or key is of no use: {error}"),
         }
@@ -47,19 +69,11 @@ impl fmt::Display for ConfigError {
 
 impl core::error::Error for ConfigError {}
 
-impl From<PemError> for ConfigError {
-    fn from(error: PemError) -> ConfigError {
-        match error {
-            PemError::NoItemsFound => ConfigError::Absent,
-            _ => ConfigError::Malformed,
-        }
-    }
-}
-
 /// The certificates in `pem`, which may have other sections too.
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>()?;
-    if found.is_empty() { Err(ConfigError::Absent) } else { Ok(found) }
+    let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    let found = found.map_err(|_| ConfigError::Malformed)?;
+    if found.is_empty() { Err(ConfigError::NoCertificate) } else { Ok(found) }
 }
 
 /// A server's name or address, for [`TlsStream::connect`](crate::TlsStream::connect).
@@ -87,16 +101,22 @@ pub fn client(authorities: &[u8], clock: Clock) -> Result<Arc<ClientConfig>, Con
     Ok(Arc::new(config.with_root_certificates(store).with_no_client_auth()))
 }
 
-/// A server with a certificate, the first in `chain`, and the first key in `key`. Clients need no certificate.
+/// A server with a certificate, the first in `chain`, and the first key in `key`; both may be the same text. Clients need no
+/// certificate.
 ///
 /// # Errors
 ///
 /// As [`ConfigError`] says.
 pub fn server(chain: &[u8], key: &[u8], clock: Clock) -> Result<Arc<ServerConfig>, ConfigError> {
     let provider = Arc::new(rustls_rustcrypto::provider());
+    let chain = certificates(chain)?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
+        PemError::NoItemsFound => ConfigError::NoKey,
+        _ => ConfigError::Malformed,
+    })?;
+    identity::check(&chain, &key, &provider, clock.current_time())?;
     let config = ServerConfig::builder_with_details(provider, Arc::new(clock));
     let config = config.with_safe_default_protocol_versions().map_err(ConfigError::Useless)?;
-    let (chain, key) = (certificates(chain)?, PrivateKeyDer::from_pem_slice(key)?);
     let config = config.with_no_client_auth().with_single_cert(chain, key);
     Ok(Arc::new(config.map_err(ConfigError::Useless)?))
 }

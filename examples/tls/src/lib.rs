@@ -10,6 +10,7 @@ extern crate alloc;
 
 mod config;
 mod error;
+mod identity;
 mod record;
 mod side;
 mod stream;

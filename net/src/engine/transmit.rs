@@ -59,7 +59,7 @@ impl Engine {
         if connection.phase == Phase::Orphan {
             discard(connection);
         }
-        if connection.stalls(now) {
+        if connection.stalls(now) || connection.is_gone(now) {
             connection.abort(Error::TimedOut);
             self.counts.timed_out += 1;
         }
@@ -103,7 +103,9 @@ impl Engine {
             self.end(key);
         } else if connection.socket().state() == State::TimeWait {
             self.retire(key, now);
-        } else if let Some(at) = next.into_iter().chain(connection.deadline).min() {
+        } else if let Some(at) =
+            next.into_iter().chain(connection.deadline).chain(connection.silence_ends()).min()
+        {
             self.timers.arm(key.index, at);
         }
         self.count(&outgoing);

@@ -230,13 +230,6 @@ impl<P: Pages> Sender<P> {
         }
     }
 
-    /// Has the device send all that was written.
-    #[inline]
-    pub(super) fn tell(&mut self) {
-        self.close();
-        self.buffers.queue.tell();
-    }
-
     /// Takes back what has been sent. If there is nothing, the device is told of what was not sent yet, and `register` is
     /// called before an interrupt is asked for.
     #[cold]
@@ -340,7 +333,7 @@ impl<P: Pages> Sender<P> {
 
     /// Gives the device what is open.
     #[inline]
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         if self.open.is_some() {
             self.offer_open();
         }

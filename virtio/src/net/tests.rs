@@ -258,7 +258,38 @@ fn the_link_follows_the_configuration() {
     model.status.set(0xff);
     attention.on_config();
     assert!(!is_up(), "unplugged");
-    assert_eq!(net.error(), Some(Error::Lying));
+    assert_eq!(net.error(), Some(Error::Unplugged));
+}
+
+#[test]
+fn a_device_that_sends_nothing_is_asked_whether_it_is_there() {
+    let gone = [(0xff, Some(Error::Unplugged)), (0x4f, Some(Error::Lying)), (0xf, None)];
+    for ((status, error), is_busy) in gone.into_iter().flat_map(|one| [(one, false), (one, true)]) {
+        let model = model(MAC | STATUS);
+        let mut net = bring_up(&model, attention(), 64);
+        let round = |net: &mut Ours| {
+            let _ = send(net, &[0; 60]);
+            net.link_state(&mut idle()) == LinkState::Up
+        };
+        for _ in 0..20 {
+            assert!(round(&mut net) && round(&mut net));
+            model.with(SENT, |ring| while ring.answer(|_| 0, Lie::None) {});
+        }
+        // It is there, and only slow: asked less and less often. Without room, too.
+        for _ in 0..if is_busy { 200 } else { 0 } {
+            assert!(round(&mut net));
+        }
+        model.status.set(status);
+        for _ in 0..if is_busy { MOST_VAIN_ROUNDS } else { VAIN_ROUNDS } {
+            assert!(is_busy || net.error().is_none(), "not at once");
+            round(&mut net);
+            // No frame, no question.
+            (0..10).for_each(|_| _ = net.link_state(&mut idle()));
+        }
+        round(&mut net);
+        assert_eq!(net.error(), error, "{status:#x}, {is_busy}");
+        assert_eq!(round(&mut net), error.is_none());
+    }
 }
 
 #[test]

@@ -103,7 +103,8 @@ fn what_tests_are_given_reaches_the_runner() {
     };
     let disk = std::env::temp_dir().join(format!("freestone-disk-{}", std::process::id()));
     std::fs::write(&disk, [0; 512]).expect("a file");
-    let some = given(&format!("--net none --disk {},ro", disk.display()));
+    let file = disk.display();
+    let some = given(&format!("--net none --disk {file},ro --module {file}"));
     assert_eq!(runner(&some.environment().expect("good")), Ok(some));
     std::fs::remove_file(disk).expect("it was there");
     assert_eq!(
@@ -111,13 +112,16 @@ fn what_tests_are_given_reaches_the_runner() {
         Ok(DeviceArgs::default())
     );
     // Cargo runs tests in another folder.
-    let [_, (_, disks)] = given("--disk d").environment().expect("good");
-    let here = std::env::current_dir().expect("a folder").join("d,rw");
-    assert_eq!(disks, Some(format!("[{:?}]", here.display().to_string()).into()));
+    let all = given("--disk d --module m").environment();
+    let [_, (_, disks), (_, module)] = all.expect("good");
+    let here = std::env::current_dir().expect("a folder");
+    assert_eq!(disks, Some(format!("[{:?}]", here.join("d,rw").display().to_string()).into()));
+    assert_eq!(module, Some(here.join("m").into()));
     for (name, value, says) in [
         (NET_VARIABLE, "usr", "FREESTONE_TEST_NET: it may be none, user, tap=NAME"),
         (DISKS_VARIABLE, "d", "FREESTONE_TEST_DISKS: it wants a list of texts in JSON"),
         (DISKS_VARIABLE, "[\"/nowhere/d\"]", "there is no such file"),
+        (MODULE_VARIABLE, "/nowhere/m", "--module /nowhere/m: there is no such file"),
     ] {
         let why = runner(&[(name, Some(value.into()))]).expect_err(value);
         assert!(why.contains(says), "{value}: {why}");

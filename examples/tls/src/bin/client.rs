@@ -1,6 +1,6 @@
 //! Gets a page by HTTPS: `server=NAME`, or `server=ADDRESS:PORT name=NAME`; `path=/…`.
 //!
-//! The server must have a certificate by the authority in `certificates/authority.pem`, which is built in.
+//! The server must have a certificate by an authority whose own is, in PEM, in the file of `cargo freestone run --module FILE`.
 
 #![no_std]
 #![no_main]
@@ -20,13 +20,14 @@ freestone::entry!(async main);
 freestone::task_time_driver!();
 freestone::getrandom_02!();
 
-const AUTHORITY: &[u8] = include_bytes!("../../certificates/authority.pem");
-
 async fn main(boot: &'static BootInfo) -> Exit {
     common::verdict(get(boot)).await
 }
 
 async fn get(boot: &BootInfo) -> Result<()> {
+    let module = boot.modules().next();
+    let authorities = module.ok_or("no authority: --module FILE gives some, in PEM")?.bytes;
+    let config = tls::client(authorities, Clock(time::wall))?;
     let net = common::network(boot).await?;
     let server = boot.argument("server").ok_or("which server=?")?;
     let name = boot.argument("name").unwrap_or(server.split(':').next().unwrap_or(server));
@@ -35,7 +36,6 @@ async fn get(boot: &BootInfo) -> Result<()> {
     let mut socket = TcpSocket::new(net.stack(), &mut from, &mut to);
     socket.connect(address).await.map_err(shown)?;
 
-    let config = tls::client(AUTHORITY, Clock(time::wall))?;
     let begin = time::now();
     let mut stream = TlsStream::connect(socket, config, tls::server_name(name)?).await?;
     let millis = (time::now() - begin).as_millis();

@@ -1,6 +1,6 @@
 //! Serves a page by HTTPS on port 443, to `requests=NUMBER` clients and no more, or for ever.
 //!
-//! The certificate and its key, in `certificates/`, are built in.
+//! The certificate and its key come from outside: in PEM, the file of `cargo freestone run --module FILE`.
 
 #![no_std]
 #![no_main]
@@ -22,8 +22,6 @@ freestone::entry!(async main);
 freestone::task_time_driver!();
 freestone::getrandom_02!();
 
-const CHAIN: &[u8] = include_bytes!("../../certificates/server.pem");
-const KEY: &[u8] = include_bytes!("../../certificates/server-key.pem");
 const PAGE: &[u8] = b"HTTP/1.0 200 OK\r\nContent-Length: 14\r\n\r\nHello by TLS!\n";
 /// How long a client has.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -42,7 +40,9 @@ async fn main(boot: &'static BootInfo) -> Exit {
 }
 
 async fn serve(boot: &BootInfo) -> Result<()> {
-    let config = tls::server(CHAIN, KEY, Clock(time::wall))?;
+    let module = boot.modules().next();
+    let pem = module.ok_or("no certificate: --module FILE gives one and its key, in PEM")?.bytes;
+    let config = tls::server(pem, pem, Clock(time::wall))?;
     let net: Net = common::network(boot).await?;
     let listener = net.listen(443, &Options::default()).map_err(common::shown)?;
     println!("serving on port 443");

@@ -17,7 +17,7 @@ use freestone::{task, time};
 const BLOCK: usize = 4096;
 const SECTORS: u64 = 8;
 
-/// Answers one line.
+/// Answers one line that comes over the network.
 pub async fn serve(mut stream: TcpStream, disk: Disk) {
     let mut line = [0; 64];
     let mut len = 0;
@@ -28,12 +28,16 @@ pub async fn serve(mut stream: TcpStream, disk: Disk) {
         }
     }
     let text = core::str::from_utf8(&line[..len]).unwrap_or_default();
-    let mut words = text.split_ascii_whitespace().skip(1).map_while(|word| word.parse().ok());
-    let answer = match (words.next(), words.next()) {
+    let _ = stream.write_all(answer(text, disk).await.as_bytes()).await;
+}
+
+/// The answer to such a line.
+pub async fn answer(line: &str, disk: Disk) -> String {
+    let mut words = line.split_ascii_whitespace().skip(1).map_while(|word| word.parse().ok());
+    match (words.next(), words.next()) {
         (Some(depth @ 1..=64), Some(count)) => measure(disk, depth, count).await,
         _ => "read DEPTH COUNT, at most 64 at once\n".into(),
-    };
-    let _ = stream.write_all(answer.as_bytes()).await;
+    }
 }
 
 async fn measure(disk: Disk, depth: u64, count: u64) -> String {

@@ -2,20 +2,26 @@
 //! on 5001 nothing for any amount of bytes, on 5002 bytes without end, on 5003 random reads of the disk, if there is one, on
 //! 5004 what was sent, by large buffers.
 //!
-//! Each line `stats` on port 9 is answered by counters. `exit` there ends the kernel.
+//! Each line `stats` on port 9, or on the console, is answered by counters. `exit` there ends the kernel, and `eject SLOT` takes a
+//! device out of QEMU's `pc`.
 
 #![no_std]
 #![no_main]
 
 extern crate alloc;
 
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
 use alloc::{format, vec};
+use core::cell::Cell;
 use core::time::Duration;
 
 use embedded_io_async::{Read, Write};
+use freestone::block::{self, Disk};
 use freestone::net::{self, Net, Options, TcpStream};
 use freestone::platform::x86_64::cpu::ticks;
-use freestone::{BootInfo, Exit, block, println, task};
+use freestone::{BootInfo, Exit, print, println, task};
 
 #[path = "../reads.rs"]
 mod reads;
@@ -44,10 +50,13 @@ async fn main(boot: &'static BootInfo) -> Exit {
     serve(net, 5001, &bulk, discard);
     serve(net, 5002, &bulk, generate);
     serve(net, 5004, &bulk, echo_much);
-    if let Some(disk) = block::disks().next().and_then(|found| block::open(&found).ok()) {
+    let disk = block::disks().next().and_then(|found| block::open(&found).ok());
+    if let Some(disk) = disk.clone() {
         serve(net, 5003, &options, move |stream| reads::serve(stream, disk.clone()));
     }
-    task::spawn(control(net, end));
+    let end = Rc::new(Cell::new(Some(end)));
+    task::spawn(control(net, end.clone()));
+    task::spawn(console(net, end, disk));
     task::spawn(async move {
         net.wait_up().await;
         let (ticks, start) = (ticks() - boot.entry_ticks(), boot.boot_ticks());
@@ -132,30 +141,74 @@ async fn generate(mut stream: TcpStream) {
     while let Ok(1..) = stream.write_with(|room| (room.len(), room.len())).await {}
 }
 
-async fn control(net: Net, end: task::sync::oneshot::Sender<()>) {
+type End = Rc<Cell<Option<task::sync::oneshot::Sender<()>>>>;
+
+async fn control(net: Net, end: End) {
     let listener = net.listen(9, &Options::default()).expect("nobody else listens");
-    let mut end = Some(end);
     loop {
         let mut stream = listener.accept().await;
-        let mut word = [0; 64];
-        while let Ok(count @ 1..) = stream.read(&mut word).await {
-            let answer = match word[..count].trim_ascii() {
-                b"stats" => {
-                    let (ticks, halts, heap) = (ticks(), task::halts(), FREESTONE_HEAP.stats());
-                    let bytes = heap.allocated_bytes;
-                    format!("{ticks} ticks, {halts} halts, {bytes} bytes, {:?}\n", net.statistics())
-                }
-                b"exit" => {
-                    if let Some(end) = end.take() {
-                        let _ = end.send(());
-                    }
-                    "bye\n".into()
-                }
-                _ => "stats or exit\n".into(),
-            };
+        let mut line = [0; 64];
+        while let Ok(count @ 1..) = stream.read(&mut line).await {
+            let answer = obey(net, &end, &line[..count]);
             if stream.write_all(answer.as_bytes()).await.is_err() {
                 break;
             }
+        }
+    }
+}
+
+/// The same for lines that are typed, when nobody comes over the network any more; and `read`, as on port 5003.
+async fn console(net: Net, end: End, disk: Option<Disk>) {
+    let Ok(input) = task::console_input() else { return };
+    let mut line = Vec::new();
+    while let Some(byte) = input.recv().await {
+        line.push(byte);
+        if byte == b'\n' {
+            match disk.as_ref().filter(|_| line.starts_with(b"read ")) {
+                Some(disk) => {
+                    let text = core::str::from_utf8(&line).unwrap_or_default();
+                    print!("{}", reads::answer(text, disk.clone()).await);
+                }
+                None => print!("{}", obey(net, &end, &line)),
+            }
+            line.clear();
+        }
+    }
+}
+
+/// Does what a line says. Returns the answer.
+fn obey(net: Net, end: &End, line: &[u8]) -> String {
+    let text = core::str::from_utf8(line).unwrap_or_default();
+    let mut words = text.split_ascii_whitespace();
+    match (words.next(), words.next().and_then(|number| number.parse().ok())) {
+        (Some("stats"), _) => {
+            let (ticks, halts, heap) = (ticks(), task::halts(), FREESTONE_HEAP.stats());
+            let bytes = heap.allocated_bytes;
+            format!("{ticks} ticks, {halts} halts, {bytes} bytes, {:?}\n", net.statistics())
+        }
+        (Some("exit"), _) => {
+            if let Some(end) = end.take() {
+                let _ = end.send(());
+            }
+            "bye\n".into()
+        }
+        (Some("eject"), Some(slot @ ..32)) => {
+            eject(slot);
+            "ejected\n".into()
+        }
+        _ => "stats, exit or eject SLOT\n".into(),
+    }
+}
+
+/// QEMU's `pc`: writes to these ports of its hot-plug registers take the functions of a slot out at once
+/// (docs/specs/acpi_pci_hotplug). Kernels with ACPI's interpreter do so when `device_del` asks for it.
+fn eject(slot: u32) {
+    const SELECT: u16 = 0xae10;
+    const EJECT: u16 = 0xae08;
+    for (port, value) in [(SELECT, 0), (EJECT, 1 << slot)] {
+        // SAFETY: hot-plug registers, which touch no memory.
+        unsafe {
+            core::arch::asm!("out dx, eax", in("dx") port, in("eax") value, options(nomem, nostack, preserves_flags));
         }
     }
 }
