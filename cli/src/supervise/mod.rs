@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -101,6 +101,12 @@ pub trait Filter {
         Duration::ZERO
     }
 
+    /// The tool is told to stop: asks the child to end, if it can be asked, and says how long that may take. Whoever is
+    /// told so twice does not wait.
+    fn is_told_to_stop(&mut self) -> Duration {
+        Duration::ZERO
+    }
+
     /// The user ends it (Ctrl-C): the same chance, for as short as a user who waits has patience.
     fn is_interrupted(&mut self) {}
 
@@ -167,11 +173,22 @@ pub fn run_through(
         Stream::new(child.stderr.take().map(OwnedFd::from), watch.stderr, None)?,
     ];
     let mut clock = watch.limit.map(|limit| Clock::new(child.id(), limit));
-    let mut ending = attend(&mut child, &mut streams, &mut clock);
+    let mut ending = attend(&mut child, &mut streams, &mut clock, caught);
     if let (Ending::Limit(_), Some(filter)) = (&ending, &mut streams[0].filter) {
         let patience = filter.time_is_up();
         if let Ending::Signalled(signal) = last_words(&mut child, &mut streams, patience) {
             ending = Ending::Signalled(signal);
+        }
+    }
+    let mut was_asked = false;
+    if let (Ending::Signalled(_), Some(filter)) = (&ending, &mut streams[0].filter) {
+        let patience = filter.is_told_to_stop();
+        was_asked = patience > Duration::ZERO;
+        let mut clock = Some(Clock::new(child.id(), patience));
+        if was_asked
+            && let end @ Ending::Ended(_) = attend(&mut child, &mut streams, &mut clock, || None)
+        {
+            ending = end;
         }
     }
     if let (Ending::Signalled(libc::SIGINT), Some(filter)) = (&ending, &mut streams[0].filter) {
@@ -180,7 +197,9 @@ pub fn run_through(
     streams.iter_mut().for_each(Stream::finish);
     drop(attended);
     // One that came when the loop had looked for the last time.
-    if let (Some(signal), Ending::Ended(_) | Ending::Enough) = (caught(), &ending) {
+    if let (Some(signal), Ending::Ended(_) | Ending::Enough) = (caught(), &ending)
+        && !was_asked
+    {
         ending = Ending::Signalled(signal);
     }
     if !matches!(ending, Ending::Ended(_)) {
@@ -196,7 +215,7 @@ pub fn run_through(
 
 /// Passes stdin on, for a child that was given a pipe for it, as long as there is some and the child takes it. It goes with
 /// the tool.
-fn feed(mut pipe: ChildStdin) {
+pub fn feed(mut pipe: impl io::Write + Send + 'static) {
     thread::spawn(move || io::copy(&mut io::stdin().lock(), &mut pipe));
 }
 
@@ -242,9 +261,15 @@ fn die_with_the_tool(command: &mut Command) {
 #[cfg(not(target_os = "linux"))]
 fn die_with_the_tool(_: &mut Command) {}
 
-fn attend(child: &mut Child, streams: &mut [Stream; 2], clock: &mut Option<Clock>) -> Ending {
+/// Stays with the child until something ends that; `stops` says whether the tool is to stop.
+fn attend(
+    child: &mut Child,
+    streams: &mut [Stream; 2],
+    clock: &mut Option<Clock>,
+    stops: impl Fn() -> Option<i32>,
+) -> Ending {
     loop {
-        if let Some(signal) = caught() {
+        if let Some(signal) = stops() {
             return Ending::Signalled(signal);
         }
         // Asked before the streams are served: what an ended child wrote is in its pipes by then,
@@ -290,7 +315,7 @@ fn last_words(child: &mut Child, streams: &mut [Stream; 2], patience: Duration) 
             let mut clock = Clock::new(child.id(), patience);
             // It has waited before; that is no matter now.
             clock.restart();
-            attend(child, streams, &mut Some(clock))
+            attend(child, streams, &mut Some(clock), caught)
         }
     }
 }
