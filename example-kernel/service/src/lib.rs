@@ -6,6 +6,7 @@
 //! | `/` | the status page, which refreshes itself | `page.rs` |
 //! | `/metrics` | the same figures for Prometheus | `metrics.rs` |
 //! | `/healthz` | whether all is well | here |
+//! | `/hello` | an answer of 13 bytes, for measurements | here |
 //! | `/api/kv/KEY` | JSON values: `GET`, `PUT`, `DELETE` | `kv.rs` |
 //! | `/api/kv/?prefix=P&after=KEY&limit=N` | keys in order | `kv.rs` |
 //! | `/api/kv/?watch&prefix=P` | changes as they happen, as server-sent events | `watch.rs` |
@@ -60,6 +61,7 @@ impl<M: Machine, D: Disk> Server for Service<M, D> {
             "/" => {
                 |service: &Self| now("text/html; charset=utf-8", service.page()).with(page::FIELDS)
             }
+            "/hello" => |_: &Self| fixed("text/plain", "Hello, world\n"),
             "/healthz" => Self::health,
             "/metrics" => |service: &Self| now(metrics::KIND, service.metrics()),
             "/heap.svg" => |service: &Self| now("image/svg+xml", service.machine.heap_map()),
