@@ -6,11 +6,19 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod batch;
+mod chain;
 mod disk;
 mod error;
 mod format;
+mod index;
+mod moving;
+mod open;
 mod options;
 mod runner;
+mod saving;
+mod segments;
+mod shared;
 mod store;
 mod watch;
 
