@@ -20,6 +20,8 @@ mod saving;
 mod segments;
 mod shared;
 mod store;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use disk::{Disk, DiskError, SECTOR_BYTES};
