@@ -169,7 +169,7 @@ impl fmt::Display for OpenError {
             OpenError::Blocks { bytes } => {
                 write!(f, "the disk writes {bytes} bytes at once: the store was made for less, or they are too many")
             }
-            OpenError::Options => f.write_str("a segment has a power of two of bytes, 16 KiB to 16 MiB"),
+            OpenError::Options => f.write_str("a segment has a power of two of bytes, 64 KiB to 16 MiB"),
             OpenError::ReadOnly => f.write_str("the disk cannot be formatted: it is read-only"),
             OpenError::NoMemory => f.write_str("there is no memory for the store"),
             OpenError::Disk(error) => error.fmt(f),

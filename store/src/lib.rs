@@ -6,12 +6,22 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod batch;
+mod chain;
 mod disk;
 mod error;
 mod format;
+mod index;
+mod moving;
+mod open;
 mod options;
 mod runner;
+mod saving;
+mod segments;
+mod shared;
 mod store;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use disk::{Disk, DiskError, SECTOR_BYTES};

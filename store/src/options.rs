@@ -11,7 +11,9 @@ pub const SEGMENT_BYTES: usize = 1 << 20;
 
 /// So many of the largest values are a segment.
 pub(crate) const SEGMENT_VALUES: usize = 16;
-pub(crate) const LEAST_SEGMENT: usize = 16 << 10;
+pub(crate) const LEAST_SEGMENT: usize = 64 << 10;
+/// A segment has so many blocks at least, so that little is lost by filling blocks up.
+pub(crate) const LEAST_BLOCKS: usize = 128;
 pub(crate) const LARGEST_SEGMENT: usize = 16 << 20;
 /// A store has so many segments at least.
 pub(crate) const LEAST_SEGMENTS: u64 = 16;
@@ -39,7 +41,7 @@ pub struct Options {
     /// A number that nobody can guess, for a store that is made: who knows it could store values that look like parts of
     /// the log. Nothing else depends on it.
     pub seed: u64,
-    /// In a store that is made: bytes of a segment, a power of two, 16 KiB to 16 MiB; `None` is [`SEGMENT_BYTES`]. A value
+    /// In a store that is made: bytes of a segment, a power of two, 64 KiB to 16 MiB; `None` is [`SEGMENT_BYTES`]. A value
     /// has a sixteenth of it at most, and a disk has 16 of them at least.
     pub segment_bytes: Option<usize>,
     /// Has a store whose log or index is damaged give what can still be read: values that were acknowledged once, but may
