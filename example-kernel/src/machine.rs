@@ -122,7 +122,7 @@ impl Machine for Kernel {
             ("network_received_resets_total", "Resets by peers.", net.resets_in),
             ("network_timed_out_total", "Connections whose peer vanished.", net.timed_out),
             ("task_halts_total", "Times that there was nothing to do.", task::halts()),
-            ("task_count", "Tasks.", task::list().len() as u64),
+            ("tasks", "Tasks.", task::list().len() as u64),
             ("uptime_seconds", "Seconds since the first instruction.", time::now().as_secs()),
         ];
         all.into_iter().map(|(name, help, value)| Metric { name, help, value }).collect()

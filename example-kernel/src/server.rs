@@ -41,20 +41,20 @@ pub async fn run(boot: &'static BootInfo, net: Net) -> Exit {
 
     let options = limits(places);
     let web = service.clone();
-    let listening = listen(net, 80, &options, move |stream| {
+    let listening = listen(net, ("web", 80), &options, move |stream| {
         let service = web.clone();
         async move { example_http::serve(&*service, stream).await }
     });
     // Nobody else has these ports.
-    let listening = listening.and_then(|()| listen(net, 13, &options, daytime));
-    if let Err(error) = listening.and_then(|()| listen(net, 7, &options, echo)) {
+    let listening = listening.and_then(|()| listen(net, ("daytime", 13), &options, daytime));
+    if let Err(error) = listening.and_then(|()| listen(net, ("echo", 7), &options, echo)) {
         println!("cannot listen: {error}");
         return Exit::Failure;
     }
     let of = service.clone();
-    task::spawn(async move { of.machine.watch_heap().await });
+    spawn("heap", async move { of.machine.watch_heap().await });
     let of = service.clone();
-    task::spawn(async move { tell_address(&of.machine, net, boot).await });
+    spawn("clock", async move { tell_address(&of.machine, net, boot).await });
     until_stopped().await;
 
     println!("ending");
@@ -102,19 +102,25 @@ fn limits(places: usize) -> Options {
 /// Has `handler` serve each connection to a port, from now on.
 fn listen<F: Future<Output = ()> + 'static>(
     net: Net,
-    port: u16,
+    (name, port): (&'static str, u16),
     options: &Options,
     handler: impl Fn(TcpStream) -> F + 'static,
 ) -> Result<(), ListenError> {
     let listener = net.listen(port, options)?;
-    task::spawn(async move {
+    spawn(name, async move {
         loop {
             let stream = listener.accept().await;
-            // Without memory the connection is reset by dropping it.
-            let _ = task::try_spawn(handler(stream));
+            spawn(name, handler(stream));
         }
     });
     Ok(())
+}
+
+/// Starts a task. Without memory for it, what it was given is dropped: a connection is reset by that.
+fn spawn(name: &'static str, future: impl Future<Output = ()> + 'static) {
+    if task::try_spawn_named(name, future).is_err() {
+        log::warn!("no memory for a task: {name}");
+    }
 }
 
 /// Sends the time of day, and closes (RFC 867).

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::guard;
-use crate::signals::{Attended, caught};
+use crate::signals::{Attended, caught, obeyed};
 use crate::unfinished::Unfinished;
 use stream::{Stream, serve};
 
@@ -176,18 +176,14 @@ pub fn run_through(
     let mut ending = attend(&mut child, &mut streams, &mut clock, caught);
     if let (Ending::Limit(_), Some(filter)) = (&ending, &mut streams[0].filter) {
         let patience = filter.time_is_up();
-        if let Ending::Signalled(signal) = last_words(&mut child, &mut streams, patience) {
+        if let Ending::Signalled(signal) = last_words(&mut child, &mut streams, patience, caught) {
             ending = Ending::Signalled(signal);
         }
     }
-    let mut was_asked = false;
     if let (Ending::Signalled(_), Some(filter)) = (&ending, &mut streams[0].filter) {
         let patience = filter.is_told_to_stop();
-        was_asked = patience > Duration::ZERO;
-        let mut clock = Some(Clock::new(child.id(), patience));
-        if was_asked
-            && let end @ Ending::Ended(_) = attend(&mut child, &mut streams, &mut clock, || None)
-        {
+        if let end @ Ending::Ended(_) = last_words(&mut child, &mut streams, patience, || None) {
+            obeyed();
             ending = end;
         }
     }
@@ -197,9 +193,7 @@ pub fn run_through(
     streams.iter_mut().for_each(Stream::finish);
     drop(attended);
     // One that came when the loop had looked for the last time.
-    if let (Some(signal), Ending::Ended(_) | Ending::Enough) = (caught(), &ending)
-        && !was_asked
-    {
+    if let (Some(signal), Ending::Ended(_) | Ending::Enough) = (caught(), &ending) {
         ending = Ending::Signalled(signal);
     }
     if !matches!(ending, Ending::Ended(_)) {
@@ -308,14 +302,19 @@ fn attend(
 }
 
 /// What it says after its time.
-fn last_words(child: &mut Child, streams: &mut [Stream; 2], patience: Duration) -> Ending {
+fn last_words(
+    child: &mut Child,
+    streams: &mut [Stream; 2],
+    patience: Duration,
+    stops: impl Fn() -> Option<i32>,
+) -> Ending {
     match patience {
         Duration::ZERO => Ending::Enough,
         _ => {
             let mut clock = Clock::new(child.id(), patience);
             // It has waited before; that is no matter now.
             clock.restart();
-            attend(child, streams, &mut Some(clock), caught)
+            attend(child, streams, &mut Some(clock), stops)
         }
     }
 }

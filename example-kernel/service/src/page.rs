@@ -72,13 +72,16 @@ impl<M: Machine, D: Disk> Service<M, D> {
         }
     }
 
-    /// A table for each first word of the metrics' names.
+    /// A table for each first word of the metrics' names, but for those that have a picture or a list.
     fn write_figures(&self, out: &mut String) -> fmt::Result {
         let metrics = self.all_metrics();
         let word = |name: &'static str| name.split_once('_').unwrap_or((name, name));
         let mut heading = "";
         for metric in &metrics {
             let (first, rest) = word(metric.name);
+            if !["network", "http", "store"].contains(&first) {
+                continue;
+            }
             if first != heading {
                 let end = if heading.is_empty() { "" } else { "</table></section>" };
                 write!(out, "{end}<section><h2>{first}</h2><table>")?;
@@ -128,7 +131,8 @@ fn write_heap(out: &mut String, heap: &Heap) -> fmt::Result {
     )?;
     points.iter().try_for_each(|(x, y)| write!(out, "{x},{y} "))?;
     let (now, peak, all) = (heap.used.last().copied().unwrap_or(0), heap.peak, heap.capacity);
-    write!(out, "\"/></svg><p>{} of {} KiB, at most {}</p>", now >> 10, all >> 10, peak >> 10)?;
+    let [now, peak, all] = [now, peak, all].map(|bytes| bytes >> 10);
+    write!(out, "\"/></svg><p>{now} of {all} KiB, at most {peak}</p>")?;
     out.write_str(
         "<details><summary>map</summary><img src=\"/heap.svg\" alt=\"heap map\"></details>",
     )
