@@ -54,7 +54,11 @@ pub async fn set(net: Net, server: &str) {
 }
 
 async fn ask(net: Net, server: &str) -> Result<u64, &'static str> {
-    let found = net.stack().dns_query(server, DnsQueryType::A).await;
+    let (name, port) = match server.rsplit_once(':') {
+        Some((name, port)) => (name, port.parse().map_err(|_| "the port is no number")?),
+        None => (server, PORT),
+    };
+    let found = net.stack().dns_query(name, DnsQueryType::A).await;
     let found = found.map_err(|_| "the name is not known")?;
     let address = IpAddr::from(*found.first().ok_or("the name has no address")?);
     let (mut received, mut sent) = ([PacketMetadata::EMPTY; 2], [PacketMetadata::EMPTY; 2]);
@@ -62,7 +66,7 @@ async fn ask(net: Net, server: &str) -> Result<u64, &'static str> {
     let mut socket = UdpSocket::new(net.stack(), &mut received, &mut from, &mut sent, &mut to);
     socket.bind(0).map_err(|_| "no port is free")?;
     let (socket, context) = (UdpSocketWrapper::new(socket), NtpContext::new(SinceBoot::default()));
-    let asked = sntpc::get_time(SocketAddr::new(address, PORT), &socket, context);
+    let asked = sntpc::get_time(SocketAddr::new(address, port), &socket, context);
     match select(asked, task::sleep(Duration::from_secs(5))).await {
         // What the server says the time is, less the time since boot.
         Either::First(Ok(answer)) => {

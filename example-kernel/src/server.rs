@@ -73,7 +73,8 @@ pub async fn run(boot: &'static BootInfo, net: Net) -> Exit {
 
 async fn close(store: &Store) -> Exit {
     match store.close().await {
-        Ok(()) => Exit::Success,
+        // Nothing was to be written.
+        Ok(()) | Err(store::Error::ReadOnly(store::Reason::DiskIsReadOnly)) => Exit::Success,
         Err(error) => {
             println!("the store was not closed: {error}");
             Exit::Failure

@@ -144,9 +144,10 @@ impl Network {
                 false => asked.iter().find(same),
             };
             let why = taken.map(|one| format!(", as {} is taken", one.host)).unwrap_or_default();
-            let page = forward.is_page().then(|| format!(": http://127.0.0.1:{host}/"));
-            let page = page.unwrap_or_default();
-            say!("forward 127.0.0.1:{host} to the guest's {guest}{about}{why}{page}");
+            say!("forward 127.0.0.1:{host} to the guest's {guest}{about}{why}");
+            if forward.is_page() {
+                say!("the page: http://127.0.0.1:{host}/");
+            }
         }
         Ok(())
     }
