@@ -3,6 +3,7 @@
 //! | what the tool does | SIGINT, SIGTERM, SIGHUP and SIGQUIT |
 //! |---|---|
 //! | watches a child | are noted; [`supervise`](crate::supervise) stops the child, and the verb says what there is to say |
+//! | watches a kernel that ends by Ctrl-C | have the kernel asked for that; its verdict counts |
 //! | anything else: computes, reads, writes, waits | end it in the handler |
 //! | is ending already | end it in the handler, if they come again or if it takes longer than [`ORDER_SECONDS`] |
 //!
@@ -147,6 +148,13 @@ pub fn caught() -> Option<c_int> {
         0 => None,
         signal => Some(signal),
     }
+}
+
+/// What the signal asked for was done, in order: the tool goes on as if there had been none.
+pub fn obeyed() {
+    // SAFETY: takes an integer.
+    unsafe { libc::alarm(0) };
+    CAUGHT.store(0, Ordering::Relaxed);
 }
 
 /// While there is one, whoever has it sees to an end in order.

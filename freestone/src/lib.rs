@@ -55,7 +55,8 @@
 //!
 //! # Disks
 //!
-//! With the feature `block` the module `block` finds virtio disks, and reads and writes them in tasks.
+//! With the feature `block` the module `block` finds virtio disks, and reads and writes them in tasks. With
+//! the feature `store` the module `store` keeps keys and values on one, and loses none that it has acknowledged.
 //!
 //! # Network
 //!
@@ -102,6 +103,8 @@ mod claims;
 pub mod heap;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "store")]
+pub mod store;
 #[cfg(feature = "task")]
 pub mod task;
 #[cfg(feature = "virtio-console")]

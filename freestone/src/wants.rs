@@ -1,4 +1,4 @@
-//! What a kernel asks of the machine that boots it, in its image: a network, the ports that it serves, a disk.
+//! What a kernel asks of the machine that boots it, in its image: a network, the ports that it serves, a disk, an end by Ctrl-C.
 //!
 //! ```no_run
 //! // A web server: `cargo freestone run` forwards a port of the host's to it.
@@ -16,6 +16,8 @@
 use core::arch::asm;
 
 use freestone_protocol::wants;
+
+pub use freestone_protocol::wants::CTRL_C;
 
 /// A note of `$kind` with one descriptor word, or none.
 macro_rules! note {
@@ -58,6 +60,13 @@ pub fn network() {
 #[inline(always)]
 pub fn disk() {
     note!(wants::DISK);
+}
+
+/// Says that the kernel goes on until [`CTRL_C`] comes from its console, and ends in order then: `cargo freestone run` sets it no
+/// limit of time, and passes on the Ctrl-C of a terminal.
+#[inline(always)]
+pub fn console_end() {
+    note!(wants::CONSOLE_END);
 }
 
 /// Says that the kernel serves this TCP port: `cargo freestone run` gives it a network, and forwards a port of the host's.

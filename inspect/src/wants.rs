@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use freestone_protocol::wants::{DISK, NAME, NETWORK, PORT_BYTES, TCP, UDP};
+use freestone_protocol::wants::{CONSOLE_END, DISK, NAME, NETWORK, PORT_BYTES, TCP, UDP};
 
 use crate::elf::Note;
 
@@ -16,6 +16,8 @@ pub struct Wants {
     pub ports: BTreeSet<Port>,
     /// Whether it is a disk.
     pub disk: bool,
+    /// Whether the kernel serves until Ctrl-C comes from its console, and ends in order then.
+    pub console_end: bool,
 }
 
 /// A port that a kernel serves.
@@ -39,6 +41,7 @@ impl Wants {
                     all.ports.extend(words.iter().filter_map(|word| Port::of(*word)));
                 }
                 DISK => all.disk = true,
+                CONSOLE_END => all.console_end = true,
                 _ => {}
             }
         }
@@ -80,9 +83,10 @@ mod tests {
             note(NAME, NETWORK, &http),
             note(NAME, NETWORK, &dns),
             note(NAME, NETWORK, &http),
+            note(NAME, CONSOLE_END, b""),
         ];
         let wants = Wants::of(&all);
-        assert!(wants.network && wants.disk);
+        assert!(wants.network && wants.disk && wants.console_end);
         let [dns, http] = [(53, true), (80, false)].map(|(number, is_udp)| Port { number, is_udp });
         assert_eq!(wants.ports, BTreeSet::from([dns, http]));
         assert_eq!(Wants::of(&all[..1]), Wants::default());

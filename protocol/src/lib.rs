@@ -57,6 +57,11 @@ pub mod wants {
     pub const NETWORK: u32 = 3;
     /// The type of a note that asks for a disk. Its descriptor is empty.
     pub const DISK: u32 = 4;
+    /// The type of a note that says that the kernel ends in order, when it likes to, after [`CTRL_C`] has come from its
+    /// console, and not by itself. Its descriptor is empty.
+    pub const CONSOLE_END: u32 = 5;
+    /// What ends such a kernel: ETX (ASCII), which terminals make of Ctrl-C.
+    pub const CTRL_C: u8 = 3;
 
     /// The size of a served port: its number in the low 16 bits and its protocol in the next 8, as one little-endian word.
     pub const PORT_BYTES: usize = 4;

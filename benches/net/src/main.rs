@@ -64,6 +64,9 @@ struct Options {
     /// Only cases whose name contains this text.
     #[arg(long, default_value = "")]
     only: String,
+    /// The path that requests over HTTP name.
+    #[arg(long, default_value = "/")]
+    path: String,
     /// More words for Linux' command line; the last of two that contradict counts.
     #[arg(long, default_value = "", allow_hyphen_values = true)]
     linux: String,
@@ -103,6 +106,8 @@ fn prepare() -> Result<()> {
 fn measure(options: &Options) -> Result<()> {
     let mut peers = vec![Peer::linux(&options.linux)?];
     peers.extend(options.kernel.iter().map(|(name, image)| Peer::kernel(name, image)));
+    // Set once: this is called once.
+    let _ = load::http::PATH.set(options.path.clone());
     let cases: Vec<&Case> = CASES.iter().filter(|case| case.name.contains(&options.only)).collect();
     report::print_machine(&peers, options.rounds, options.seconds)?;
 

@@ -63,6 +63,11 @@ impl Forward {
         Self { protocol, host: if guest < PRIVILEGED { guest + ABOVE } else { guest }, guest }
     }
 
+    /// Whether a browser can look at what is there.
+    pub fn is_page(&self) -> bool {
+        (self.protocol, self.guest) == (Protocol::Tcp, 80)
+    }
+
     /// Whether both ask for the same port of the host's, or are the same.
     fn contradicts(&self, other: &Self) -> bool {
         self == other

@@ -3,6 +3,7 @@
 pub mod accel;
 pub mod boot_args;
 pub mod boot_options;
+pub mod browser;
 pub mod complaints;
 pub mod devices;
 pub mod disk;

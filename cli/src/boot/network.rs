@@ -132,7 +132,7 @@ impl Network {
     /// Replaces the ports that are asked for by ones that are free, and says where the guest can be reached.
     pub fn choose_ports(&mut self, asked: &[Forward]) -> Result<(), Failure> {
         self.forwards = forward::choose(asked)?;
-        for Forward { protocol, host, guest } in &self.forwards {
+        for forward @ Forward { protocol, host, guest } in &self.forwards {
             let about = match protocol {
                 forward::Protocol::Tcp => "",
                 forward::Protocol::Udp => ", UDP",
@@ -145,6 +145,9 @@ impl Network {
             };
             let why = taken.map(|one| format!(", as {} is taken", one.host)).unwrap_or_default();
             say!("forward 127.0.0.1:{host} to the guest's {guest}{about}{why}");
+            if forward.is_page() {
+                say!("the page: http://127.0.0.1:{host}/");
+            }
         }
         Ok(())
     }

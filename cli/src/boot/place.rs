@@ -53,6 +53,7 @@ impl Place {
             Place::Qemu(machine) => {
                 machine.devices = Devices::new(given, &wants, &extra)?;
                 devices::tell_missing(&wants, &machine.devices, &extra);
+                machine.console_end = wants.console_end;
             }
             Place::Xen(_) | Place::Kvm(_) => {
                 let asked = [(wants.network, "a network"), (wants.disk, "a disk")];
@@ -87,6 +88,11 @@ impl Place {
             Place::Qemu(machine) => machine.devices.network.as_mut(),
             Place::Xen(_) | Place::Kvm(_) => None,
         }
+    }
+
+    /// Whether the kernel goes on until it is told to end.
+    pub fn is_endless(&self) -> bool {
+        matches!(self, Place::Qemu(machine) if machine.console_end)
     }
 
     /// What a summary calls it.

@@ -12,12 +12,14 @@
 //! | anything else | | not part of the protocol |
 
 use std::ffi::OsString;
+use std::io::{self, PipeWriter, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use freestone_protocol::exit;
+use freestone_protocol::wants::CTRL_C;
 
 use crate::boot::accel::Accelerator;
 use crate::boot::boot_args::BootArgs;
@@ -33,13 +35,16 @@ use crate::image::source_lines::{Completer, Places};
 use crate::say;
 use crate::shell::words;
 use crate::status::{Failure, Status};
-use crate::supervise::{Ending, Filter, Outcome, Output, describe};
+use crate::supervise::{self, Ending, Filter, Outcome, Output, describe};
 
 /// For what the monitor says to a user who waits for the end: milliseconds, but on a machine with much else to do.
 const INTERRUPTED_PATIENCE: Duration = Duration::from_secs(5);
 
 /// For what the kernel says to an NMI. A report takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// For a kernel that was asked to end: it has requests to answer and data to write.
+const LAST_ANSWERS: Duration = Duration::from_secs(8);
 
 /// QEMU's statuses for the three verdicts.
 const SUCCESS: i32 = exit::qemu_status(exit::SUCCESS);
@@ -57,6 +62,8 @@ pub struct Machine {
     pub icount: bool,
     /// Whether the serial port gets the tool's stdin.
     pub stdin: bool,
+    /// Whether the kernel ends in order when Ctrl-C comes from its console.
+    pub console_end: bool,
     pub gdb: Option<u16>,
     pub trace: bool,
     pub accelerator: Accelerator,
@@ -72,6 +79,7 @@ impl Machine {
             cores: 1,
             icount: false,
             stdin: false,
+            console_end: false,
             gdb: None,
             trace: false,
             accelerator: Accelerator::tcg(),
@@ -139,6 +147,8 @@ fn run_once(
         say!("waiting for: gdb {} -ex 'target remote 127.0.0.1:{port}'", boot.image.shown());
     }
     let mut command = command(machine, boot, boot.booted);
+    let console = machine.console_end.then(|| console(machine, &mut command)).transpose();
+    let console = console.map_err(|error| Failure::tool(format!("no pipe for QEMU: {error}")))?;
     if boot.verbose {
         // With the image's own path, as it can be typed again; what is booted may have no name that lasts.
         say!("running: {}", words(&self::command(machine, boot, boot.image)));
@@ -152,6 +162,7 @@ fn run_once(
         // Without one there is no trace of a hung kernel; that is all.
         monitor: Monitor::new(&mut command).ok(),
         trace: String::new(),
+        console,
     };
     let outcome = boot.watch(&mut command, &mut listener, stdout, Output::Inherit)?;
     match log.map(trace::Log::summary) {
@@ -172,6 +183,8 @@ struct Listener<'a> {
     places: &'a Places,
     monitor: Option<Monitor>,
     trace: String,
+    /// Where a kernel hears Ctrl-C.
+    console: Option<PipeWriter>,
 }
 
 impl Filter for Listener<'_> {
@@ -194,6 +207,14 @@ impl Filter for Listener<'_> {
         if monitor.interrupt() { PATIENCE } else { Duration::ZERO }
     }
 
+    fn is_told_to_stop(&mut self) -> Duration {
+        let Some(console) = &mut self.console else { return Duration::ZERO };
+        match console.write_all(&[CTRL_C]) {
+            Ok(()) => LAST_ANSWERS,
+            Err(_) => Duration::ZERO,
+        }
+    }
+
     /// The kernel is not asked: its user may only have seen enough of it.
     fn is_interrupted(&mut self) {
         if let Some(monitor) = &mut self.monitor {
@@ -204,6 +225,16 @@ impl Filter for Listener<'_> {
     fn finish(&mut self, out: &mut Vec<u8>) {
         self.completer.finish(out);
     }
+}
+
+/// Gives QEMU a pipe for the serial port, which the user may have too.
+fn console(machine: &Machine, command: &mut Command) -> io::Result<PipeWriter> {
+    let (reader, writer) = io::pipe()?;
+    command.stdin(reader);
+    if machine.stdin {
+        supervise::feed(writer.try_clone()?);
+    }
+    Ok(writer)
 }
 
 fn command(machine: &Machine, boot: &Boot, kernel: &Path) -> Command {

@@ -14,13 +14,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::guard;
-use crate::signals::{Attended, caught};
+use crate::signals::{Attended, caught, obeyed};
 use crate::unfinished::Unfinished;
 use stream::{Stream, serve};
 
@@ -101,6 +101,12 @@ pub trait Filter {
         Duration::ZERO
     }
 
+    /// The tool is told to stop: asks the child to end, if it can be asked, and says how long that may take. Whoever is
+    /// told so twice does not wait.
+    fn is_told_to_stop(&mut self) -> Duration {
+        Duration::ZERO
+    }
+
     /// The user ends it (Ctrl-C): the same chance, for as short as a user who waits has patience.
     fn is_interrupted(&mut self) {}
 
@@ -167,11 +173,18 @@ pub fn run_through(
         Stream::new(child.stderr.take().map(OwnedFd::from), watch.stderr, None)?,
     ];
     let mut clock = watch.limit.map(|limit| Clock::new(child.id(), limit));
-    let mut ending = attend(&mut child, &mut streams, &mut clock);
+    let mut ending = attend(&mut child, &mut streams, &mut clock, caught);
     if let (Ending::Limit(_), Some(filter)) = (&ending, &mut streams[0].filter) {
         let patience = filter.time_is_up();
-        if let Ending::Signalled(signal) = last_words(&mut child, &mut streams, patience) {
+        if let Ending::Signalled(signal) = last_words(&mut child, &mut streams, patience, caught) {
             ending = Ending::Signalled(signal);
+        }
+    }
+    if let (Ending::Signalled(_), Some(filter)) = (&ending, &mut streams[0].filter) {
+        let patience = filter.is_told_to_stop();
+        if let end @ Ending::Ended(_) = last_words(&mut child, &mut streams, patience, || None) {
+            obeyed();
+            ending = end;
         }
     }
     if let (Ending::Signalled(libc::SIGINT), Some(filter)) = (&ending, &mut streams[0].filter) {
@@ -196,7 +209,7 @@ pub fn run_through(
 
 /// Passes stdin on, for a child that was given a pipe for it, as long as there is some and the child takes it. It goes with
 /// the tool.
-fn feed(mut pipe: ChildStdin) {
+pub fn feed(mut pipe: impl io::Write + Send + 'static) {
     thread::spawn(move || io::copy(&mut io::stdin().lock(), &mut pipe));
 }
 
@@ -242,9 +255,15 @@ fn die_with_the_tool(command: &mut Command) {
 #[cfg(not(target_os = "linux"))]
 fn die_with_the_tool(_: &mut Command) {}
 
-fn attend(child: &mut Child, streams: &mut [Stream; 2], clock: &mut Option<Clock>) -> Ending {
+/// Stays with the child until something ends that; `stops` says whether the tool is to stop.
+fn attend(
+    child: &mut Child,
+    streams: &mut [Stream; 2],
+    clock: &mut Option<Clock>,
+    stops: impl Fn() -> Option<i32>,
+) -> Ending {
     loop {
-        if let Some(signal) = caught() {
+        if let Some(signal) = stops() {
             return Ending::Signalled(signal);
         }
         // Asked before the streams are served: what an ended child wrote is in its pipes by then,
@@ -283,14 +302,19 @@ fn attend(child: &mut Child, streams: &mut [Stream; 2], clock: &mut Option<Clock
 }
 
 /// What it says after its time.
-fn last_words(child: &mut Child, streams: &mut [Stream; 2], patience: Duration) -> Ending {
+fn last_words(
+    child: &mut Child,
+    streams: &mut [Stream; 2],
+    patience: Duration,
+    stops: impl Fn() -> Option<i32>,
+) -> Ending {
     match patience {
         Duration::ZERO => Ending::Enough,
         _ => {
             let mut clock = Clock::new(child.id(), patience);
             // It has waited before; that is no matter now.
             clock.restart();
-            attend(child, streams, &mut Some(clock))
+            attend(child, streams, &mut Some(clock), stops)
         }
     }
 }

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
-use crate::args::Telling;
+use crate::args::{Telling, is_set};
 use crate::boot::accel::Accel;
 use crate::boot::boot_args::{self, BootArgs};
 use crate::boot::boot_options::BootOptions;
+use crate::boot::browser;
 use crate::boot::complaints;
 use crate::boot::devices;
 use crate::boot::forward::Forward;
@@ -42,7 +43,9 @@ pub fn command() -> Command {
             Accel::arg(),
             boot_args::memory(),
             boot_args::cores(),
-            boot_args::timeout("60, with --on kvm-nested 300; none with --gdb"),
+            boot_args::timeout(
+                "60, with --on kvm-nested 300; none with --gdb and for kernels that end by Ctrl-C",
+            ),
             boot_args::icount(),
             boot_args::stdin(),
             boot_args::gdb(),
@@ -53,6 +56,7 @@ pub fn command() -> Command {
             devices::pcap(),
             devices::disk(),
             module::module(),
+            browser::arg(),
             boot_args::no_names(),
             boot_args::qemu_arg(),
             boot_args::qemu(),
@@ -69,6 +73,8 @@ pub struct Arguments {
     pub which: Which,
     pub boot: BootArgs,
     pub telling: Telling,
+    /// Whether a browser is opened.
+    pub open: bool,
 }
 
 /// Runs the verb.
@@ -77,6 +83,7 @@ pub fn main(matches: &ArgMatches) -> Result<Status, Failure> {
         which: Which::from(matches),
         boot: BootArgs::from(matches),
         telling: Telling::from(matches),
+        open: is_set(matches, "open"),
     };
     boot_and_tell(&arguments, &Settings::default())
 }
@@ -127,7 +134,7 @@ fn json_of(forwards: &[Forward]) -> Value {
 
 /// Does it all; what is known is told as soon as it is.
 fn boot(arguments: &Arguments, settings: &Settings, known: &mut Known) -> Result<Verdict, Failure> {
-    let Arguments { which, boot: given, telling } = arguments;
+    let Arguments { which, boot: given, telling, open } = arguments;
     let Telling { json, verbose } = *telling;
     // Cheap questions first: a wrong argument should not cost an installation, a missing QEMU not a
     // build.
@@ -153,7 +160,8 @@ fn boot(arguments: &Arguments, settings: &Settings, known: &mut Known) -> Result
         module: given.devices.module.as_deref(),
         memory_mib: options.memory_mib.value,
         extra: &options.qemu_args(),
-        limit: options.limit(given.gdb.is_none().then_some(place.seconds())),
+        limit: options
+            .limit((given.gdb.is_none() && !place.is_endless()).then_some(place.seconds())),
         verbose,
     };
     let (stdout, stderr) = (io::stdout(), io::stderr());
@@ -161,6 +169,9 @@ fn boot(arguments: &Arguments, settings: &Settings, known: &mut Known) -> Result
     let asked = place.network().map(|network| network.forwards.clone()).unwrap_or_default();
     for _ in 1..ATTEMPTS {
         known.forwards = choose_ports(&mut place, &asked, json)?;
+        if *open {
+            browser::open(&known.forwards)?;
+        }
         let verdict = place.run(&boot, output)?;
         let is_taken =
             verdict.status == Status::Tool && complaints::is_taken_port(&verdict.message);

@@ -141,6 +141,7 @@ fn kernel(image: &Path, words: Vec<OsString>, settings: &Settings) -> Result<Sta
     // Without words those count that are set.
     let command_line = (!words.is_empty()).then(|| joined(&words));
     let arguments = run::Arguments {
+        open: false,
         which: Which { elf: Some(image.into()), ..Which::default() },
         boot: BootArgs { command_line, ..BootArgs::default() },
         telling: Telling::default(),

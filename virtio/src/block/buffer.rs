@@ -55,12 +55,21 @@ unsafe impl Buffer for () {
 
 /// Whole pages as a buffer: where the device sees them need not be looked up for each request.
 #[derive(Debug)]
-pub struct PageBuffer<P: Pages>(P);
+pub struct PageBuffer<P: Pages> {
+    pages: P,
+    /// No more than these have, in bytes.
+    len: usize,
+}
 
 impl<P: Pages> PageBuffer<P> {
     /// Of these pages.
     pub fn new(pages: P) -> PageBuffer<P> {
-        PageBuffer(pages)
+        PageBuffer { len: pages.len(), pages }
+    }
+
+    /// Has requests take the first `bytes` only: all of them if that is more.
+    pub fn resize(&mut self, bytes: usize) {
+        self.len = bytes.min(self.pages.len());
     }
 }
 
@@ -69,25 +78,25 @@ impl<P: Pages> core::ops::Deref for PageBuffer<P> {
 
     fn deref(&self) -> &[u8] {
         // SAFETY: readable and its own; the device has them only while the driver has the value.
-        unsafe { core::slice::from_raw_parts(self.0.start().as_ptr(), self.0.len()) }
+        unsafe { core::slice::from_raw_parts(self.pages.start().as_ptr(), self.len) }
     }
 }
 
 impl<P: Pages> core::ops::DerefMut for PageBuffer<P> {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above, writable, and borrowed by nobody else.
-        unsafe { core::slice::from_raw_parts_mut(self.0.start().as_ptr(), self.0.len()) }
+        unsafe { core::slice::from_raw_parts_mut(self.pages.start().as_ptr(), self.len) }
     }
 }
 
 // SAFETY: pages stay where they are, and say where that is.
 unsafe impl<P: Pages + 'static> Buffer for PageBuffer<P> {
     fn bytes(&mut self) -> NonNull<[u8]> {
-        NonNull::slice_from_raw_parts(self.0.start(), self.0.len())
+        NonNull::slice_from_raw_parts(self.pages.start(), self.len)
     }
 
     fn address<M: Memory>(&mut self) -> Option<u64> {
-        Some(self.0.address())
+        Some(self.pages.address())
     }
 }
 

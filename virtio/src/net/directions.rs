@@ -236,7 +236,8 @@ impl<P: Pages> Sender<P> {
     pub(super) fn make_room(&mut self, register: impl FnOnce()) -> Result<bool, Lying> {
         self.take_back()?;
         if self.free_count == 0 {
-            self.tell();
+            self.close();
+            self.buffers.queue.tell();
             register();
             // For a good part of them, so that there is something to do then.
             let some = (self.buffers.queue.flying() / 2).max(1);

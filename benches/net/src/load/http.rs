@@ -1,6 +1,7 @@
 //! HTTP requests: many on a few connections, and one on each of many connections.
 
 use std::io::{ErrorKind, Read, Write};
+use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
@@ -9,11 +10,18 @@ use super::{Amount, Outcome, PATIENCE, connect};
 use crate::Result;
 
 const PORT: u16 = 80;
-const KEEP: &[u8] = b"GET / HTTP/1.1\r\nHost: guest\r\n\r\n";
-const CLOSE: &[u8] = b"GET / HTTP/1.1\r\nHost: guest\r\nConnection: close\r\n\r\n";
+/// What is asked for.
+pub static PATH: OnceLock<String> = OnceLock::new();
+static KEEP: LazyLock<Vec<u8>> = LazyLock::new(|| request(""));
+static CLOSE: LazyLock<Vec<u8>> = LazyLock::new(|| request("Connection: close\r\n"));
 const BODY: &[u8] = b"Hello, world\n";
 /// More than any answer.
 const ROOM: usize = 1024;
+
+fn request(fields: &str) -> Vec<u8> {
+    let path = PATH.get().map_or("/", String::as_str);
+    format!("GET {path} HTTP/1.1\r\nHost: guest\r\n{fields}\r\n").into_bytes()
+}
 
 /// Whether `bytes` are a whole answer: status 200, the length of the body, the body and nothing behind it.
 fn is_answer(bytes: &[u8]) -> bool {
@@ -45,7 +53,7 @@ impl Connection {
         self.length = 0;
         self.sent = Instant::now();
         // A connection without unread answers has room for a request.
-        self.stream.write_all(KEEP)
+        self.stream.write_all(&KEEP)
     }
 
     /// Reads what came. Whether the answer is whole; an error if it can no longer become right.
@@ -153,7 +161,7 @@ pub fn connections(amount: Amount) -> Result<Outcome> {
 
 fn one_request() -> Result<()> {
     let mut stream = connect(PORT)?;
-    stream.write_all(CLOSE)?;
+    stream.write_all(&CLOSE)?;
     let mut answer = Vec::with_capacity(ROOM);
     stream.read_to_end(&mut answer)?;
     if is_answer(&answer) {

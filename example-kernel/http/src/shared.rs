@@ -1,0 +1,90 @@
+//! What the connections of a server share: places, counts, the date. When more want a place than there are, the connection
+//! that has waited longest for its client goes.
+
+use core::cell::{Cell, RefCell, RefMut};
+use core::time::Duration;
+
+use freestone_task::sync::Semaphore;
+
+use crate::response::{Code, Date};
+
+/// The connections of one server.
+#[derive(Debug)]
+pub struct Shared {
+    most: usize,
+    open: Cell<usize>,
+    /// Each permit makes one of those that wait for their clients leave; closed, it makes all leave.
+    leaves: Semaphore,
+    answers: [Cell<u64>; 5],
+    date: RefCell<Date>,
+}
+
+impl Shared {
+    /// With places for so many connections.
+    pub fn new(most: usize) -> Shared {
+        Shared {
+            most,
+            open: Cell::new(0),
+            leaves: Semaphore::new(0),
+            answers: Default::default(),
+            date: RefCell::default(),
+        }
+    }
+
+    /// How many connections there are.
+    pub fn open(&self) -> usize {
+        self.open.get()
+    }
+
+    /// Answers with a code of 100 to 199, 200 to 299, and so on.
+    pub fn answers(&self) -> [u64; 5] {
+        self.answers.each_ref().map(Cell::get)
+    }
+
+    /// From now on every connection ends as soon as it has answered what it has been asked.
+    pub fn close(&self) {
+        self.leaves.close();
+    }
+
+    /// Whether [`Shared::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.leaves.is_closed()
+    }
+
+    /// Takes a place. Beyond the most, a connection that waits is told to leave.
+    pub(crate) fn take(&self) -> Place<'_> {
+        self.open.set(self.open.get() + 1);
+        if self.open.get() > self.most && self.leaves.available() == 0 {
+            self.leaves.add(1);
+        }
+        Place(self)
+    }
+
+    /// Waits, in the order of the calls, until the place is wanted.
+    pub(crate) async fn leave(&self) {
+        if let Ok(permit) = self.leaves.acquire(1).await {
+            permit.forget();
+        }
+    }
+
+    /// Counts an answer.
+    pub(crate) fn count(&self, code: Code) {
+        let class = &self.answers[code as usize / 100 - 1];
+        class.set(class.get() + 1);
+    }
+
+    /// The field `Date` at this time since 1970.
+    pub(crate) fn date(&self, time: Option<Duration>) -> RefMut<'_, str> {
+        let second = time.map(|time| time.as_secs());
+        RefMut::map(self.date.borrow_mut(), |date| date.field(second))
+    }
+}
+
+/// A place, until it is dropped.
+pub(crate) struct Place<'a>(&'a Shared);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+    }
+}

@@ -1,0 +1,53 @@
+//! `/api/kv/?watch`: each change of the store as a server-sent event (HTML Living Standard 9.2), until the client goes.
+//!
+//! ```text
+//! event: put                      event: delete                  event: lagged
+//! data: {"key":"a","value":1}     data: {"key":"a"}              data: {}
+//! ```
+//!
+//! `lagged` tells a client that was too slow that it has missed changes: it may ask for the keys anew.
+
+use alloc::format;
+use alloc::string::String;
+
+use example_http::Events;
+use freestone_store::{Change, Disk, Error, Store, Watch, WatchError};
+
+/// Changes of keys with a prefix.
+pub struct Changes<D: Disk> {
+    store: Store<D>,
+    watch: Watch<D>,
+}
+
+impl<D: Disk> Changes<D> {
+    /// From now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Store::watch`]'s.
+    pub fn of(store: &Store<D>, prefix: &str) -> Result<Changes<D>, Error> {
+        Ok(Changes { store: store.clone(), watch: store.watch(prefix.as_bytes())? })
+    }
+}
+
+impl<D: Disk> Events for Changes<D> {
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            let Change { key, is_deleted } = match self.watch.next().await {
+                Ok(change) => change,
+                Err(WatchError::Lagged(_)) => return Some("event: lagged\ndata: {}\n\n".into()),
+                Err(WatchError::Closed) => return None,
+            };
+            let name = serde_json::to_string(&*String::from_utf8_lossy(&key)).ok()?;
+            if is_deleted {
+                return Some(format!("event: delete\ndata: {{\"key\":{name}}}\n\n"));
+            }
+            // If it has gone since, that is a change of its own.
+            if let Some(value) = self.store.get(&key).await.ok()? {
+                // Line ends inside JSON are white space, but would end the event's line.
+                let value = String::from_utf8_lossy(&value).replace(['\r', '\n'], " ");
+                return Some(format!("event: put\ndata: {{\"key\":{name},\"value\":{value}}}\n\n"));
+            }
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Where the record of each key is: all keys in their order, packed, in memory.
+//!
+//! ```text
+//! order   a number for each leaf, by its first key          4 bytes a leaf
+//! slabs   16 leaves of 2 KiB each, in no order
+//! leaf    entries one behind the other, by their keys: place (8 bytes), length of the key (2), key
+//! ```
+//!
+//! A key takes 10 bytes beside its own, over how full leaves are: about 0.7 for keys that come in any order, 1 for those of a
+//! saved index. `alloc`'s `BTreeMap` would take a block of the heap for each key and end the kernel where there is no memory;
+//! here room is taken before a batch is written, and an insertion that was [provided for](Index::reserve) cannot fail.
+//!
+//! A leaf is searched from its beginning: some 40 keys, half of which are looked at.
+
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+use crate::error::Error;
+use crate::format::Place;
+use crate::options::KEY_BYTES;
+
+const LEAF_BYTES: usize = 2048;
+const ROOM: usize = LEAF_BYTES - size_of::<u16>();
+/// Leaves that are taken from the heap at once.
+const SLAB: usize = 16;
+/// Of an entry, beside its key: its place, and the key's length.
+const ENTRY: usize = 10;
+
+// Two entries fit in half a leaf each, so a leaf that is split has room for any other in both halves.
+const _: () = assert!(3 * (ENTRY + KEY_BYTES) <= ROOM);
+
+struct Leaf {
+    used: u16,
+    bytes: [u8; ROOM],
+}
+
+/// An entry of a leaf.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    place: Place,
+    key: &'a [u8],
+    /// Where it is in its leaf.
+    at: usize,
+}
+
+impl Entry<'_> {
+    fn end(&self) -> usize {
+        self.at + ENTRY + self.key.len()
+    }
+}
+
+impl Leaf {
+    fn entry(&self, at: usize) -> Option<Entry<'_>> {
+        let (head, rest) = self.bytes[at..usize::from(self.used)].split_first_chunk::<ENTRY>()?;
+        let [a, b, c, d, e, f, g, h, low, high] = *head;
+        let place = Place::from_bits(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+        let key = &rest[..usize::from(u16::from_le_bytes([low, high]))];
+        Some(Entry { place, key, at })
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut at = 0;
+        core::iter::from_fn(move || {
+            let entry = self.entry(at)?;
+            at = entry.end();
+            Some(entry)
+        })
+    }
+
+    fn first(&self) -> &[u8] {
+        self.entry(0).map_or(&[], |entry| entry.key)
+    }
+
+    /// The entry of the key, or where it belongs.
+    fn find(&self, key: &[u8]) -> Result<Entry<'_>, usize> {
+        for entry in self.entries() {
+            match entry.key.cmp(key) {
+                Ordering::Less => {}
+                Ordering::Equal => return Ok(entry),
+                Ordering::Greater => return Err(entry.at),
+            }
+        }
+        Err(self.used.into())
+    }
+
+    fn has_room(&self, key: &[u8]) -> bool {
+        usize::from(self.used) + ENTRY + key.len() <= ROOM
+    }
+
+    fn insert(&mut self, at: usize, key: &[u8], place: Place) {
+        let (used, size) = (usize::from(self.used), ENTRY + key.len());
+        self.bytes.copy_within(at..used, at + size);
+        self.set_place(at, place);
+        self.bytes[at + 8..at + ENTRY].copy_from_slice(&(key.len() as u16).to_le_bytes());
+        self.bytes[at + ENTRY..at + size].copy_from_slice(key);
+        self.used += size as u16;
+    }
+
+    fn set_place(&mut self, at: usize, place: Place) {
+        self.bytes[at..at + 8].copy_from_slice(&place.to_bits().to_le_bytes());
+    }
+
+    fn remove(&mut self, at: usize, end: usize) {
+        self.bytes.copy_within(end..usize::from(self.used), at);
+        self.used -= (end - at) as u16;
+    }
+}
+
+/// The index.
+#[derive(Default)]
+pub(crate) struct Index {
+    slabs: Vec<Vec<Leaf>>,
+    /// Leaves that hold nothing.
+    spare: Vec<u32>,
+    order: Vec<u32>,
+    keys: u64,
+    /// What all entries have, in bytes.
+    bytes: u64,
+}
+
+impl Index {
+    pub fn keys(&self) -> u64 {
+        self.keys
+    }
+
+    /// What it takes in a saved index, in bytes.
+    pub fn saved_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What a key of that length adds to it.
+    pub fn saved_bytes_of(key: &[u8]) -> u64 {
+        (ENTRY + key.len()) as u64
+    }
+
+    /// What it has of the heap, in bytes.
+    pub fn heap_bytes(&self) -> u64 {
+        (self.slabs.len() * SLAB * LEAF_BYTES
+            + (self.order.capacity() + self.spare.capacity()) * size_of::<u32>()) as u64
+    }
+
+    fn leaf(&self, number: u32) -> &Leaf {
+        &self.slabs[number as usize / SLAB][number as usize % SLAB]
+    }
+
+    fn leaf_mut(&mut self, number: u32) -> &mut Leaf {
+        &mut self.slabs[number as usize / SLAB][number as usize % SLAB]
+    }
+
+    /// Takes memory for so many insertions, with so many bytes of keys: none of them fails then.
+    pub fn reserve(&mut self, insertions: usize, key_bytes: usize) -> Result<(), Error> {
+        // Each leaf may be split by its first insertion, and again when what was added fills the room that a split has left.
+        let added = insertions * ENTRY + key_bytes;
+        let again = added / (ROOM / 2 - ENTRY - KEY_BYTES);
+        let splits = insertions.min(self.order.len() + again + 1);
+        while self.spare.len() < splits {
+            self.grow()?;
+        }
+        self.order.try_reserve(splits).map_err(|_| Error::NoMemory)
+    }
+
+    fn grow(&mut self) -> Result<(), Error> {
+        let count = (self.slabs.len() + 1) * SLAB;
+        u32::try_from(count).map_err(|_| Error::NoMemory)?;
+        let mut slab = Vec::new();
+        // All leaves may be spare once.
+        let spare = count - self.spare.len();
+        let taken = self.spare.try_reserve(spare).and_then(|()| self.slabs.try_reserve(1));
+        taken.and_then(|()| slab.try_reserve_exact(SLAB)).map_err(|_| Error::NoMemory)?;
+        slab.extend((0..SLAB).map(|_| Leaf { used: 0, bytes: [0; ROOM] }));
+        self.slabs.push(slab);
+        self.spare.extend((count - SLAB..count).rev().map(|number| number as u32));
+        Ok(())
+    }
+
+    /// Where in `order` the leaf is that the key is in, or belongs to. There is one.
+    fn slot(&self, key: &[u8]) -> usize {
+        let behind = self.order.partition_point(|&number| self.leaf(number).first() <= key);
+        behind.saturating_sub(1)
+    }
+
+    pub fn get(&self, key: &[u8]) -> Option<Place> {
+        let &number = self.order.get(self.slot(key))?;
+        self.leaf(number).find(key).ok().map(|entry| entry.place)
+    }
+
+    /// Sets the place of a key; gives the one that it had.
+    pub fn insert(&mut self, key: &[u8], place: Place) -> Result<Option<Place>, Error> {
+        if self.order.is_empty() {
+            self.add_leaf(0)?;
+        }
+        let slot = self.slot(key);
+        let number = self.order[slot];
+        let leaf = self.leaf_mut(number);
+        let at = match leaf.find(key) {
+            Ok(Entry { at, place: old, .. }) => {
+                leaf.set_place(at, place);
+                return Ok(Some(old));
+            }
+            Err(at) => at,
+        };
+        if leaf.has_room(key) {
+            leaf.insert(at, key, place);
+        } else {
+            let is_last = at == usize::from(leaf.used) && slot + 1 == self.order.len();
+            self.split(slot, if is_last { at } else { ROOM / 2 })?;
+            let slot = self.slot_of_two(slot, key);
+            let leaf = self.leaf_mut(self.order[slot]);
+            let at = leaf.find(key).map_or_else(|at| at, |entry| entry.at);
+            leaf.insert(at, key, place);
+        }
+        self.keys += 1;
+        self.bytes += Index::saved_bytes_of(key);
+        Ok(None)
+    }
+
+    fn slot_of_two(&self, slot: usize, key: &[u8]) -> usize {
+        let second = self.leaf(self.order[slot + 1]);
+        // An empty one was made for a key behind all others.
+        if second.used == 0 || second.first() <= key { slot + 1 } else { slot }
+    }
+
+    fn add_leaf(&mut self, slot: usize) -> Result<u32, Error> {
+        if self.spare.is_empty() {
+            self.grow()?;
+        }
+        self.order.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        let number = self.spare.pop().ok_or(Error::NoMemory)?;
+        self.order.insert(slot, number);
+        Ok(number)
+    }
+
+    /// Moves what begins at `at` or behind to a new leaf.
+    fn split(&mut self, slot: usize, at: usize) -> Result<(), Error> {
+        let new = self.add_leaf(slot + 1)?;
+        let old = self.leaf_mut(self.order[slot]);
+        let at = old.entries().map(|entry| entry.at).find(|&start| start >= at);
+        let (start, end) = (at.unwrap_or(old.used.into()), usize::from(old.used));
+        let mut moved = [0; ROOM];
+        let moved = &mut moved[..end - start];
+        moved.copy_from_slice(&old.bytes[start..end]);
+        old.used = start as u16;
+        let leaf = self.leaf_mut(new);
+        leaf.bytes[..moved.len()].copy_from_slice(moved);
+        leaf.used = moved.len() as u16;
+        Ok(())
+    }
+
+    /// Takes a key out; gives the place that it had.
+    pub fn remove(&mut self, key: &[u8]) -> Option<Place> {
+        let slot = self.slot(key);
+        let &number = self.order.get(slot)?;
+        let leaf = self.leaf_mut(number);
+        let entry = leaf.find(key).ok()?;
+        let (place, at, end) = (entry.place, entry.at, entry.end());
+        leaf.remove(at, end);
+        self.keys -= 1;
+        self.bytes -= Index::saved_bytes_of(key);
+        self.join(slot);
+        // The leaf before may have room for what is left too.
+        if slot > 0 && slot < self.order.len() {
+            self.join(slot - 1);
+        }
+        Some(place)
+    }
+
+    /// Gives a leaf up that is empty, or the one behind it if both fit well into one.
+    fn join(&mut self, slot: usize) {
+        let number = self.order[slot];
+        let used = usize::from(self.leaf(number).used);
+        if used == 0 {
+            self.order.remove(slot);
+            // Room for all leaves was taken when they were made.
+            self.spare.push(number);
+            return;
+        }
+        let Some(&next) = self.order.get(slot + 1) else { return };
+        let more = usize::from(self.leaf(next).used);
+        // Not if the next insertion would split it again.
+        if used + more > ROOM * 3 / 4 {
+            return;
+        }
+        let mut moved = [0; ROOM];
+        moved[..more].copy_from_slice(&self.leaf(next).bytes[..more]);
+        let leaf = self.leaf_mut(number);
+        leaf.bytes[used..used + more].copy_from_slice(&moved[..more]);
+        leaf.used += more as u16;
+        self.leaf_mut(next).used = 0;
+        self.order.remove(slot + 1);
+        self.spare.push(next);
+    }
+
+    /// Adds a key behind all others: [`insert`](Self::insert) without a search. `false` if it is not behind them.
+    pub fn push(&mut self, key: &[u8], place: Place, last: &[u8]) -> Result<bool, Error> {
+        if !self.order.is_empty() && key <= last {
+            return Ok(false);
+        }
+        let number = match self.order.last() {
+            Some(&number) if self.leaf(number).has_room(key) => number,
+            _ => self.add_leaf(self.order.len())?,
+        };
+        let leaf = self.leaf_mut(number);
+        leaf.insert(leaf.used.into(), key, place);
+        self.keys += 1;
+        self.bytes += Index::saved_bytes_of(key);
+        Ok(true)
+    }
+
+    /// The keys from `start` on, in order; without `start` itself, unless it is to be with it.
+    pub fn from<'a>(
+        &'a self,
+        start: &[u8],
+        with_start: bool,
+    ) -> impl Iterator<Item = (&'a [u8], Place)> {
+        let mut slot = self.slot(start);
+        let mut at =
+            self.order.get(slot).map_or(0, |&number| match self.leaf(number).find(start) {
+                Ok(entry) if with_start => entry.at,
+                Ok(entry) => entry.end(),
+                Err(at) => at,
+            });
+        core::iter::from_fn(move || {
+            loop {
+                let leaf = self.leaf(*self.order.get(slot)?);
+                if let Some(entry) = leaf.entry(at) {
+                    at = entry.end();
+                    return Some((entry.key, entry.place));
+                }
+                (slot, at) = (slot + 1, 0);
+            }
+        })
+    }
+
+    /// All places.
+    pub fn places(&self) -> impl Iterator<Item = (usize, Place)> {
+        let leaves = self.order.iter().map(|&number| self.leaf(number));
+        leaves.flat_map(|leaf| leaf.entries().map(|entry| (entry.key.len(), entry.place)))
+    }
+}
