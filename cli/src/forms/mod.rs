@@ -3,6 +3,7 @@
 //! | form | file | for |
 //! |---|---|---|
 //! | [`elf`] | `NAME.elf` | PVH loaders: QEMU, Firecracker, Cloud Hypervisor, Xen |
+//! | [`iso`] | `NAME.iso` | PCs with a BIOS or UEFI, by GRUB and Multiboot2 |
 //! | [`oci`] | `NAME-oci/` | registries of containers, and urunc |
 //! | [`libvirt`] | `NAME.xml`, `NAME.elf` | libvirt |
 //! | [`xl`] | `NAME.cfg`, `NAME.elf` | Xen's toolstack |
@@ -12,7 +13,9 @@
 //! that goes into a file of somebody else's syntax.
 
 pub mod elf;
+pub mod fat;
 pub mod guest;
+pub mod iso;
 pub mod libvirt;
 pub mod oci;
 pub mod tar;
@@ -23,6 +26,7 @@ pub mod xl;
 pub enum Form {
     #[default]
     Elf,
+    Iso,
     Oci,
     Libvirt,
     Xl,
@@ -30,12 +34,13 @@ pub enum Form {
 
 impl Form {
     /// Those that are asked for by an option of their name.
-    pub const NAMED: [Self; 3] = [Self::Oci, Self::Libvirt, Self::Xl];
+    pub const NAMED: [Self; 4] = [Self::Iso, Self::Oci, Self::Libvirt, Self::Xl];
 
     /// Its option, and its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Elf => "elf",
+            Self::Iso => "iso",
             Self::Oci => "oci",
             Self::Libvirt => "libvirt",
             Self::Xl => "xl",
@@ -46,6 +51,7 @@ impl Form {
     pub fn end(self) -> &'static str {
         match self {
             Self::Elf => ".elf",
+            Self::Iso => ".iso",
             Self::Oci => "-oci",
             Self::Libvirt => ".xml",
             Self::Xl => ".cfg",
@@ -56,6 +62,9 @@ impl Form {
     pub fn about(self) -> &'static str {
         match self {
             Self::Elf => "An ELF file for PVH loaders",
+            Self::Iso => {
+                "A CD image that BIOS and UEFI boot, by GRUB (entry! with `multiboot2: on`)"
+            }
             Self::Oci => "A folder in the layout of OCI images, with urunc's annotations",
             Self::Libvirt => "A domain of libvirt's, and the ELF file",
             Self::Xl => "A configuration for Xen's xl, and the ELF file",

@@ -19,7 +19,7 @@ use crate::build::build_args::Which;
 use crate::build::meant::Meant;
 use crate::foreign::{self, Shown as _};
 use crate::forms::guest::{self, Guest, Net};
-use crate::forms::{Form, elf, libvirt, oci, xl};
+use crate::forms::{Form, elf, iso, libvirt, oci, xl};
 use crate::image::bootable;
 use crate::say;
 use crate::status::{Failure, Status};
@@ -34,7 +34,7 @@ const MONITOR: &str = "monitor";
 /// What the verb takes.
 pub fn command() -> Command {
     Command::new("image")
-        .about("Write a kernel for the machines that run it: ELF, OCI, libvirt or xl")
+        .about("Write a kernel for the machines that run it: ELF, CD, OCI, libvirt or xl")
         .override_usage("cargo freestone image [FORM] [OPTIONS] [ELF | -p PACKAGE] [-- KERNEL COMMAND LINE]")
         .args(Form::NAMED.map(|form| flag(form.name(), form.about())))
         .group(ArgGroup::new("form").args(Form::NAMED.map(Form::name)))
@@ -67,6 +67,7 @@ pub fn command() -> Command {
                 .help(format!("What urunc runs it with, for --oci [default: {}]", oci::MONITORS[0])),
             boot_args::no_names(),
             boot_args::no_check(),
+            flag("yes", "Install what is missing without asking (as root, by apt-get)"),
         ])
         .args(Telling::args("End with one line of JSON on stdout"))
         .arg(boot_args::command_line())
@@ -184,6 +185,10 @@ fn write(arguments: &Arguments) -> Result<Made, Failure> {
     let meant = Meant::of(which, telling.verbose)?;
     let options = meant.options(boot, &Settings::default(), telling.verbose)?;
     let line = guest::command_line(&options.command_line.value)?;
+    if *form == Form::Iso {
+        iso::check_line(line)?;
+        iso::require(boot.yes)?;
+    }
     let image = meant.image(&which.how, telling.verbose)?;
     let bootable = bootable::check(&image)?;
     if form.is_configuration() {
@@ -208,6 +213,7 @@ fn write(arguments: &Arguments) -> Result<Made, Failure> {
     must_differ(&output, &image)?;
     let files = match form {
         Form::Elf => vec![put(&output, &kernel)?],
+        Form::Iso => vec![put(&output, &iso::of(&kernel, line, telling.verbose)?)?],
         Form::Oci => {
             let monitor = arguments.monitor.unwrap_or(oci::MONITORS[0]);
             vec![oci::write(
@@ -290,6 +296,9 @@ fn next(form: Form, file: &Path) -> String {
         .into_owned();
     match form {
         Form::Elf => format!("boot it: cargo freestone run {typed}"),
+        Form::Iso => {
+            format!("boot it: qemu-system-x86_64 -cdrom {typed} -serial stdio -display none")
+        }
         Form::Oci => format!("look at it: skopeo inspect oci:{typed}"),
         Form::Libvirt => format!("define it: virsh define {typed}"),
         Form::Xl => format!("start it: xl create -c {typed}"),
