@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`elf`] | `NAME.elf` | PVH loaders: QEMU, Firecracker, Cloud Hypervisor, Xen |
 //! | [`iso`] | `NAME.iso` | PCs with a BIOS or UEFI, by GRUB and Multiboot2 |
+//! | [`efi`] | `NAME.efi` | UEFI firmware, without a boot loader |
 //! | [`oci`] | `NAME-oci/` | registries of containers, and urunc |
 //! | [`libvirt`] | `NAME.xml`, `NAME.elf` | libvirt |
 //! | [`xl`] | `NAME.cfg`, `NAME.elf` | Xen's toolstack |
@@ -12,6 +13,7 @@
 //! the user: the same kernel gives the same bytes. [`guest`] has what configurations say of a machine, and the checks of text
 //! that goes into a file of somebody else's syntax.
 
+pub mod efi;
 pub mod elf;
 pub mod fat;
 pub mod guest;
@@ -27,6 +29,7 @@ pub enum Form {
     #[default]
     Elf,
     Iso,
+    Efi,
     Oci,
     Libvirt,
     Xl,
@@ -34,13 +37,14 @@ pub enum Form {
 
 impl Form {
     /// Those that are asked for by an option of their name.
-    pub const NAMED: [Self; 4] = [Self::Iso, Self::Oci, Self::Libvirt, Self::Xl];
+    pub const NAMED: [Self; 5] = [Self::Iso, Self::Efi, Self::Oci, Self::Libvirt, Self::Xl];
 
     /// Its option, and its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Elf => "elf",
             Self::Iso => "iso",
+            Self::Efi => "efi",
             Self::Oci => "oci",
             Self::Libvirt => "libvirt",
             Self::Xl => "xl",
@@ -52,6 +56,7 @@ impl Form {
         match self {
             Self::Elf => ".elf",
             Self::Iso => ".iso",
+            Self::Efi => ".efi",
             Self::Oci => "-oci",
             Self::Libvirt => ".xml",
             Self::Xl => ".cfg",
@@ -65,6 +70,7 @@ impl Form {
             Self::Iso => {
                 "A CD image that BIOS and UEFI boot, by GRUB (entry! with `multiboot2: on`)"
             }
+            Self::Efi => "An application for UEFI firmware, with the kernel in it",
             Self::Oci => "A folder in the layout of OCI images, with urunc's annotations",
             Self::Libvirt => "A domain of libvirt's, and the ELF file",
             Self::Xl => "A configuration for Xen's xl, and the ELF file",

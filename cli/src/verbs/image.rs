@@ -19,7 +19,7 @@ use crate::build::build_args::Which;
 use crate::build::meant::Meant;
 use crate::foreign::{self, Shown as _};
 use crate::forms::guest::{self, Guest, Net};
-use crate::forms::{Form, elf, iso, libvirt, oci, xl};
+use crate::forms::{Form, efi, elf, iso, libvirt, oci, xl};
 use crate::image::bootable;
 use crate::say;
 use crate::status::{Failure, Status};
@@ -34,7 +34,7 @@ const MONITOR: &str = "monitor";
 /// What the verb takes.
 pub fn command() -> Command {
     Command::new("image")
-        .about("Write a kernel for the machines that run it: ELF, CD, OCI, libvirt or xl")
+        .about("Write a kernel for the machines that run it: ELF, CD, EFI, OCI, libvirt or xl")
         .override_usage("cargo freestone image [FORM] [OPTIONS] [ELF | -p PACKAGE] [-- KERNEL COMMAND LINE]")
         .args(Form::NAMED.map(|form| flag(form.name(), form.about())))
         .group(ArgGroup::new("form").args(Form::NAMED.map(Form::name)))
@@ -214,6 +214,7 @@ fn write(arguments: &Arguments) -> Result<Made, Failure> {
     let files = match form {
         Form::Elf => vec![put(&output, &kernel)?],
         Form::Iso => vec![put(&output, &iso::of(&kernel, line, telling.verbose)?)?],
+        Form::Efi => vec![put(&output, &efi::of(&kernel, line)?)?],
         Form::Oci => {
             let monitor = arguments.monitor.unwrap_or(oci::MONITORS[0]);
             vec![oci::write(
@@ -299,6 +300,7 @@ fn next(form: Form, file: &Path) -> String {
         Form::Iso => {
             format!("boot it: qemu-system-x86_64 -cdrom {typed} -serial stdio -display none")
         }
+        Form::Efi => "firmware boots it as EFI/BOOT/BOOTX64.EFI on a FAT file system".into(),
         Form::Oci => format!("look at it: skopeo inspect oci:{typed}"),
         Form::Libvirt => format!("define it: virsh define {typed}"),
         Form::Xl => format!("start it: xl create -c {typed}"),
