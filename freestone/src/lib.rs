@@ -70,7 +70,7 @@
 //!
 //! # What is not promised
 //!
-//! One x86-64 processor, in QEMU or on Xen. There are no processes, no driver for networks, and no C library. Real hardware has not been tried.
+//! One x86-64 processor, in QEMU, in Bochs or on Xen. There are no processes and no C library. Real hardware has not been tried.
 
 #![no_std]
 

@@ -25,6 +25,9 @@ const PAGE: usize = 4096;
 const FILE_ALIGNMENT: usize = 512;
 const HEADERS: usize = 1024;
 
+/// The most that the payload may be: sizes in the file's headers have 32 bits, and the firmware needs room for it twice.
+const MOST: usize = 1 << 30;
+
 #[cfg(target_arch = "x86_64")]
 core::arch::global_asm!(include_str!("efi/stub.s"));
 
@@ -80,6 +83,10 @@ fn payload(kernel: &[u8], line: &str) -> Option<Vec<u8>> {
         let zeros = segment.p_memsz.get(LittleEndian).checked_sub(bytes.len() as u64)?;
         let end = start.checked_add(bytes.len() as u64)?.checked_add(zeros)?;
         (first, last) = (first.min(start), last.max(end));
+        // Parts that all lie over each other were made to fill memory.
+        if place.checked_add(bytes.len())? > MOST {
+            return None;
+        }
         parts.extend([start, place as u64, bytes.len() as u64, zeros]);
         content.extend(bytes);
         place += bytes.len();
@@ -88,9 +95,7 @@ fn payload(kernel: &[u8], line: &str) -> Option<Vec<u8>> {
     let pages = last.checked_sub(first)?.div_ceil(PAGE as u64);
     let head = [first, pages, entry, line_at as u64, line.len() as u64 + 1, loaded.len() as u64];
     let words = head.into_iter().chain(parts).flat_map(u64::to_le_bytes);
-    let all: Vec<u8> = words.chain(line.bytes()).chain([0]).chain(content).collect();
-    // Sizes in the file's headers have 32 bits, and the firmware must have room for twice as much.
-    (all.len() < 1 << 30).then_some(all)
+    Some(words.chain(line.bytes()).chain([0]).chain(content).collect())
 }
 
 /// A file of three sections.
@@ -164,6 +169,13 @@ fn headers(
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_file_that_is_no_kernel_has_no_payload() {
+        assert!(payload(b"", "").is_none());
+        assert!(payload(&fs::read(std::env::current_exe().unwrap()).unwrap(), "").is_none());
+    }
 
     unsafe extern "sysv64" {
         fn freestone_efi_map(to: *mut u8, from: *const u8, bytes: usize, step: usize) -> u32;
