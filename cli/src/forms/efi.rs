@@ -13,7 +13,6 @@
 //!
 //! Sources: Microsoft, "PE Format" (PE32+); UEFI 2.10, 2.1.1 (images).
 
-use freestone_inspect::elf::Machine;
 use object::LittleEndian;
 use object::elf;
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
@@ -53,10 +52,9 @@ fn stub() -> Option<&'static [u8]> {
 /// The application.
 pub fn of(kernel: &[u8], line: &str) -> Result<Vec<u8>, Failure> {
     let stub = stub().ok_or_else(|| {
-        Failure::usage(format!(
-            "--efi needs a tool that was built for {:?}, as the code in front of the kernel is its",
-            Machine::X86_64
-        ))
+        Failure::usage(
+            "--efi needs a tool that was built for x86-64, as the code in front of the kernel is a part of it",
+        )
     })?;
     assert!(stub.len() <= PAGE, "the payload lies a page behind its begin");
     let payload = payload(kernel, line).ok_or_else(|| {

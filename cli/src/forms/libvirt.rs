@@ -1,7 +1,7 @@
 //! A domain of libvirt's: `virsh define NAME.xml` and `virsh start NAME` run the kernel in QEMU, by KVM.
 //!
 //! The domain ends with its kernel. It has no exit device: the kernel's verdict is the last line of its serial console. The
-//! devices are virtio's, on a machine q35, and no more of them than the kernel is given.
+//! devices are virtio's, on a machine q35: what the kernel is given, and a source of random numbers.
 //!
 //! Source: libvirt, "Domain XML format"; XML 1.0, 2.4 (which characters are escaped).
 

@@ -282,6 +282,10 @@ freestone_efi_map:
     mov fs, eax
     mov gs, eax
     mov ss, eax
+    # Shadow stacks and process-context identifiers, if the firmware uses them, do not let paging go (CR4.CET, CR4.PCIDE).
+    mov eax, cr4
+    and eax, 0xff7dffff
+    mov cr4, eax
     # Paging off, then long mode off: protection and the coprocessor stay.
     mov eax, 0x11
     mov cr0, eax
