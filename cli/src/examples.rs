@@ -5,7 +5,7 @@ use crate::status;
 /// A verb, and what one types to use it, with what that does.
 type Examples = (&'static str, &'static [(&'static str, &'static str)]);
 
-const EXAMPLES: [Examples; 11] = [
+const EXAMPLES: [Examples; 12] = [
     (
         "run",
         &[
@@ -46,6 +46,20 @@ const EXAMPLES: [Examples; 11] = [
         &[
             ("chart", "count the instructions of a boot"),
             ("chart --release -- oneshot", "optimized, with a command line for the kernel"),
+        ],
+    ),
+    (
+        "image",
+        &[
+            ("image --release", "an ELF file for PVH loaders, with names for backtraces"),
+            (
+                "image --libvirt -m 128 --net network=default",
+                "a domain of libvirt's, with a network",
+            ),
+            (
+                "image --oci --release -- oneshot",
+                "an OCI image, with a command line for the kernel",
+            ),
         ],
     ),
     (

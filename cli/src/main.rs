@@ -1,12 +1,13 @@
 //! `cargo freestone`: runs and tests Rust kernels.
 //!
 //! Each verb is a file with two functions: `command` defines its arguments, `main` reads them once and does the
-//! work. A new verb is such a file and a line in [`VERBS`]. There are four folders:
+//! work. A new verb is such a file and a line in [`VERBS`]. There are five folders:
 //!
 //! - [`verbs`]: a file for each verb
 //! - [`build`]: cargo and compilers: chooses the kernel that is meant, and builds it
 //! - [`boot`]: options, places, machines and verdicts of a boot
 //! - [`image`]: reads and changes images
+//! - [`forms`]: the forms in which a kernel goes to other machines
 //!
 //! and files that all of them use:
 //!
@@ -26,6 +27,7 @@ mod clock;
 mod color;
 mod examples;
 mod foreign;
+mod forms;
 mod guard;
 mod image;
 mod marks;
@@ -47,8 +49,8 @@ use clap::{ArgMatches, Command};
 
 use status::{Failure, Status};
 use verbs::{
-    archive, chart, check, debug, doctor, exit_status, names, new, run, runner, symbols, sysroot,
-    test,
+    archive, chart, check, debug, doctor, exit_status, image as image_verb, names, new, run,
+    runner, symbols, sysroot, test,
 };
 
 /// Says something to the user on stderr; that stderr may be closed is no reason to panic.
@@ -69,12 +71,13 @@ struct Verb {
     main: fn(&ArgMatches) -> Result<Status, Failure>,
 }
 
-const VERBS: [Verb; 12] = [
+const VERBS: [Verb; 13] = [
     Verb { name: "run", command: run::command, main: run::main },
     Verb { name: "test", command: test::command, main: test::main },
     Verb { name: "check", command: check::command, main: check::main },
     Verb { name: "debug", command: debug::command, main: debug::main },
     Verb { name: "chart", command: chart::command, main: chart::main },
+    Verb { name: "image", command: image_verb::command, main: image_verb::main },
     Verb { name: "names", command: names::command, main: names::main },
     Verb { name: "symbols", command: symbols::command, main: symbols::main },
     Verb { name: "new", command: new::command, main: new::main },

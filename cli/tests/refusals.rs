@@ -263,3 +263,45 @@ fn doctor_sees_old_tools() {
         assert!(seen.stdout.contains(line), "{line:?} not in\n{}", seen.stdout);
     }
 }
+
+/// `image` refuses what the form has no place for before it builds or writes anything.
+#[test]
+fn what_an_image_has_no_place_for_is_refused() {
+    let folder = folder("image-refusals");
+    fs::write(folder.join("something"), "else").expect("a file");
+    fs::create_dir(folder.join("folder")).expect("a folder");
+    fs::write(folder.join("folder/mine"), "").expect("a file");
+    for (words, says) in [
+        (&["-m", "8"][..], "-m describes a machine: it has a meaning with --libvirt and --xl only"),
+        (&["--oci", "--disk", "d"], "--disk describes a machine"),
+        (&["--efi", "--net", "user"], "--net describes a machine"),
+        (&["--iso", "--installed-as", "/k"], "--installed-as describes a machine"),
+        (&["--libvirt", "--monitor", "qemu"], "--monitor has a meaning with --oci only"),
+        (&["--", "word"], "its loader gives it (QEMU: -append)"),
+        (&["--xl", "--mac", "02:00:00:00:00:01"], "--mac needs a network"),
+        (&["--xl", "--net", "user"], "--net bridge=NAME"),
+        (&["--xl", "--net", "network=n"], "--net bridge=NAME"),
+        (&["--xl", "--installed-as", "k.elf"], "an absolute path"),
+        (&["--xl", "-o", "k.elf"], "would have the same name; let it end in .cfg"),
+        (&["--libvirt", "--disk", ""], "it wants the path of a file"),
+        (&["--xl", "-m", "2"], "does not fit into 2 MiB"),
+        (&["--efi", "--", "a\nb"], "control characters"),
+        (&["--iso", "--", "it's"], "a quote or a backslash"),
+        (&["--oci", "-o", "folder"], "something else is there"),
+        (&["--oci", "-o", "something"], "something else is there"),
+        (&["-o", "folder"], "Is a directory"),
+        (&["-o", "missing/k"], "No such file or directory"),
+    ] {
+        let mut command = tool();
+        command.current_dir(&folder).arg("image").arg(stub()).args(words);
+        let seen = see(&mut command).expect(2).says(says);
+        assert_eq!(seen.stdout, "", "{words:?}");
+    }
+    let json = see(tool().current_dir(&folder).arg("image").arg("missing").arg("--json")).expect(2);
+    assert!(json.stdout.contains(r#""form":"elf","image":null"#), "{}", json.stdout);
+    let mut own = tool();
+    let same = see(own.arg("image").arg(stub()).arg("-o").arg(stub())).expect(2);
+    same.says("this is the kernel itself");
+    let left: Vec<_> = fs::read_dir(&folder).expect("a folder").flatten().collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}

@@ -71,7 +71,7 @@
 //!
 //! # What is not promised
 //!
-//! One x86-64 processor, in QEMU or on Xen. There are no processes, no driver for networks, and no C library. Real hardware has not been tried.
+//! One x86-64 processor, in QEMU, in Bochs or on Xen. There are no processes and no C library. Real hardware has not been tried.
 
 #![no_std]
 
@@ -144,6 +144,7 @@ pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructo
 /// entry!([async] MAIN [, OPTION: VALUE]…)
 ///
 /// stack: BYTES      allocator: none | plain | checked | cached      panic: none      shims: none      audit: exit
+/// multiboot2: on
 /// ```
 ///
 /// Defined in the kernel's crate, because they belong to the final program:
@@ -169,6 +170,9 @@ pub unsafe fn run_constructors(start: *const Constructor, end: *const Constructo
 /// One thing is added only if it is asked for: `audit: exit` looks at the page tables when the kernel ends, and makes a
 /// success a failure if anything is writable and executable, or a guard page mapped ([`memory::audit`]). For tests; it
 /// takes some 2 KiB of the image.
+///
+/// `multiboot2: on` lets GRUB and other Multiboot2 loaders start the kernel, as PVH loaders do anyway: for PCs without a
+/// hypervisor, and for `cargo freestone image --iso`.
 ///
 /// Leave out what you define yourself: `entry!(main, allocator: none, panic: none)`. Shims that are left out must be
 /// defined: every kernel links `rust_eh_personality`, and one that uses `alloc` links `_Unwind_Resume` too.
@@ -241,6 +245,7 @@ macro_rules! __entry {
     (@check allocator plain $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
     (@check allocator checked $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
     (@check allocator cached $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
+    (@check multiboot2 on $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
     (@check audit exit $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
     // Of `entry!(async …)`: the report of a panic names the task.
     (@check crash task $($rest:tt)*) => { $crate::__entry!(@check $($rest)*); };
@@ -249,8 +254,8 @@ macro_rules! __entry {
     (@check $option:ident $value:ident $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
             "entry! has no option `", ::core::stringify!($option), ": ", ::core::stringify!($value),
-            "`; it knows `stack: BYTES`, `panic: none`, `shims: none`, `audit: exit`, and `allocator: none`, \
-             `plain`, `checked` or `cached`"
+            "`; it knows `stack: BYTES`, `panic: none`, `shims: none`, `audit: exit`, `multiboot2: on`, and \
+             `allocator: none`, `plain`, `checked` or `cached`"
         ));
     };
 
@@ -294,6 +299,12 @@ macro_rules! __entry {
     (@audit $option:ident $value:ident $($rest:tt)*) => { $crate::__entry!(@audit $($rest)*); };
     (@audit) => {};
 
+    (@boot [$stack:expr] multiboot2 $($rest:tt)*) => {
+        $crate::platform::boot!(freestone_main, stack = $stack, multiboot2 = on);
+    };
+    (@boot [$stack:expr] $option:ident $value:ident $($rest:tt)*) => { $crate::__entry!(@boot [$stack] $($rest)*); };
+    (@boot [$stack:expr]) => { $crate::platform::boot!(freestone_main, stack = $stack); };
+
     (@main $main:path, $stack:expr, $($options:tt)*) => {
         #[doc(hidden)]
         fn freestone_main(boot: &'static $crate::BootInfo) -> $crate::Exit {
@@ -312,6 +323,6 @@ macro_rules! __entry {
             main(boot)
         }
 
-        $crate::platform::boot!(freestone_main, stack = $stack);
+        $crate::__entry!(@boot [$stack] $($options)*);
     };
 }

@@ -8,7 +8,7 @@
 //! | `page_table::active` | the page tables in use: `map`, `map_device`, `map_firmware`, `map_guard`, `unmap`, `protect`, `translate`, `is_busy`, `highest_physical` |
 //! | `page_table::audit` | the check of these page tables: `audit`, `audit_at_exit`, `Audit`, `Violation` |
 //! | `page_table::format` | `HIGHEST`: the end of the addresses that can be mapped |
-//! | `boot` | what only this machine does on the way to `main`: `silence`, `begin`, `read`, `complete`, `protect`, `end`, `LOW_MEMORY`, `Error`, `MapError` |
+//! | `boot` | what only this machine does on the way to `main`: `silence`, `begin`, `Reader`, `complete`, `protect`, `end`, `root_pointer`, `LOW_MEMORY`, `Error`, `MapError` |
 //! | `clock` | `nanoseconds_since_boot`, `wall`, `battery`, `rate`, `FASTEST_HERTZ` |
 //! | `consoles` | `detect`: registers those that the machine has; `listen`, `take`: what is typed there |
 //! | `cpu` | `ticks`, `without_interrupts`, `disable_interrupts`, `hypervisor_signature` |

@@ -36,10 +36,11 @@ pub unsafe fn boot(
     start_info: u64,
     entry_ticks: u64,
     stack: Range<u64>,
+    read: machine::Reader,
     main: fn(&'static BootInfo) -> Exit,
 ) -> ! {
     // SAFETY: the caller's promise.
-    exit(main(unsafe { prepare(start, start_info, entry_ticks, stack) }))
+    exit(main(unsafe { prepare(start, start_info, entry_ticks, stack, read) }))
 }
 
 /// [`boot`] up to `main`. Not part of it: what booting needs of the stack is free again when `main` begins.
@@ -53,6 +54,7 @@ unsafe fn prepare(
     start_info: u64,
     entry_ticks: u64,
     stack: Range<u64>,
+    read: machine::Reader,
 ) -> &'static BootInfo {
     // SAFETY: the first thing that runs.
     unsafe { machine_stacks::set_boot(stack) };
@@ -71,7 +73,7 @@ unsafe fn prepare(
     }
 
     // SAFETY: the caller's promise: once, on the entry code's map.
-    let found = unsafe { machine::read(start_info) };
+    let found = unsafe { read(start_info) };
     let mut found = found.unwrap_or_else(|error| refuse(&error));
     let (line, secret) = apart(found.command_line);
     found.command_line = line;

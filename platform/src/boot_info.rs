@@ -18,12 +18,15 @@ pub enum Protocol {
         /// 0 has no memory map, 1 has one.
         version: u32,
     },
+    /// Multiboot2, spoken by GRUB: kernels with `entry!`'s option `multiboot2: on`.
+    Multiboot2,
 }
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Protocol::Pvh { version } => write!(f, "PVH, start_info version {version}"),
+            Protocol::Multiboot2 => f.write_str("Multiboot2"),
         }
     }
 }
@@ -84,7 +87,7 @@ pub struct Module {
 
 /// Where a module is: [`Module`] before memory is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Loaded {
+pub struct Loaded {
     /// Its first byte.
     pub start: u64,
     /// One past its last byte.

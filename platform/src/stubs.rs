@@ -66,8 +66,10 @@ pub(crate) mod boot {
 
     pub unsafe fn begin(_entry_ticks: u64) {}
 
-    pub unsafe fn read(_start_info: u64) -> Result<StartInfo, Error> {
-        Err(Error::NoMemory)
+    pub type Reader = unsafe fn(u64) -> Result<StartInfo, Error>;
+
+    pub fn root_pointer(_address: u64, _len: usize) -> Option<&'static [u8]> {
+        None
     }
 
     pub fn complete(_memory: &mut MemoryMap) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! A missing QEMU: detects that, reports it, and installs QEMU if the user agrees.
+//! A missing QEMU, or another program: detects that, reports it, and installs it if the user agrees.
 //!
 //! What runs, by who started the tool and how:
 //!
@@ -10,7 +10,7 @@
 //! | root, no terminal (CI, containers) | apt-get | the command to type |
 //! | not root, no terminal | the command to type | the command to type |
 //!
-//! The package is `qemu-system-x86` without its recommends (desktop back ends); what stays includes
+//! QEMU's package is `qemu-system-x86` without its recommends (desktop back ends); what stays includes
 //! the firmware that starts PVH kernels: SeaBIOS, `bios-microvm.bin` and the `pvh.bin` option ROM.
 
 use std::env;
@@ -32,7 +32,34 @@ pub const QEMU: &str = "qemu-system-x86_64";
 /// Names another QEMU; `--qemu` wins over it.
 pub const QEMU_VARIABLE: &str = "FREESTONE_QEMU";
 
-const PACKAGE: &str = "qemu-system-x86";
+/// What can be installed.
+pub struct Needed {
+    /// What users call it.
+    pub name: &'static str,
+    /// Debian's packages.
+    pub packages: &'static [&'static str],
+    /// What to type on other systems, after `sudo` where root is needed.
+    pub commands: fn(Family) -> Option<&'static str>,
+    /// What it is, where no command is known.
+    pub otherwise: &'static str,
+}
+
+const NEEDED: Needed = Needed {
+    name: "QEMU",
+    packages: &["qemu-system-x86"],
+    commands: |family| {
+        Some(match family {
+            Family::Fedora => "dnf install qemu-system-x86-core",
+            Family::Arch => "pacman -S qemu-system-x86",
+            Family::Alpine => "apk add qemu-system-x86_64",
+            Family::Suse => "zypper install qemu-x86",
+            Family::NixOs => "nix-shell -p qemu",
+            Family::MacOs => "brew install qemu",
+            Family::Debian | Family::Unknown => return None,
+        })
+    },
+    otherwise: "QEMU (qemu-system-x86_64)",
+};
 
 /// For one run of apt-get: slow mirrors exist, silent ones too.
 const APT_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -49,9 +76,9 @@ pub fn qemu(named: Option<&Path>, yes: bool) -> Result<PathBuf, Failure> {
         return Ok(found);
     }
     say!("QEMU is missing: {QEMU} is not on PATH");
-    install(yes)?;
+    install(&NEEDED, yes)?;
     find_qemu(None)?
-        .ok_or_else(|| Failure::tool(format!("{PACKAGE} was installed, yet {QEMU} is not on PATH")))
+        .ok_or_else(|| Failure::tool(format!("QEMU was installed, yet {QEMU} is not on PATH")))
 }
 
 /// QEMU's path, `None` if there is none; a name that leads nowhere is an error.
@@ -93,20 +120,21 @@ fn is_program(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
-fn install(yes: bool) -> Result<(), Failure> {
+/// Installs it, if the table above says so.
+pub fn install(needed: &Needed, yes: bool) -> Result<(), Failure> {
     let is_here = |name| find_program(Path::new(name)).is_some();
     let has_apt = Family::of_this_system() == Family::Debian && is_here("apt-get");
     let is_root = is_root();
     let is_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
     // A question whose "yes" would lead nowhere is not asked.
     let may_ask = has_apt && (is_root || is_here("sudo"));
-    if !yes && is_terminal && may_ask && ask()? {
-        return with_apt(!is_root);
+    if !yes && is_terminal && may_ask && ask(needed)? {
+        return with_apt(needed, !is_root);
     }
     if has_apt && is_root && (yes || !is_terminal) {
-        return with_apt(false);
+        return with_apt(needed, false);
     }
-    Err(Failure::tool(cure()))
+    Err(Failure::tool(needed.cure()))
 }
 
 fn is_root() -> bool {
@@ -114,19 +142,19 @@ fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-fn ask() -> Result<bool, Failure> {
+fn ask(needed: &Needed) -> Result<bool, Failure> {
     say!("Install it now with apt-get? [Y/n]");
     let stdin = io::stdin();
     if !supervise::wait_readable(&stdin, ANSWER_LIMIT) {
-        return Err(Failure::tool(format!("no answer; {}", cure())));
+        return Err(Failure::tool(format!("no answer; {}", needed.cure())));
     }
     let mut answer = String::new();
     let read = stdin.read_line(&mut answer).unwrap_or(0);
     Ok(read > 0 && matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes"))
 }
 
-fn with_apt(sudo: bool) -> Result<(), Failure> {
-    let install = ["install", "-y", "--no-install-recommends", PACKAGE];
+fn with_apt(needed: &Needed, sudo: bool) -> Result<(), Failure> {
+    let install = [&["install", "-y", "--no-install-recommends"], needed.packages].concat();
     if has_package_lists() && apt(sudo, &install)? {
         return Ok(());
     }
@@ -134,7 +162,8 @@ fn with_apt(sudo: bool) -> Result<(), Failure> {
     if apt(sudo, &["update"])? && apt(sudo, &install)? {
         return Ok(());
     }
-    Err(Failure::tool(format!("apt-get did not install QEMU; by hand: {}", cure())))
+    let Needed { name, .. } = needed;
+    Err(Failure::tool(format!("apt-get did not install {name}; by hand: {}", needed.cure())))
 }
 
 fn has_package_lists() -> bool {
@@ -173,19 +202,32 @@ fn apt(sudo: bool, arguments: &[&str]) -> Result<bool, Failure> {
     }
 }
 
-/// What to type on this system.
+/// What to type on this system for QEMU.
 pub fn cure() -> String {
-    let family = Family::of_this_system();
-    let sudo = if is_root() || !family.needs_root() { "" } else { "sudo " };
-    match family.command() {
-        Some(command) => format!("install QEMU with: {sudo}{command}"),
-        None => format!("install QEMU ({QEMU}) with the system's package manager"),
+    NEEDED.cure()
+}
+
+impl Needed {
+    /// What to type on this system.
+    pub fn cure(&self) -> String {
+        let Self { name, packages, commands, otherwise } = self;
+        let family = Family::of_this_system();
+        let sudo = if is_root() || !family.needs_root() { "" } else { "sudo " };
+        let debian = || format!("apt-get install --no-install-recommends {}", packages.join(" "));
+        let command = match family {
+            Family::Debian => Some(debian()),
+            other => commands(other).map(str::to_owned),
+        };
+        match command {
+            Some(command) => format!("install {name} with: {sudo}{command}"),
+            None => format!("install {otherwise} with the system's package manager"),
+        }
     }
 }
 
-/// Systems that install QEMU in the same way.
+/// Systems that install programs in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
+pub enum Family {
     Debian,
     Fedora,
     Arch,
@@ -204,20 +246,6 @@ impl Family {
         let text = fs::read_to_string("/etc/os-release")
             .or_else(|_| fs::read_to_string("/usr/lib/os-release"));
         family_of(&text.unwrap_or_default())
-    }
-
-    /// What to type, after `sudo` where root is needed.
-    fn command(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Debian => "apt-get install --no-install-recommends qemu-system-x86",
-            Self::Fedora => "dnf install qemu-system-x86-core",
-            Self::Arch => "pacman -S qemu-system-x86",
-            Self::Alpine => "apk add qemu-system-x86_64",
-            Self::Suse => "zypper install qemu-x86",
-            Self::NixOs => "nix-shell -p qemu",
-            Self::MacOs => "brew install qemu",
-            Self::Unknown => return None,
-        })
     }
 
     fn needs_root(self) -> bool {

@@ -37,19 +37,13 @@ impl Net {
         match text.split_once('=') {
             None if text == "none" => Ok(Self::None),
             None if text == "user" => Ok(Self::User),
-            Some(("tap", name)) => {
-                let is_name = (1..=LONGEST_NAME).contains(&name.len())
-                    && !name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace())
-                    && name != "."
-                    && name != "..";
-                match is_name {
-                    true => Ok(Self::Tap(name.to_owned())),
-                    false => Err(format!(
-                        "no network device can have the name `{}`",
-                        foreign::line(name.as_bytes())
-                    )),
-                }
-            }
+            Some(("tap", name)) => match is_device_name(name) {
+                true => Ok(Self::Tap(name.to_owned())),
+                false => Err(format!(
+                    "no network device can have the name `{}`",
+                    foreign::line(name.as_bytes())
+                )),
+            },
             _ if text == "tap" => Err("which one: tap=NAME".into()),
             _ => Err("it may be none, user, tap=NAME".into()),
         }
@@ -83,6 +77,14 @@ impl Net {
             Err(Failure::usage(format!("--net tap={name}: this network device is not a tap")))
         }
     }
+}
+
+/// Whether a network device of Linux's can have this name (`net/core/dev.c`, `dev_valid_name`).
+pub fn is_device_name(name: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&name.len())
+        && !name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace())
+        && name != "."
+        && name != ".."
 }
 
 /// The address of the guest's network device.

@@ -15,6 +15,11 @@ pub const SHOWN: usize = 10;
 /// What `run` and `test` look at before they boot: the quick rules, and only errors. Findings end it
 /// with the status of an image that cannot be booted.
 pub fn before_boot(path: &Path) -> Result<(), Failure> {
+    before(path, "booted", "boots")
+}
+
+/// The same for another verb: what it has not `done`, and what it `does` all the same with --no-check.
+pub fn before(path: &Path, done: &str, does: &str) -> Result<(), Failure> {
     let file = open(path)?;
     let subject = subject(&file, Options::default())?;
     let mut report = rules::check_for_boot(&subject);
@@ -27,8 +32,8 @@ pub fn before_boot(path: &Path) -> Result<(), Failure> {
     }
     let path = path.shown();
     Err(Failure::usage(format!(
-        "{path}: this image was not booted, see above; `cargo freestone check` says more, \
-         --no-check boots it all the same"
+        "{path}: this image was not {done}, see above; `cargo freestone check` says more, \
+         --no-check {does} it all the same"
     )))
 }
 

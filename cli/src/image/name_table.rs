@@ -63,6 +63,11 @@ pub struct Named {
 
 /// The image with a table of its names.
 pub fn with_names(image: &[u8]) -> Result<Named, NoNames> {
+    with_names_of(image, image)
+}
+
+/// The same, with the symbols of `linked`: the image as it was before it was stripped.
+pub fn with_names_of(image: &[u8], linked: &[u8]) -> Result<Named, NoNames> {
     let header = elf::FileHeader64::<LittleEndian>::parse(image).map_err(|_| NoNames::NotElf)?;
     let segments = header.program_headers(LittleEndian, image).map_err(|_| NoNames::NotElf)?;
     let room = segments.iter().position(|s| s.p_type.get(LittleEndian).0 == ROOM);
@@ -73,7 +78,7 @@ pub fn with_names(image: &[u8]) -> Result<Named, NoNames> {
         return Err(NoNames::There);
     }
     // First what `strip` takes away: with the symbols goes a table that was there, and its header remains.
-    let functions = functions(image)?;
+    let functions = functions(linked)?;
     let room = room.ok_or(NoNames::NoRoom)?;
     let table = table(&functions).ok_or(NoNames::TooLarge)?;
 

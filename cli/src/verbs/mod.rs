@@ -8,6 +8,7 @@ pub mod debug;
 pub mod doctor;
 pub mod exit_status;
 pub mod hot;
+pub mod image;
 pub mod junit;
 pub mod libtest_args;
 pub mod names;

@@ -4,9 +4,9 @@
 //! value `v` into its own exit status `2 v + 1`, so each verdict differs from QEMU's own 0 (machine
 //! powered off or reset: a triple fault, say) and 1 (QEMU failed). Under Xen it is a last line on the
 //! console, and the reason given to `SCHEDOP_shutdown`. The reason alone is not enough: Xen takes a processor that halted
-//! with interrupts off for a power-off, as success is, and has one reason for failure and crash. Elsewhere the machine is
-//! powered off if possible, else halted. To power off it uses ACPI's tables if the kernel has called
-//! [`prepare_power_off`].
+//! with interrupts off for a power-off, as success is, and has one reason for failure and crash. Elsewhere the same line
+//! is the last on every console, and the machine is powered off if possible, else halted. To power off it uses ACPI's tables if
+//! the kernel has called [`prepare_power_off`].
 //!
 //! ```no_run
 //! # use freestone_platform as freestone;

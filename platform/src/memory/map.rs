@@ -48,7 +48,8 @@ pub struct Region {
 }
 
 impl Region {
-    const NOTHING: Region = Region { start: 0, end: 0, kind: Kind::Reserved };
+    /// All zeros, so that an empty map is made by one fill.
+    const NOTHING: Region = Region { start: 0, end: 0, kind: Kind::Usable };
 
     /// Length in bytes.
     pub const fn len(&self) -> u64 {

@@ -2,6 +2,8 @@
 
 use freestone_xen::{E820Entry, E820Kind, Xen};
 
+use super::entry::MULTIBOOT2_MARK;
+use super::multiboot2;
 use super::pvh::{Physical, StartInfo, TEXT_BYTES};
 use super::trap::descriptors;
 use super::{cpu, page_table::initial, ticks};
@@ -34,16 +36,72 @@ pub(crate) fn silence() {
     }
 }
 
-/// What the loader told.
+/// Reads what the loader told, of the protocols by which a kernel lets itself be started: [`pvh`] or [`pvh_or_multiboot2`]. The
+/// kernel's entry code names one, so that it has that one's readers and no others.
 ///
 /// # Safety
 ///
-/// - Called once, on the entry code's map.
-#[inline]
-pub(crate) unsafe fn read(start_info: u64) -> Result<StartInfo, Error> {
+/// - Called once, on the entry code's map, with the address that the entry code got.
+pub(crate) type Reader = unsafe fn(u64) -> Result<StartInfo, Error>;
+
+/// PVH alone.
+///
+/// # Safety
+///
+/// - As [`Reader`].
+#[doc(hidden)]
+pub unsafe fn pvh(start_info: u64) -> Result<StartInfo, Error> {
     // SAFETY: called once, so this is the only reference to the texts that is ever made.
     let texts = unsafe { &mut *TEXTS.get() };
     StartInfo::read(&BootMapped, start_info, texts)
+}
+
+/// PVH, and Multiboot2 where the entry code has marked the address.
+///
+/// # Safety
+///
+/// - As [`Reader`].
+#[doc(hidden)]
+pub unsafe fn pvh_or_multiboot2(start_info: u64) -> Result<StartInfo, Error> {
+    let mark = u64::from(MULTIBOOT2_MARK);
+    if start_info & mark == 0 {
+        // SAFETY: the caller's promise.
+        return unsafe { pvh(start_info) };
+    }
+    // SAFETY: called once, so this is the only reference to the texts that is ever made.
+    let texts = unsafe { &mut *TEXTS.get() };
+    let mut info = multiboot2::read(&BootMapped, start_info & !mark, texts)?;
+    // SAFETY: once, and before anybody reads ACPI's tables.
+    info.start.rsdp = info.rsdp.map(|pointer| unsafe { keep_root_pointer(pointer) });
+    Ok(info.start)
+}
+
+/// The longest root pointer of ACPI's that is kept: there are such of 20 and of 36 bytes so far.
+const KEPT_BYTES: usize = 64;
+
+/// A loader's copy of the root pointer; zeros if it gave none.
+static ROOT_POINTER: Once<[u8; KEPT_BYTES]> = Once::new([0; KEPT_BYTES]);
+
+/// Keeps the copy, of a loader that does not say where it found it, and returns where it is now.
+///
+/// # Safety
+///
+/// - Called once, before anybody asks for [`root_pointer`].
+unsafe fn keep_root_pointer(pointer: &[u8]) -> u64 {
+    // SAFETY: the caller's promise: this is the only reference there is.
+    let kept = unsafe { &mut *ROOT_POINTER.get() };
+    kept.iter_mut().zip(pointer).for_each(|(slot, byte)| *slot = *byte);
+    // Memory is mapped at its physical address.
+    ROOT_POINTER.get() as u64
+}
+
+/// The `len` bytes at `address`, if they lie in the kept copy. It is the kernel's own memory, which ACPI's reader would not
+/// be lent otherwise.
+pub(crate) fn root_pointer(address: u64, len: usize) -> Option<&'static [u8]> {
+    let offset = address.checked_sub(ROOT_POINTER.get() as u64)?;
+    // SAFETY: written before `main` or never.
+    let kept = unsafe { &*ROOT_POINTER.get() };
+    kept.get(usize::try_from(offset).ok()?..)?.get(..len)
 }
 
 /// What keeps less privileged code out of the kernel, from here on.

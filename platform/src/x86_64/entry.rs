@@ -8,6 +8,10 @@
 //! - the ELF entry point itself, to which only an operating system jumps, if the kernel is started as a program: it prints
 //!   that and exits with status 2.
 //!
+//! With `multiboot2 = on` it defines two more: a Multiboot2 header, by which GRUB finds its way in, and an entry that marks
+//! the address of GRUB's data and joins the other one. The state that a Multiboot2 loader leaves (Multiboot2
+//! specification, 3.3) differs in EAX, which has a magic number, and in that EBX holds the address of its own data.
+//!
 //! State at the PVH entry (Xen's `docs/misc/pvh.pandoc`): EBX holds the start info's address, flat
 //! 32-bit segments, paging off, interrupts off, no stack. `.bss` is zeroed by the loader.
 //!
@@ -29,17 +33,60 @@ pub const CR0: u32 = 1 << 31 | 1 << 16 | 1 << 5 | 1 << 4 | 1 << 1 | 1 << 0;
 /// EFER: long mode, no-execute.
 pub const EFER: u32 = 1 << 8 | 1 << 11;
 
+#[doc(hidden)]
+pub use super::boot::{pvh, pvh_or_multiboot2};
+/// What EAX has where a Multiboot2 loader enters (Multiboot2 specification, 3.3).
+#[doc(hidden)]
+pub const MULTIBOOT2_MAGIC: u32 = 0x36d7_6289;
+/// In the lowest bit of the address that is handed on: it leads to Multiboot2's data. Both protocols align theirs.
+#[doc(hidden)]
+pub const MULTIBOOT2_MARK: u32 = 1;
+
 /// Defines the entry point in a kernel's crate: `boot!(main)`, `main` a
 /// `fn(&'static BootInfo) -> Exit`. The head of this module says what that is.
 ///
 /// `boot!(main, stack = BYTES)` says how large the stack is that `main` gets; without, it is
-/// [`BOOT_BYTES`](crate::stacks::named::BOOT_BYTES).
+/// [`BOOT_BYTES`](crate::stacks::named::BOOT_BYTES). `boot!(main, stack = BYTES, multiboot2 = on)` lets Multiboot2 loaders
+/// start the kernel too.
 #[macro_export]
 macro_rules! boot {
     ($main:path) => {
         $crate::boot!($main, stack = $crate::stacks::named::BOOT_BYTES);
     };
     ($main:path, stack = $bytes:expr) => {
+        $crate::boot!(@stamp $main, $bytes, $crate::x86_64::entry::pvh);
+    };
+    ($main:path, stack = $bytes:expr, multiboot2 = on) => {
+        $crate::boot!(@stamp $main, $bytes, $crate::x86_64::entry::pvh_or_multiboot2);
+        ::core::arch::global_asm!(
+            // Magic, architecture (32-bit x86), length, and what makes the sum of all four zero; then the tag with the
+            // entry (type 3) and the one that ends the list (type 0), each with flags and size, aligned to 8.
+            ".pushsection .multiboot2, \"a\", @progbits",
+            ".balign 8",
+            ".Lfreestone_multiboot2:",
+            ".long {header}, 0, .Lfreestone_multiboot2_end - .Lfreestone_multiboot2",
+            ".long -({header} + (.Lfreestone_multiboot2_end - .Lfreestone_multiboot2))",
+            ".short 3, 0; .long 12, freestone_multiboot2_entry; .balign 8",
+            ".short 0, 0; .long 8",
+            ".Lfreestone_multiboot2_end:",
+            ".popsection",
+            ".pushsection .text.freestone_entry, \"ax\", @progbits",
+            ".code32",
+            ".globl freestone_multiboot2_entry",
+            "freestone_multiboot2_entry:",
+            // Who jumps here without the number hands over something else, which is then refused by what it is not.
+            "cmp eax, {magic}",
+            "jne freestone_pvh_entry",
+            "or ebx, {mark}",
+            "jmp freestone_pvh_entry",
+            ".code64",
+            ".popsection",
+            header = const 0xe852_50d6_u32,
+            magic = const $crate::x86_64::entry::MULTIBOOT2_MAGIC,
+            mark = const $crate::x86_64::entry::MULTIBOOT2_MARK,
+        );
+    };
+    (@stamp $main:path, $bytes:expr, $read:path) => {
         #[doc(hidden)]
         const FREESTONE_STACK_BYTES: usize = $crate::stacks::named::boot_bytes($bytes);
         // `cargo freestone check` knows it by its name.
@@ -59,7 +106,7 @@ macro_rules! boot {
             // SAFETY: only the entry code below calls this, once, in the state it has set up.
             unsafe {
                 let stack = FREESTONE_BOOT_STACK.range();
-                $crate::boot::boot(image, start_info, entry_ticks, stack, $main)
+                $crate::boot::boot(image, start_info, entry_ticks, stack, $read, $main)
             }
         }
 

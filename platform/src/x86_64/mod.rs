@@ -8,6 +8,7 @@ pub mod cpu;
 pub(crate) mod entropy;
 pub mod entry;
 pub(crate) mod kvm_clock;
+mod multiboot2;
 pub(crate) mod page_table;
 mod pvh;
 pub(crate) mod shared_clock;

@@ -67,17 +67,17 @@ impl fmt::Display for Error {
     }
 }
 
-/// A `hvm_start_info`, read and checked.
+/// What a loader told, read and checked: a `hvm_start_info`, or what another protocol has for it.
 #[derive(Debug)]
 pub struct StartInfo {
-    /// 0 or 1 (a later one is read as 1: the layout only grows).
-    pub version: u32,
+    /// By which protocol it came, and of PVH's which version: 0 or 1 (a later one is read as 1: the layout only grows).
+    pub protocol: Protocol,
     /// Without the final zero.
     pub command_line: &'static [u8],
     /// The modules, as many as are kept.
     pub modules: [Loaded; MAX_MODULES],
     /// How many of them there are.
-    module_count: usize,
+    pub module_count: usize,
     /// Physical address of the ACPI root pointer.
     pub rsdp: Option<u64>,
     /// Regions from version 1, none from version 0; all that must stay is reserved in it.
@@ -85,9 +85,22 @@ pub struct StartInfo {
 }
 
 impl StartInfo {
+    /// Nothing yet.
+    #[inline(always)] // So that it is made in place.
+    pub const fn new(protocol: Protocol) -> StartInfo {
+        StartInfo {
+            protocol,
+            command_line: &[],
+            modules: [Loaded::NOTHING; MAX_MODULES],
+            module_count: 0,
+            rsdp: None,
+            memory: MemoryMap::new(),
+        }
+    }
+
     /// By which protocol it came.
     pub fn protocol(&self) -> Protocol {
-        Protocol::Pvh { version: self.version }
+        self.protocol
     }
 
     /// Reads the start info at `address`; command lines are copied into `texts`.
@@ -102,14 +115,8 @@ impl StartInfo {
             return Err(Error::NotPvh(word(head, 0)));
         }
         let version = word(head, 4);
-        let mut info = StartInfo {
-            version,
-            command_line: &[],
-            modules: [Loaded::NOTHING; MAX_MODULES],
-            module_count: 0,
-            rsdp: Some(long(head, 32)).filter(|&rsdp| rsdp != 0),
-            memory: MemoryMap::new(),
-        };
+        let mut info = StartInfo::new(Protocol::Pvh { version });
+        info.rsdp = Some(long(head, 32)).filter(|&rsdp| rsdp != 0);
         info.command_line = texts.copy(physical, "command line", long(head, 24))?;
         info.read_modules(physical, long(head, 16), word(head, 12), &mut texts)?;
         if version >= 1 {
@@ -158,14 +165,21 @@ impl StartInfo {
         let entries = fetch(from, "memory map", list, count as usize * MEMMAP_ENTRY_BYTES)?;
         for entry in entries.chunks_exact(MEMMAP_ENTRY_BYTES) {
             let (start, len) = (long(entry, 0), long(entry, 8));
-            // RAM that no table can map is none for us.
-            let kind = match Kind::from(word(entry, 16)) {
-                Kind::Usable if start.saturating_add(len) > HIGHEST => Kind::Reserved,
-                kind => kind,
-            };
-            if !self.memory.add(start, len, kind) {
-                return Err(Error::TooMuch);
-            }
+            self.add_region(start, len, word(entry, 16))?;
+        }
+        Ok(())
+    }
+
+    /// Adds a region of the loader's, `kind` by its number in ACPI.
+    #[inline(always)] // In each reader's loop, which is once in an image.
+    pub fn add_region(&mut self, start: u64, len: u64, kind: u32) -> Result<(), Error> {
+        // RAM that no table can map is none for us.
+        let kind = match Kind::from(kind) {
+            Kind::Usable if start.saturating_add(len) > HIGHEST => Kind::Reserved,
+            kind => kind,
+        };
+        if !self.memory.add(start, len, kind) {
+            return Err(Error::TooMuch);
         }
         Ok(())
     }
@@ -181,7 +195,7 @@ impl StartInfo {
 }
 
 /// Where command lines are copied to: what is left of the room for them.
-struct Texts(&'static mut [u8]);
+pub struct Texts(pub &'static mut [u8]);
 
 impl Texts {
     /// Copies the zero-terminated text at `address`; an address of 0 means there is none.
@@ -202,15 +216,32 @@ impl Texts {
             }
             len += 1;
         }
+        Ok(self.take(len))
+    }
+
+    /// Copies a text, up to its zero or its end.
+    pub fn keep(&mut self, text: &[u8]) -> &'static [u8] {
+        let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
+        let mut len = 0;
+        for (slot, byte) in self.0.iter_mut().zip(text) {
+            *slot = *byte;
+            len += 1;
+        }
+        self.take(len)
+    }
+
+    /// What has been copied to the begin of the room.
+    #[inline]
+    fn take(&mut self, len: usize) -> &'static [u8] {
         let all = core::mem::take(&mut self.0);
         // It cannot be longer, which the compiler does not see.
         let (text, rest) = all.split_at_mut_checked(len).unwrap_or_default();
         self.0 = rest;
-        Ok(text)
+        text
     }
 }
 
-fn fetch(
+pub fn fetch(
     from: &impl Physical,
     what: &'static str,
     address: u64,
@@ -220,13 +251,15 @@ fn fetch(
 }
 
 /// The little-endian 32-bit word at `offset`; 0 past the end, which `fetch` has ruled out.
-fn word(bytes: &[u8], offset: usize) -> u32 {
+#[inline(always)]
+pub fn word(bytes: &[u8], offset: usize) -> u32 {
     let field = bytes.get(offset..).and_then(|rest| rest.first_chunk());
     field.map_or(0, |field| u32::from_le_bytes(*field))
 }
 
 /// The little-endian 64-bit word at `offset`; 0 past the end, which `fetch` has ruled out.
-fn long(bytes: &[u8], offset: usize) -> u64 {
+#[inline(always)]
+pub fn long(bytes: &[u8], offset: usize) -> u64 {
     let field = bytes.get(offset..).and_then(|rest| rest.first_chunk());
     field.map_or(0, |field| u64::from_le_bytes(*field))
 }
@@ -289,7 +322,7 @@ mod tests {
     #[test]
     fn reads_version_1_and_keeps_what_it_points_to() {
         let info = read(good(1)).unwrap();
-        assert_eq!((info.version, info.rsdp), (1, Some(0xf_0000)));
+        assert_eq!((info.protocol, info.rsdp), (Protocol::Pvh { version: 1 }, Some(0xf_0000)));
         assert_eq!(info.command_line, b"oneshot key=value");
         let expected = Loaded { start: MODULE, end: MODULE + 5, command_line: b"a module" };
         assert_eq!(info.modules[0], expected);
@@ -307,7 +340,7 @@ mod tests {
         let mut memory = good(0);
         memory[40..56].fill(0xff);
         let info = read(memory).unwrap();
-        assert_eq!(info.version, 0);
+        assert_eq!(info.protocol, Protocol::Pvh { version: 0 });
         assert!(info.memory.regions().is_empty());
         assert_eq!(info.modules[0].start, MODULE);
     }

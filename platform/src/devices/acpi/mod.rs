@@ -323,6 +323,9 @@ pub struct Firmware(());
 impl Memory for Firmware {
     fn bytes(&self, address: u64, len: usize) -> Option<&[u8]> {
         let end = address.checked_add(len as u64)?;
+        if let Some(copy) = arch::boot::root_pointer(address, len) {
+            return Some(copy);
+        }
         let mut regions = boot_info()?.memory().regions().iter();
         // What the kernel may write to meanwhile cannot be lent.
         let is_ours = regions.any(|region| {

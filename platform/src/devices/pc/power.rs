@@ -1,15 +1,18 @@
-//! Ending the machine: debug exit, Xen's shutdown, power off, halt.
+//! Ending the machine: debug exit, Xen's shutdown, the verdict on the consoles, power off, halt.
 //!
 //! How a machine is powered off stands in ACPI's tables. They are read by [`prepare`] and not at the end: a
 //! panic must not depend on them, and the reader is not in images that do not ask for it. Without it the port that
 //! QEMU's `pc` and `q35` have is tried.
 
+use core::fmt::Write as _;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
+use freestone_rt::console;
 use freestone_xen::Reason;
 
 use crate::devices::acpi::{self, Bus, PowerOff, Register};
+use crate::devices::pc::uart16550;
 use crate::exit::verdict::Exit;
 use crate::hypervisor::xen;
 use crate::memory::access::MapError;
@@ -34,13 +37,15 @@ pub(crate) fn end(verdict: Exit) -> ! {
             Exit::Failure | Exit::Crash => Reason::Crash,
         };
         // Refused to most unprivileged guests by release builds of Xen; the reason is left to them.
-        let _ = xen.console_write(verdict.last_line());
+        let _ = xen.console_write(verdict.last_line().as_bytes());
         // Comes back only if Xen refuses; then the ways below are tried.
         let _ = xen.shutdown(reason);
     }
     // SAFETY: port 0xf4 ends the machine or, where nothing answers, does nothing; ending it
     // is what the caller asked for, so no state is left to protect.
     unsafe { cpu::outb(DEBUG_EXIT, verdict.code()) };
+    // Nothing took it. Whoever reads the consoles gets it as the last line.
+    let _ = console::emergency().write_str(verdict.last_line());
     let prepared = SWITCH_OFF.load(Ordering::Acquire);
     if prepared.is_null() {
         // SAFETY: as above.
@@ -101,6 +106,8 @@ pub fn prepare() -> Result<(), Error> {
 }
 
 fn switch_off() {
+    // The verdict's line is still in the UART, and on a real one would be cut.
+    uart16550::drain();
     // SAFETY: `prepare` wrote it before it let this function be found.
     unsafe { (*HOW.get()).assume_init_ref() }.carry_out(&Machine);
 }

@@ -25,7 +25,10 @@ const DIVISOR_ACCESS: u8 = 0x80;
 const EIGHT_BITS_NO_PARITY: u8 = 0x03;
 const FIFO_ENABLE_AND_CLEAR: u8 = 0x07;
 const TERMINAL_AND_REQUEST: u8 = 0x03;
+/// Of the line status: there is room again in the FIFO, all of it.
 const TRANSMITTER_EMPTY: u8 = 0x20;
+/// Of the line status: the last bit has left too.
+const ALL_SENT: u8 = 0x40;
 const RECEIVED: u8 = 0x01;
 /// In the interrupt enable register.
 const WHEN_RECEIVED: u8 = 0x01;
@@ -90,6 +93,13 @@ pub(crate) fn listen(vector: u8) -> Result<(), io_apic::Error> {
 pub(crate) fn take() -> Option<u8> {
     // SAFETY: as in `wait_until_empty`; reading the data takes a byte out of the receiver.
     unsafe { (inb(LINE_STATUS) & RECEIVED != 0).then(|| inb(DATA)) }
+}
+
+/// Waits until what was written has left, for a machine that is switched off then; not longer than for a full FIFO. Where
+/// there is no UART, the port reads as all ones.
+pub(crate) fn drain() {
+    // SAFETY: as in `wait_until_empty`.
+    let _ = (0..PATIENCE).any(|_| unsafe { inb(LINE_STATUS) } & ALL_SENT != 0);
 }
 
 impl Uart {
