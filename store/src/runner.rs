@@ -12,7 +12,7 @@ use core::task::Poll;
 
 use crate::batch::Batch;
 use crate::chain::{Position, Window};
-use crate::disk::Disk;
+use crate::disk::{Disk, SECTOR_BYTES};
 use crate::error::{Reason, State};
 use crate::format::{LOG, Place, Superblock};
 use crate::moving::Moving;
@@ -47,8 +47,10 @@ pub(crate) struct Work<B> {
 }
 
 /// The index is saved when there is so much log behind the saved one, in bytes, or more if the index is larger: reading the
-/// log again takes as long then as reading the index does.
+/// log takes as long then as reading the index does.
 const LEAST_TAIL: u64 = 4 << 20;
+/// But not more than such a part of the disk: what is dead in the tail cannot be given up.
+const TAIL_PART: u64 = 8;
 
 enum Step {
     Commit,
@@ -107,7 +109,9 @@ impl<D: Disk> Runner<D> {
         // The batch may need another segment.
         let has_room = free > inner.segments.reserve(saved_bytes);
         let is_low = free <= inner.segments.low(saved_bytes);
-        let is_long = self.work.tail_bytes > LEAST_TAIL.max(saved_bytes);
+        let disk_bytes = self.shared.geometry.sectors() * SECTOR_BYTES as u64;
+        let longest = LEAST_TAIL.max(saved_bytes).min(disk_bytes / TAIL_PART);
+        let is_long = self.work.tail_bytes > longest;
         let maintenance = if self.work.saving.is_some() || is_long || self.work.is_save_wanted {
             Some(Step::Save)
         } else if self.work.moving.is_some() || is_low && inner.segments.victim().is_some() {

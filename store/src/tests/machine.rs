@@ -295,3 +295,8 @@ pub fn small() -> Options {
 pub fn disk(more: usize) -> Sim {
     Sim::new((64 << 10) + (16 + more) * SMALL)
 }
+
+/// Whether tests may take their time.
+pub fn long() -> bool {
+    std::env::var_os("FREESTONE_LONG").is_some_and(|value| value == "1")
+}
