@@ -18,7 +18,7 @@ use crate::format::{LOG, Place, Superblock};
 use crate::moving::Moving;
 use crate::saving::Saving;
 use crate::segments::Use;
-use crate::shared::Shared;
+use crate::shared::{Shared, apply};
 
 /// What makes a store run: a future that is spawned, in the executor whose tasks use the store.
 pub struct Runner<D: Disk> {
@@ -46,8 +46,8 @@ pub(crate) struct Work<B> {
     pub is_turn: bool,
 }
 
-/// The index is saved when there is so much log behind the saved one, in bytes, or more if the index is larger: reading the
-/// log takes as long then as reading the index does.
+/// The index is saved when there is so much log behind the saved one, in bytes; or half of what the index has, if that is
+/// more: to read the log takes about as long then as to read the index.
 const LEAST_TAIL: u64 = 4 << 20;
 /// But not more than such a part of the disk: what is dead in the tail cannot be given up.
 const TAIL_PART: u64 = 8;
@@ -110,7 +110,7 @@ impl<D: Disk> Runner<D> {
         let has_room = free > inner.segments.reserve(saved_bytes);
         let is_low = free <= inner.segments.low(saved_bytes);
         let disk_bytes = self.shared.geometry.sectors() * SECTOR_BYTES as u64;
-        let longest = LEAST_TAIL.max(saved_bytes).min(disk_bytes / TAIL_PART);
+        let longest = LEAST_TAIL.max(saved_bytes / 2).min(disk_bytes / TAIL_PART);
         let is_long = self.work.tail_bytes > longest;
         let maintenance = if self.work.saving.is_some() || is_long || self.work.is_save_wanted {
             Some(Step::Save)
@@ -190,23 +190,14 @@ impl<D: Disk> Runner<D> {
         self.work.tail_bytes += whole as u64;
         let inner = &mut *shared.inner.borrow_mut();
         for (at, record) in batch.records() {
-            let Some(value) = record.value else {
-                if let Some(old) = inner.index.remove(record.key) {
-                    inner.segments.subtract(record.key.len(), old);
-                }
-                inner.stats.deletes += 1;
-                inner.stats.puts += 1;
-                inner.changes.add(&record);
-                continue;
-            };
-            let place = Place::new(geometry.byte(to.segment, to.at + at), value.len());
-            let old = inner.index.insert(record.key, place).map_err(|_| Reason::NoMemory)?;
-            inner.segments.add(record.key.len(), place);
-            if let Some(old) = old {
-                inner.segments.subtract(record.key.len(), old);
-            }
+            let place =
+                |value: &[u8]| Place::new(geometry.byte(to.segment, to.at + at), value.len());
+            let place = record.value.map(place);
+            apply(&mut inner.index, &mut inner.segments, record.key, place)
+                .map_err(|_| Reason::NoMemory)?;
             if !are_moved {
                 inner.stats.puts += 1;
+                inner.stats.deletes += u64::from(place.is_none());
                 inner.changes.add(&record);
             }
         }

@@ -6,7 +6,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use crate::KEY_BYTES;
-use crate::format::Place;
+use crate::format::{Place, entries, entry_bytes, write_entry};
 use crate::index::Index;
 
 #[derive(Clone, Debug)]
@@ -67,13 +67,25 @@ proptest! {
             prop_assert_eq!(listed, expected);
         }
         // What a saved index does.
-        let (mut copy, mut last) = (Index::default(), Vec::new());
+        let (mut copy, mut saved, mut count) = (Index::default(), Vec::new(), 0);
         for (key, place) in index.from(&[], true) {
-            prop_assert_eq!(copy.push(key, place, &last), Ok(true));
-            prop_assert_eq!(copy.push(key, place, key), Ok(false));
-            last = key.to_vec();
+            let at = saved.len();
+            saved.resize(at + entry_bytes(key.len()), 0);
+            write_entry(key, place, &mut saved[at..]);
+            count += 1;
         }
-        prop_assert_eq!(copy.places().collect::<Vec<_>>(), index.places().collect::<Vec<_>>());
+        // In two parts, cut anywhere.
+        let cut = entries(&saved, count / 3).map(|(key, _)| entry_bytes(key.len())).sum();
+        for (part, count) in [(&saved[..cut], count / 3), (&saved[cut..], count - count / 3)] {
+            prop_assert_eq!(copy.extend(part, count, |_, _| true), Ok(true));
+        }
+        prop_assert!(copy.from(&[], true).eq(index.from(&[], true)));
+        prop_assert_eq!((copy.keys(), copy.saved_bytes()), (index.keys(), index.saved_bytes()));
+        if count != 0 {
+            prop_assert_eq!(copy.extend(&saved, 1, |_, _| true), Ok(false));
+            prop_assert_eq!(Index::default().extend(&saved, count + 1, |_, _| true), Ok(false));
+            prop_assert_eq!(Index::default().extend(&saved, count, |_, _| false), Ok(false));
+        }
     }
 
     /// However keys come, what was reserved before is enough for all of them.
