@@ -255,7 +255,7 @@ pub(crate) const LARGEST_STORE: u64 = (1 << 40) * UNIT;
 
 impl Place {
     pub fn new(byte: u64, value_len: usize) -> Place {
-        Place(byte / UNIT << 24 | value_len as u64)
+        Place((byte / UNIT) << 24 | value_len as u64)
     }
 
     pub const fn from_bits(bits: u64) -> Place {

@@ -14,8 +14,8 @@ use crate::chain::{Position, Window};
 use crate::disk::{Disk, DiskError, SECTOR_BYTES};
 use crate::error::{Error, OpenError, Reason, State};
 use crate::format::{
-    BATCH_HEADER, COPIES, Found, Geometry, LARGEST_STORE, LOG, LogStart, NONE, Place, Superblock,
-    make_id, records,
+    BATCH_HEADER, BatchHeader, COPIES, Found, Geometry, LARGEST_STORE, LOG, LogStart, NONE, Place,
+    Superblock, make_id, records,
 };
 use crate::index::Index;
 use crate::options::{
@@ -358,6 +358,9 @@ impl<D: Disk> Loading<'_, D> {
             self.recovery.records += u64::from(count);
         }
         let (disk, geometry) = (self.disk, &self.geometry);
+        let batch = self.window.batch(disk, geometry, head.segment, head.at).await;
+        let is_it = |it: BatchHeader| it.stream == LOG && it.sequence == head.sequence;
+        self.recovery.was_torn = batch.map_err(Reason::ReadFailed)?.is_some_and(is_it);
         let goes_on = self.window.goes_on(disk, geometry, LOG, head).await;
         if goes_on.map_err(Reason::ReadFailed)? {
             return Err(Reason::Log { sector: geometry.sector(head.segment, head.at) });

@@ -91,7 +91,7 @@ pub struct Recovery {
     pub saved_keys: u64,
     /// Records that came from the log behind it.
     pub records: u64,
-    /// Whether the log ended in a batch that was never finished, whose writer was not told that it was.
+    /// Whether the log ends in the beginning of a batch that was never finished, whose writer was not told that it was.
     pub was_torn: bool,
     /// Whether one copy of the first sector was damaged; it is written again when the index is saved next.
     pub was_healed: bool,

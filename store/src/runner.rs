@@ -204,28 +204,32 @@ impl<D: Disk> Runner<D> {
         Ok(())
     }
 
-    /// Where a batch of the log goes that has so many bytes: to the next segment if there is no room in this one.
+    /// Where a batch of the log goes that has so many bytes.
     async fn next_position(&self, whole: usize) -> Result<Position, Reason> {
         loop {
-            let inner = &mut *self.shared.inner.borrow_mut();
-            if inner.head.at + whole <= self.shared.geometry.segment_bytes {
-                let position = inner.head;
-                inner.head.at += whole;
-                inner.head.sequence = inner.head.sequence.wrapping_add(1);
+            if let Some(position) = self.try_next_position(whole)? {
                 return Ok(position);
-            }
-            if let Some(next) = inner.segments.take(Use::Tail) {
-                let segment = inner.head.next;
-                inner.segments.push_tail(segment).map_err(|_| Reason::NoMemory)?;
-                inner.head = Position { segment, at: 0, next, ..inner.head };
-                continue;
-            }
-            if inner.segments.free() == 0 {
-                return Err(Reason::Space);
             }
             // All that are free are still being read from. Each reading ends.
             yield_once().await;
         }
+    }
+
+    /// The same; in the next segment if there is no room in this one. `None` if none can be taken for the one behind that now.
+    fn try_next_position(&self, whole: usize) -> Result<Option<Position>, Reason> {
+        let inner = &mut *self.shared.inner.borrow_mut();
+        if inner.head.at + whole > self.shared.geometry.segment_bytes {
+            let Some(next) = inner.segments.take(Use::Tail) else {
+                return if inner.segments.free() == 0 { Err(Reason::Space) } else { Ok(None) };
+            };
+            let segment = inner.head.next;
+            inner.segments.push_tail(segment).map_err(|_| Reason::NoMemory)?;
+            inner.head = Position { segment, at: 0, next, ..inner.head };
+        }
+        let position = inner.head;
+        inner.head.at += whole;
+        inner.head.sequence = inner.head.sequence.wrapping_add(1);
+        Ok(Some(position))
     }
 
     pub(crate) async fn write(&self, to: Position, buffer: D::Buffer) -> Result<D::Buffer, Reason> {

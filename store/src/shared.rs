@@ -132,8 +132,10 @@ impl<B: core::ops::DerefMut<Target = [u8]>> Inner<B> {
             self.wait(context);
             return Poll::Pending;
         }
-        let key_bytes = self.pending.key_bytes + record.key.len();
-        self.index.reserve(self.pending.count as usize + 1, key_bytes)?;
+        if record.value.is_some() {
+            let key_bytes = self.pending.key_bytes + record.key.len();
+            self.index.reserve(self.pending.puts + 1, key_bytes)?;
+        }
         self.pending.push(geometry.id, record)?;
         self.wake_runner();
         Poll::Ready(Ok(self.number))

@@ -166,6 +166,8 @@ async fn main(boot: &'static BootInfo) -> Exit {
     if let Err(error) = done.await {
         let error: Error = error;
         println!("ended: {error}");
+        // That takes no memory. The keys were put from the last on.
+        println!("deleted then: {:?}", store.delete(&key(keys - 1)).await);
     }
     let heap = FREESTONE_HEAP.stats();
     println!(
