@@ -5,6 +5,7 @@
 //! flushed are in the tests of `freestone-store`.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -46,7 +47,8 @@ struct Machine {
 
 impl Machine {
     fn start(kernel: &Path, image: &Path, words: &str) -> Machine {
-        let mut command = Command::new("qemu-system-x86_64");
+        let program = env::var_os("FREESTONE_QEMU").unwrap_or_else(|| "qemu-system-x86_64".into());
+        let mut command = Command::new(program);
         command.args(["-machine", "microvm", "-accel", "tcg", "-cpu", "max", "-m", "16"]);
         command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
         command.args([
