@@ -220,7 +220,7 @@ async fn load<D: Disk>(
         disk: &disk,
         geometry,
         window: Window::new(buffer(&disk, geometry.batch_bytes())?),
-        index: Index::default(),
+        index: Index::new(options.index_bytes),
         segments: Segments::new(geometry).map_err(no_memory)?,
         saved: Vec::new(),
         recovery: Recovery { was_healed, ..Recovery::default() },

@@ -222,7 +222,7 @@ async fn fill(store: &Ours, value_bytes: usize) -> u32 {
 
 #[test]
 fn a_full_disk_says_so_and_keys_can_be_deleted() {
-    for (value_bytes, more) in [(4096, 0), (1000, 3), (100, 0), (0, 0), (4096, 40)] {
+    for (value_bytes, more) in [(4096, 0), (1000, 3), (60, 0), (4096, 20)] {
         let sim = disk(more);
         let done = with(&sim, small(), async |store| {
             let count = fill(&store, value_bytes).await;
@@ -230,7 +230,7 @@ fn a_full_disk_says_so_and_keys_can_be_deleted() {
             assert!(count > 50 && used > 0.1, "{value_bytes}: {count} keys, {used}");
             assert_eq!(store.state(), State::ReadWrite);
             // What is not longer may be put, again and again.
-            for round in 0..4 * count {
+            for round in 0..count + count / 2 {
                 let key = (round % count).to_be_bytes();
                 store.put(&key, &std::vec![round as u8; value_bytes]).await.unwrap();
             }
@@ -252,6 +252,36 @@ fn a_full_disk_says_so_and_keys_can_be_deleted() {
             }
         });
         done.unwrap();
+    }
+}
+
+#[test]
+fn an_index_that_is_full_says_so_and_is_opened_in_as_much_memory() {
+    let sim = disk(40);
+    let options = Options { index_bytes: Some(64 << 10), ..small() };
+    let done = with(&sim, options, async |store| {
+        let mut count = 0_u32;
+        let key = |number: u32| number.wrapping_mul(0x9e37_79b9).to_be_bytes();
+        while store.put(&key(count), b"value").await == Ok(()) {
+            count += 1;
+        }
+        assert!(count > 3000, "{count}");
+        assert_eq!(store.put(&key(count), b"value").await, Err(Error::NoMemory));
+        assert_eq!((store.state(), store.stats().keys), (State::ReadWrite, count.into()));
+        assert_eq!(store.put(&key(1), b"other").await, Err(Error::NoMemory));
+        for number in 0..100 {
+            assert_eq!(store.delete(&key(number)).await, Ok(true));
+        }
+        store.put(&key(1), b"other").await.unwrap();
+        count
+    });
+    let count = u64::from(done.unwrap());
+    for options in [options, small()] {
+        let keys = with(&sim.again(), options, async |store| {
+            assert_eq!(store.state(), State::ReadWrite);
+            store.stats().keys
+        });
+        assert_eq!(keys, Ok(count - 99));
     }
 }
 

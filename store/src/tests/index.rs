@@ -106,3 +106,38 @@ proptest! {
         prop_assert_eq!(index.heap_bytes(), bytes);
     }
 }
+
+/// In so much memory as it had, and filled up: what was there is there, and there is more room than before.
+#[test]
+fn where_memory_is_out_leaves_are_filled_up() {
+    const LIMIT: usize = 256 << 10;
+    let mut index = Index::new(Some(LIMIT));
+    let mut numbers = (0..).map(|number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut model = BTreeMap::new();
+    let full = loop {
+        let key = numbers.next().expect("endless").to_be_bytes();
+        if index.reserve(1, key.len()).is_err() {
+            break index.saved_bytes() as usize;
+        }
+        assert_eq!(index.insert(&key, place(model.len() as u32)), Ok(None));
+        model.insert(key, place(model.len() as u32));
+    };
+    assert!(full > LIMIT / 16 * 14, "{full} of {LIMIT}");
+    assert!(index.heap_bytes() as usize <= LIMIT + LIMIT / 16);
+    let listed = index.from(&[], true).map(|(key, place)| (key.try_into().unwrap(), place));
+    assert_eq!(listed.collect::<BTreeMap<[u8; 8], _>>(), model);
+    // Saved, read again, and the newest third put on top: as opening does.
+    let (mut saved, mut count) = (Vec::new(), 0);
+    for (key, &place) in model.iter().filter(|(_, place)| place.to_bits() % 3 != 0) {
+        let at = saved.len();
+        saved.resize(at + entry_bytes(key.len()), 0);
+        write_entry(key, place, &mut saved[at..]);
+        count += 1;
+    }
+    let mut again = Index::new(Some(LIMIT));
+    assert_eq!(again.extend(&saved, count, |_, _| true), Ok(true));
+    for (key, &place) in &model {
+        again.insert(key, place).expect("there was room for it");
+    }
+    assert!(again.from(&[], true).eq(index.from(&[], true)));
+}
