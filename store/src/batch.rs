@@ -20,9 +20,10 @@ pub(crate) struct Batch<B> {
     /// How long it is so far, in bytes.
     pub len: usize,
     pub count: u32,
-    /// What its keys have, in bytes.
+    /// Of the records that put something: how many there are, what their keys have, in bytes, and what they have themselves;
+    /// and what they add to a saved index at most.
+    pub puts: usize,
     pub key_bytes: usize,
-    /// What its records have that put something, in bytes; and what they add to a saved index at most.
     pub put_bytes: u64,
     pub saved_bytes: u64,
     pub wakers: Vec<Waker>,
@@ -39,6 +40,7 @@ impl<B> Batch<B> {
             buffer: None,
             len: BATCH_HEADER,
             count: 0,
+            puts: 0,
             key_bytes: 0,
             put_bytes: 0,
             saved_bytes: 0,
@@ -52,7 +54,8 @@ impl<B> Batch<B> {
 
     pub fn clear(&mut self) {
         self.len = BATCH_HEADER;
-        (self.count, self.key_bytes, self.put_bytes, self.saved_bytes) = (0, 0, 0, 0);
+        (self.count, self.puts, self.key_bytes) = (0, 0, 0);
+        (self.put_bytes, self.saved_bytes) = (0, 0);
         self.wakers.clear();
     }
 }
@@ -69,8 +72,9 @@ impl<B: DerefMut<Target = [u8]>> Batch<B> {
         record.write(id, &mut buffer[self.len..]);
         self.len += record.bytes();
         self.count += 1;
-        self.key_bytes += record.key.len();
         if record.value.is_some() {
+            self.puts += 1;
+            self.key_bytes += record.key.len();
             self.put_bytes += record.bytes() as u64;
             self.saved_bytes += crate::index::Index::saved_bytes_of(record.key);
         }

@@ -14,8 +14,8 @@ use crate::chain::{Position, Window};
 use crate::disk::{Disk, DiskError, SECTOR_BYTES};
 use crate::error::{Error, OpenError, Reason, State};
 use crate::format::{
-    BATCH_HEADER, COPIES, Found, Geometry, LARGEST_STORE, LOG, LogStart, NONE, Place, Superblock,
-    entries, make_id, records,
+    BATCH_HEADER, BatchHeader, COPIES, Found, Geometry, LARGEST_STORE, LOG, LogStart, NONE, Place,
+    Superblock, make_id, records,
 };
 use crate::index::Index;
 use crate::options::{
@@ -24,7 +24,7 @@ use crate::options::{
 };
 use crate::runner::Work;
 use crate::segments::{Segments, Use};
-use crate::shared::{Inner, Shared};
+use crate::shared::{Inner, Shared, apply};
 use crate::watch::Changes;
 
 /// What must be zero of a disk that is formatted without being asked, in bytes: what other systems write lies there.
@@ -220,7 +220,7 @@ async fn load<D: Disk>(
         disk: &disk,
         geometry,
         window: Window::new(buffer(&disk, geometry.batch_bytes())?),
-        index: Index::default(),
+        index: Index::new(options.index_bytes),
         segments: Segments::new(geometry).map_err(no_memory)?,
         saved: Vec::new(),
         recovery: Recovery { was_healed, ..Recovery::default() },
@@ -232,7 +232,7 @@ async fn load<D: Disk>(
     if incomplete.is_none_or(|_| options.salvage) {
         incomplete = loading.log(&mut head).await.err().or(incomplete);
     }
-    loading.account();
+    loading.segments.settle();
     // The log's next segment is nobody else's.
     if incomplete.is_none() && !loading.segments.reserve_next(head.next) {
         incomplete = Some(Reason::Log { sector: geometry.sector(head.segment, head.at) });
@@ -296,8 +296,6 @@ impl<D: Disk> Loading<'_, D> {
             return Ok(());
         }
         let mut position = Position { segment, at: 0, next: NONE, sequence: 0 };
-        let mut last = Vec::new();
-        last.try_reserve_exact(crate::KEY_BYTES).map_err(|_| Reason::NoMemory)?;
         while self.index.keys() < saved_keys {
             let (disk, geometry) = (self.disk, &self.geometry);
             let damaged =
@@ -313,16 +311,14 @@ impl<D: Disk> Loading<'_, D> {
                 self.segments.set_used(segment, Use::Saved);
             }
             let body = self.window.bytes(segment, at).get(BATCH_HEADER..header.len);
-            let before = self.index.keys();
-            for (key, place) in entries(body.unwrap_or_default(), header.count) {
-                let is_good = geometry.is_place(key.len(), place) && key.len() <= crate::KEY_BYTES;
-                if !is_good || !self.index.push(key, place, &last).map_err(of_memory)? {
-                    return Err(damaged);
-                }
-                last.clear();
-                last.extend_from_slice(key);
-            }
-            if header.count == 0 || self.index.keys() - before != u64::from(header.count) {
+            let body = body.unwrap_or_default();
+            let segments = &mut self.segments;
+            let seen = |key: &[u8], place| {
+                segments.add(key.len(), place);
+                geometry.is_place(key.len(), place)
+            };
+            let is_good = self.index.extend(body, header.count, seen).map_err(of_memory)?;
+            if !is_good || header.count == 0 || self.index.keys() > saved_keys {
                 return Err(damaged);
             }
         }
@@ -352,10 +348,8 @@ impl<D: Disk> Loading<'_, D> {
                 if !is_good {
                     return Err(damaged);
                 }
-                match record.value {
-                    Some(_) => drop(self.index.insert(record.key, place).map_err(of_memory)?),
-                    None => drop(self.index.remove(record.key)),
-                }
+                let place = record.value.map(|_| place);
+                apply(&mut self.index, &mut self.segments, record.key, place).map_err(of_memory)?;
                 count += 1;
             }
             if count != header.count {
@@ -364,6 +358,9 @@ impl<D: Disk> Loading<'_, D> {
             self.recovery.records += u64::from(count);
         }
         let (disk, geometry) = (self.disk, &self.geometry);
+        let batch = self.window.batch(disk, geometry, head.segment, head.at).await;
+        let is_it = |it: BatchHeader| it.stream == LOG && it.sequence == head.sequence;
+        self.recovery.was_torn = batch.map_err(Reason::ReadFailed)?.is_some_and(is_it);
         let goes_on = self.window.goes_on(disk, geometry, LOG, head).await;
         if goes_on.map_err(Reason::ReadFailed)? {
             return Err(Reason::Log { sector: geometry.sector(head.segment, head.at) });
@@ -376,13 +373,5 @@ impl<D: Disk> Loading<'_, D> {
             return Err(Reason::Log { sector: self.geometry.sector(segment, at) });
         }
         self.segments.push_tail(segment).map_err(of_memory)
-    }
-
-    /// What lives in each segment.
-    fn account(&mut self) {
-        for (key_len, place) in self.index.places() {
-            self.segments.add(key_len, place);
-        }
-        self.segments.settle();
     }
 }

@@ -44,6 +44,9 @@ pub struct Options {
     /// In a store that is made: bytes of a segment, a power of two, 64 KiB to 16 MiB; `None` is [`SEGMENT_BYTES`]. A value
     /// has a sixteenth of it at most, and a disk has 16 of them at least.
     pub segment_bytes: Option<usize>,
+    /// The most memory that the index takes, in bytes; `None` is all there is. Beyond it keys are refused, so that the rest of the
+    /// kernel has memory. Buffers are not in it: half a MiB, and some KiB for each reading.
+    pub index_bytes: Option<usize>,
     /// Has a store whose log or index is damaged give what can still be read: values that were acknowledged once, but may
     /// be old, or deleted since. Without it such a store gives nothing but its reason.
     pub salvage: bool,
@@ -91,7 +94,7 @@ pub struct Recovery {
     pub saved_keys: u64,
     /// Records that came from the log behind it.
     pub records: u64,
-    /// Whether the log ended in a batch that was never finished, whose writer was not told that it was.
+    /// Whether the log ends in the beginning of a batch that was never finished, whose writer was not told that it was.
     pub was_torn: bool,
     /// Whether one copy of the first sector was damaged; it is written again when the index is saved next.
     pub was_healed: bool,

@@ -12,13 +12,13 @@ use core::task::Poll;
 
 use crate::batch::Batch;
 use crate::chain::{Position, Window};
-use crate::disk::Disk;
+use crate::disk::{Disk, SECTOR_BYTES};
 use crate::error::{Reason, State};
 use crate::format::{LOG, Place, Superblock};
 use crate::moving::Moving;
 use crate::saving::Saving;
 use crate::segments::Use;
-use crate::shared::Shared;
+use crate::shared::{Shared, apply};
 
 /// What makes a store run: a future that is spawned, in the executor whose tasks use the store.
 pub struct Runner<D: Disk> {
@@ -46,9 +46,11 @@ pub(crate) struct Work<B> {
     pub is_turn: bool,
 }
 
-/// The index is saved when there is so much log behind the saved one, in bytes, or more if the index is larger: reading the
-/// log again takes as long then as reading the index does.
+/// The index is saved when there is so much log behind the saved one, in bytes; or half of what the index has, if that is
+/// more: to read the log takes about as long then as to read the index.
 const LEAST_TAIL: u64 = 4 << 20;
+/// But not more than such a part of the disk: what is dead in the tail cannot be given up.
+const TAIL_PART: u64 = 8;
 
 enum Step {
     Commit,
@@ -107,7 +109,9 @@ impl<D: Disk> Runner<D> {
         // The batch may need another segment.
         let has_room = free > inner.segments.reserve(saved_bytes);
         let is_low = free <= inner.segments.low(saved_bytes);
-        let is_long = self.work.tail_bytes > LEAST_TAIL.max(saved_bytes);
+        let disk_bytes = self.shared.geometry.sectors() * SECTOR_BYTES as u64;
+        let longest = LEAST_TAIL.max(saved_bytes / 2).min(disk_bytes / TAIL_PART);
+        let is_long = self.work.tail_bytes > longest;
         let maintenance = if self.work.saving.is_some() || is_long || self.work.is_save_wanted {
             Some(Step::Save)
         } else if self.work.moving.is_some() || is_low && inner.segments.victim().is_some() {
@@ -186,51 +190,46 @@ impl<D: Disk> Runner<D> {
         self.work.tail_bytes += whole as u64;
         let inner = &mut *shared.inner.borrow_mut();
         for (at, record) in batch.records() {
-            let Some(value) = record.value else {
-                if let Some(old) = inner.index.remove(record.key) {
-                    inner.segments.subtract(record.key.len(), old);
-                }
-                inner.stats.deletes += 1;
-                inner.stats.puts += 1;
-                inner.changes.add(&record);
-                continue;
-            };
-            let place = Place::new(geometry.byte(to.segment, to.at + at), value.len());
-            let old = inner.index.insert(record.key, place).map_err(|_| Reason::NoMemory)?;
-            inner.segments.add(record.key.len(), place);
-            if let Some(old) = old {
-                inner.segments.subtract(record.key.len(), old);
-            }
+            let place =
+                |value: &[u8]| Place::new(geometry.byte(to.segment, to.at + at), value.len());
+            let place = record.value.map(place);
+            apply(&mut inner.index, &mut inner.segments, record.key, place)
+                .map_err(|_| Reason::NoMemory)?;
             if !are_moved {
                 inner.stats.puts += 1;
+                inner.stats.deletes += u64::from(place.is_none());
                 inner.changes.add(&record);
             }
         }
         Ok(())
     }
 
-    /// Where a batch of the log goes that has so many bytes: to the next segment if there is no room in this one.
+    /// Where a batch of the log goes that has so many bytes.
     async fn next_position(&self, whole: usize) -> Result<Position, Reason> {
         loop {
-            let inner = &mut *self.shared.inner.borrow_mut();
-            if inner.head.at + whole <= self.shared.geometry.segment_bytes {
-                let position = inner.head;
-                inner.head.at += whole;
-                inner.head.sequence = inner.head.sequence.wrapping_add(1);
+            if let Some(position) = self.try_next_position(whole)? {
                 return Ok(position);
-            }
-            if let Some(next) = inner.segments.take(Use::Tail) {
-                let segment = inner.head.next;
-                inner.segments.push_tail(segment).map_err(|_| Reason::NoMemory)?;
-                inner.head = Position { segment, at: 0, next, ..inner.head };
-                continue;
-            }
-            if inner.segments.free() == 0 {
-                return Err(Reason::Space);
             }
             // All that are free are still being read from. Each reading ends.
             yield_once().await;
         }
+    }
+
+    /// The same; in the next segment if there is no room in this one. `None` if none can be taken for the one behind that now.
+    fn try_next_position(&self, whole: usize) -> Result<Option<Position>, Reason> {
+        let inner = &mut *self.shared.inner.borrow_mut();
+        if inner.head.at + whole > self.shared.geometry.segment_bytes {
+            let Some(next) = inner.segments.take(Use::Tail) else {
+                return if inner.segments.free() == 0 { Err(Reason::Space) } else { Ok(None) };
+            };
+            let segment = inner.head.next;
+            inner.segments.push_tail(segment).map_err(|_| Reason::NoMemory)?;
+            inner.head = Position { segment, at: 0, next, ..inner.head };
+        }
+        let position = inner.head;
+        inner.head.at += whole;
+        inner.head.sequence = inner.head.sequence.wrapping_add(1);
+        Ok(Some(position))
     }
 
     pub(crate) async fn write(&self, to: Position, buffer: D::Buffer) -> Result<D::Buffer, Reason> {

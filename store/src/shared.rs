@@ -8,7 +8,7 @@ use crate::batch::{Batch, MOST_RECORDS};
 use crate::chain::Position;
 use crate::disk::Disk;
 use crate::error::{Error, Reason, State};
-use crate::format::{Geometry, Record};
+use crate::format::{Geometry, Place, Record};
 use crate::index::Index;
 use crate::options::Stats;
 use crate::segments::Segments;
@@ -132,8 +132,10 @@ impl<B: core::ops::DerefMut<Target = [u8]>> Inner<B> {
             self.wait(context);
             return Poll::Pending;
         }
-        let key_bytes = self.pending.key_bytes + record.key.len();
-        self.index.reserve(self.pending.count as usize + 1, key_bytes)?;
+        if record.value.is_some() {
+            let key_bytes = self.pending.key_bytes + record.key.len();
+            self.index.reserve(self.pending.puts + 1, key_bytes)?;
+        }
         self.pending.push(geometry.id, record)?;
         self.wake_runner();
         Poll::Ready(Ok(self.number))
@@ -195,4 +197,24 @@ impl<B: core::ops::DerefMut<Target = [u8]>> Inner<B> {
         }
         Poll::Pending
     }
+}
+
+/// A record is durable there, or `None`: its key is deleted.
+pub(crate) fn apply(
+    index: &mut Index,
+    segments: &mut Segments,
+    key: &[u8],
+    place: Option<Place>,
+) -> Result<(), Error> {
+    let old = match place {
+        Some(place) => {
+            segments.add(key.len(), place);
+            index.insert(key, place)?
+        }
+        None => index.remove(key),
+    };
+    if let Some(old) = old {
+        segments.subtract(key.len(), old);
+    }
+    Ok(())
 }

@@ -173,7 +173,12 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     /// A directory below the system's temporary one; `name` and the process tell it from others.
     pub fn new(name: &str) -> Scratch {
-        let path = env::temp_dir().join(format!("freestone-{name}-{}", std::process::id()));
+        Scratch::below(&env::temp_dir(), name)
+    }
+
+    /// A directory below that one.
+    pub fn below(folder: &Path, name: &str) -> Scratch {
+        let path = folder.join(format!("freestone-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Scratch(path)

@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::machine::{Fault, Ours, Random, Sim, block_on, disk, run, small};
+use super::machine::{Fault, Ours, Random, Sim, block_on, disk, long, run, small};
 use crate::{Error, State, Store};
 
 /// What a client does to one of its keys: puts a value of that length, or deletes.
@@ -27,7 +27,7 @@ type Model = Rc<RefCell<BTreeMap<Vec<u8>, Known>>>;
 fn key(client: usize, number: u8) -> Vec<u8> {
     let mut key = std::vec![b'0' + client as u8, number];
     // Some are long.
-    key.resize(2 + usize::from(number) % 7 * 20, b'k');
+    key.resize(2 + usize::from(number) % 7 * 80, b'k');
     key
 }
 
@@ -79,39 +79,62 @@ async fn compare(store: &Ours, model: &Model) {
     assert_eq!(store.list(b"", None, usize::MAX), Ok(there));
 }
 
-/// Lives of a store, each with its clients' steps, ended at some write or flush.
-fn lives(sim: Sim, lives: Vec<(Vec<Vec<Step>>, usize)>, seed: u64) {
-    let model = Model::default();
-    let mut sim = sim;
-    let random = Random::new(seed);
-    for (life, (clients, crash)) in lives.into_iter().enumerate() {
-        sim.0.latency.set(1 + random.below(4));
+type Task<'a> = core::pin::Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// A store's disk, and what is known of it.
+#[derive(Clone)]
+struct World {
+    sim: Sim,
+    model: Model,
+    life: u8,
+}
+
+impl World {
+    fn new(sim: Sim) -> World {
+        World { sim, model: Model::default(), life: 0 }
+    }
+
+    /// With a disk and a model of its own.
+    fn copy(&self) -> World {
+        let model = Rc::new(RefCell::new(self.model.borrow().clone()));
+        World { sim: self.sim.again(), model, life: self.life }
+    }
+
+    /// A life of the store with these steps of its clients, ended at that write or flush, or when all are done.
+    fn live(&mut self, clients: &[Vec<Step>], crash: usize, seed: u64) {
+        let (sim, model) = (self.sim.clone(), &self.model);
+        self.life = self.life.wrapping_add(1);
+        sim.0.latency.set(1 + Random::new(seed).below(4));
         sim.0.fault.set(Some((crash, Fault::Crash)));
         let opened = RefCell::new(None);
-        let opening: [core::pin::Pin<Box<dyn Future<Output = ()>>>; 1] = [Box::pin(async {
+        let opening: Task = Box::pin(async {
             *opened.borrow_mut() = Some(Store::open(sim.clone(), small()).await);
-        })];
-        if run(&sim, 1, opening.into()) {
+        });
+        if run(&sim, 1, std::vec![opening]) {
             let (store, runner) = opened.take().expect("opened").expect("a store");
-            let mut tasks: Vec<core::pin::Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
-            if life != 0 {
-                let (store, model) = (&store, &model);
-                if !run(&sim, 1, std::vec![Box::pin(compare(store, model))]) {
-                    panic!("reading waits for a write");
-                }
-            }
-            let count = clients.len();
-            for (number, steps) in clients.into_iter().enumerate() {
-                let (store, model) = (store.clone(), Rc::clone(&model));
-                tasks.push(Box::pin(client(store, number, steps, life as u8, model)));
-            }
+            let is_there = run(&sim, 1, std::vec![Box::pin(compare(&store, model))]);
+            assert!(is_there, "reading waits for a write");
+            let steps = clients.iter().enumerate();
+            let mut tasks: Vec<Task> = steps
+                .map(|(number, steps)| -> Task {
+                    let (store, steps, model) = (store.clone(), steps.clone(), Rc::clone(model));
+                    Box::pin(client(store, number, steps, self.life, model))
+                })
+                .collect();
             tasks.push(Box::pin(runner.run()));
-            run(&sim, count, tasks);
+            run(&sim, clients.len(), tasks);
         }
-        sim = sim.after_crash(seed.wrapping_add(life as u64));
     }
-    let (store, _runner) = block_on(Store::open(sim.clone(), small())).expect("a store");
-    block_on(compare(&store, &model));
+
+    /// The machine is switched off and on.
+    fn crash(&mut self, seed: u64) {
+        self.sim = self.sim.after_crash(seed);
+    }
+
+    fn check(&self) {
+        let (store, _runner) = block_on(Store::open(self.sim.clone(), small())).expect("a store");
+        block_on(compare(&store, &self.model));
+    }
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -124,8 +147,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn cases() -> u32 {
-    let is_long = std::env::var_os("FREESTONE_LONG").is_some_and(|value| value == "1");
-    if is_long { 20_000 } else { 300 }
+    if long() { 5000 } else { 50 }
 }
 
 proptest! {
@@ -134,9 +156,14 @@ proptest! {
     #[test]
     fn whatever_was_acknowledged_survives_any_number_of_crashes(
         clients in proptest::collection::vec((proptest::collection::vec(steps(), 1..5), 0..600_usize), 1..8),
-        seed in any::<u64>(),
+        seed in any::<u32>().prop_map(u64::from),
     ) {
-        lives(disk(0), clients, seed);
+        let mut world = World::new(disk(0));
+        for (life, (clients, crash)) in (seed..).zip(clients) {
+            world.live(&clients, crash, life);
+            world.crash(life);
+        }
+        world.check();
     }
 }
 
@@ -152,13 +179,37 @@ fn a_crash_at_every_write_of_a_run_loses_nothing() {
         (0..220).map(step).collect()
     };
     let clients: Vec<_> = (0..3).map(|_| steps()).collect();
-    let end = {
-        let sim = disk(0);
-        lives(sim.clone(), std::vec![(clients.clone(), usize::MAX)], 1);
-        sim.0.changes.get()
-    };
-    assert!(end > 400, "{end}");
-    for crash in 0..end {
-        lives(disk(0), std::vec![(clients.clone(), crash)], crash as u64);
+    at_every_write(&World::new(disk(0)), &clients, 400);
+}
+
+/// From here on these steps, with a crash at each write and flush of them, or at every seventh; at least so many there must
+/// be.
+fn at_every_write(start: &World, clients: &[Vec<Step>], least: usize) {
+    let mut whole = start.copy();
+    whole.live(clients, usize::MAX, 1);
+    let end = whole.sim.0.changes.get();
+    assert!(end > least, "{end}");
+    for crash in (0..end).step_by(if long() { 1 } else { 7 }) {
+        let mut world = start.copy();
+        world.live(clients, crash, crash as u64);
+        world.crash(crash as u64);
+        world.check();
+        // And again, soon after.
+        world.live(clients, crash % 7, crash as u64 + 1);
+        world.crash(crash as u64 + 1);
+        world.check();
     }
+}
+
+/// The index is many batches long, in several segments, and changes while it is saved.
+#[test]
+fn a_crash_while_a_long_index_is_saved_loses_nothing() {
+    let mut world = World::new(disk(24));
+    let all: Vec<_> = (0..3).map(|_| (0..250).map(|number| (number, Some(40))).collect()).collect();
+    world.live(&all, usize::MAX, 1);
+    let random = Random::new(5);
+    let step =
+        |_| (random.below(250) as u8, (random.below(5) != 0).then(|| random.below(4096) as u16));
+    let clients: Vec<Vec<Step>> = (0..3).map(|_| (0..100).map(step).collect()).collect();
+    at_every_write(&world, &clients, 200);
 }

@@ -224,7 +224,10 @@ impl Sim {
     fn check(&self, sector: u64, buffer: &Part) {
         let block = (self.block_bytes() / SECTOR_BYTES) as u64;
         let sectors = (buffer.len() / SECTOR_BYTES) as u64;
-        assert!(sector % block == 0 && sectors % block == 0 && sectors != 0, "{sector}, {sectors}");
+        assert!(
+            sector.is_multiple_of(block) && sectors.is_multiple_of(block) && sectors != 0,
+            "{sector}, {sectors}"
+        );
         assert!(sector + sectors <= self.sectors(), "{sector}, {sectors}");
     }
 }
@@ -294,4 +297,9 @@ pub fn small() -> Options {
 /// The smallest disk, and `more` segments.
 pub fn disk(more: usize) -> Sim {
     Sim::new((64 << 10) + (16 + more) * SMALL)
+}
+
+/// Whether tests may take their time.
+pub fn long() -> bool {
+    std::env::var_os("FREESTONE_LONG").is_some_and(|value| value == "1")
 }
