@@ -8,6 +8,7 @@ use core::cell::RefCell;
 use core::time::Duration;
 
 use example_service::{Heap, Machine, Metric, Span, Task};
+use freestone::heap::KernelHeap as _;
 use freestone::net::Net;
 use freestone::{BootInfo, task, time};
 
@@ -91,7 +92,7 @@ impl Machine for Kernel {
     }
 
     fn heap_map(&self) -> String {
-        FREESTONE_HEAP.map().to_string()
+        FREESTONE_HEAP.base().map().to_string()
     }
 
     fn tasks(&self) -> Vec<Task> {

@@ -56,9 +56,6 @@ impl Code {
     }
 }
 
-/// Of errors.
-const JSON: &str = "application/json";
-
 /// An answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Response {
@@ -78,11 +75,11 @@ impl Response {
         Response { code: Code::Ok, kind, body: body.into(), fields: "" }
     }
 
-    /// Says in JSON what is wrong.
+    /// Says in JSON what is wrong. What would have to be escaped there is left out: quotes, backslashes, controls.
     pub fn error(code: Code, what: &str) -> Response {
-        let what = serde_json::to_string(what).unwrap_or_default();
-        let body = alloc::format!("{{\"error\":{what}}}\n").into_bytes();
-        Response { code, kind: JSON, body: body.into(), fields: "" }
+        let what: String = what.chars().filter(|c| !matches!(c, '"' | '\\' | '\0'..' ')).collect();
+        let body = alloc::format!("{{\"error\":\"{what}\"}}\n").into_bytes();
+        Response { code, kind: "application/json", body: body.into(), fields: "" }
     }
 
     /// An answer without a body.

@@ -8,9 +8,8 @@ use alloc::vec::Vec;
 
 use example_http::{Code, Method, Request, Response};
 use freestone_store::{Disk, Error, Store};
-use serde::de::IgnoredAny;
 
-use crate::{Answer, Changes, Machine, Service, not_allowed};
+use crate::{Answer, Changes, Machine, Service, json, not_allowed};
 
 const JSON: &str = "application/json";
 
@@ -80,7 +79,7 @@ async fn get<D: Disk>(store: &Store<D>, key: &str) -> Result<Response, Error> {
 
 async fn put<D: Disk>(store: &Store<D>, key: &str, value: &[u8]) -> Result<Response, Error> {
     let text = core::str::from_utf8(value).ok();
-    if text.is_none_or(|text| serde_json::from_str::<IgnoredAny>(text).is_err()) {
+    if !text.is_some_and(json::is_json) {
         return Ok(Response::error(Code::BadRequest, "the value is not JSON"));
     }
     store.put(key.as_bytes(), value).await?;
@@ -104,9 +103,9 @@ fn list<D: Disk>(
     let texts: Vec<_> = keys.iter().map(|key| String::from_utf8_lossy(key)).collect();
     // The last key, to go on from, if there may be more.
     let next = texts.last().filter(|_| texts.len() == limit);
-    let body = serde_json::to_string(&texts).unwrap_or_default();
-    let next = serde_json::to_string(&next).unwrap_or_default();
-    Ok(Response::ok(JSON, format!("{{\"keys\":{body},\"next\":{next}}}\n").into_bytes()))
+    let next = next.map_or("null".into(), |key| json::string(key));
+    let keys = texts.iter().map(|key| json::string(key)).collect::<Vec<_>>().join(",");
+    Ok(Response::ok(JSON, format!("{{\"keys\":[{keys}],\"next\":{next}}}\n").into_bytes()))
 }
 
 /// The answer that tells of an error of the store's.

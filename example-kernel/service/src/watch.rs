@@ -13,6 +13,8 @@ use alloc::string::String;
 use example_http::Events;
 use freestone_store::{Change, Disk, Error, Store, Watch, WatchError};
 
+use crate::json;
+
 /// Changes of keys with a prefix.
 pub struct Changes<D: Disk> {
     store: Store<D>,
@@ -38,7 +40,7 @@ impl<D: Disk> Events for Changes<D> {
                 Err(WatchError::Lagged(_)) => return Some("event: lagged\ndata: {}\n\n".into()),
                 Err(WatchError::Closed) => return None,
             };
-            let name = serde_json::to_string(&*String::from_utf8_lossy(&key)).ok()?;
+            let name = json::string(&String::from_utf8_lossy(&key));
             if is_deleted {
                 return Some(format!("event: delete\ndata: {{\"key\":{name}}}\n\n"));
             }

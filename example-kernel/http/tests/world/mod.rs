@@ -1,5 +1,8 @@
 //! A client that has said all it will say, in parts, and a server that tells what it has been asked.
 
+#[path = "../../../../task/src/sync/tests/sections.rs"]
+mod sections;
+
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::pending;

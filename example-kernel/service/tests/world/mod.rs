@@ -1,5 +1,8 @@
 //! A machine and a disk that are none, and requests as text.
 
+#[path = "../../../../task/src/sync/tests/sections.rs"]
+mod sections;
+
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{pending, ready};
@@ -104,14 +107,6 @@ impl Disk for Ram {
     }
 }
 
-pub const SMALL: Options = Options { segment_bytes: Some(64 << 10), ..DEFAULT };
-const DEFAULT: Options = Options {
-    format: freestone_store::Format::IfZero,
-    seed: 7,
-    segment_bytes: None,
-    salvage: false,
-};
-
 /// Runs `test` with a service on this disk, or without a store.
 pub fn with<F: AsyncFnOnce(&Service<Fake, Ram>)>(disk: Option<Ram>, test: F) {
     let machine = Fake { log: "first line\n<script>alert(1)</script>\x07\n".into() };
@@ -120,7 +115,8 @@ pub fn with<F: AsyncFnOnce(&Service<Fake, Ram>)>(disk: Option<Ram>, test: F) {
             let store = Err("no <disk>".into());
             return test(&Service { machine, store, shared: Shared::new(8) }).await;
         };
-        let (store, runner) = Store::open(disk, SMALL).await.expect("a good disk");
+        let options = Options { segment_bytes: Some(64 << 10), seed: 7, ..Options::default() };
+        let (store, runner) = Store::open(disk, options).await.expect("a good disk");
         let service = Service { machine, store: Ok(store), shared: Shared::new(8) };
         match select(test(&service), runner.run()).await {
             Either::First(()) => {}
