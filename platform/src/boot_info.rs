@@ -92,13 +92,13 @@ pub struct Loaded {
     pub start: u64,
     /// One past its last byte.
     pub end: u64,
-    /// Its command line, empty if it has none.
-    pub command_line: &'static [u8],
+    /// Its command line; an empty one may be `None`.
+    pub command_line: Option<&'static [u8]>,
 }
 
 impl Loaded {
-    /// No module.
-    pub(crate) const NOTHING: Loaded = Loaded { start: 0, end: 0, command_line: &[] };
+    /// No module. All zeros, so that a list of them is made by one fill.
+    pub(crate) const NOTHING: Loaded = Loaded { start: 0, end: 0, command_line: None };
 }
 
 /// How many modules are kept.
@@ -177,7 +177,7 @@ impl BootInfo {
             // SAFETY: mapped RAM, see the field; reserved in the memory map, so nobody else has it, and
             // the loader's bytes are there for ever.
             let bytes = unsafe { core::slice::from_raw_parts(module.start as *const u8, len) };
-            Module { bytes, command_line: module.command_line }
+            Module { bytes, command_line: module.command_line.unwrap_or_default() }
         })
     }
 

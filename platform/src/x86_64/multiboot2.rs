@@ -116,7 +116,7 @@ impl Information {
         if !self.start.memory.reserve(start..end) {
             return Err(Error::TooMuch);
         }
-        *slot = Loaded { start, end, command_line: texts.keep(text) };
+        *slot = Loaded { start, end, command_line: Some(texts.keep(text)) };
         self.start.module_count += 1;
         Ok(())
     }
@@ -205,7 +205,7 @@ mod tests {
         let Information { start, rsdp } = read(good()).unwrap();
         assert_eq!(start.protocol, Protocol::Multiboot2);
         assert_eq!(start.command_line, b"oneshot key=value");
-        let module = Loaded { start: 0x20_0000, end: 0x20_0005, command_line: b"a module" };
+        let module = Loaded { start: 0x20_0000, end: 0x20_0005, command_line: Some(b"a module") };
         assert_eq!((start.modules[0], start.module_count), (module, 1));
         assert_eq!(rsdp, Some(&[2; 36][..]));
         assert_eq!(start.memory.regions().len(), 3);

@@ -145,7 +145,7 @@ impl StartInfo {
                 return Err(Error::TooMuch);
             }
             let command_line = texts.copy(from, "module command line", long(entry, 16))?;
-            *slot = Loaded { start, end, command_line };
+            *slot = Loaded { start, end, command_line: Some(command_line) };
             self.module_count += 1;
         }
         Ok(())
@@ -324,7 +324,7 @@ mod tests {
         let info = read(good(1)).unwrap();
         assert_eq!((info.protocol, info.rsdp), (Protocol::Pvh { version: 1 }, Some(0xf_0000)));
         assert_eq!(info.command_line, b"oneshot key=value");
-        let expected = Loaded { start: MODULE, end: MODULE + 5, command_line: b"a module" };
+        let expected = Loaded { start: MODULE, end: MODULE + 5, command_line: Some(b"a module") };
         assert_eq!(info.modules[0], expected);
         assert_eq!(info.modules[1], Loaded::NOTHING);
         assert_eq!(info.memory.regions().len(), 2);
@@ -367,7 +367,7 @@ mod tests {
         let memory = Memory(good(1).leak());
         let info = StartInfo::read(&memory, BASE, vec![0; 10].leak()).unwrap();
         assert_eq!(info.command_line, b"oneshot ke");
-        assert_eq!(info.modules[0].command_line, b"");
+        assert_eq!(info.modules[0].command_line, Some(&b""[..]));
     }
 
     #[test]
