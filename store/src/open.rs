@@ -18,6 +18,7 @@ use crate::format::{
     Superblock, make_id, records,
 };
 use crate::index::Index;
+use crate::line::Line;
 use crate::options::{
     Format, LARGEST_SEGMENT, LEAST_BLOCKS, LEAST_SEGMENT, LEAST_SEGMENTS, Options, Recovery,
     SEGMENT_BYTES, Stats,
@@ -263,7 +264,8 @@ async fn load<D: Disk>(
         committed: 0,
         is_writing: false,
         is_closing: false,
-        waiting: Vec::new(),
+        room: Line::new(),
+        ended: Line::new(),
         runner: None,
         changes: Changes::default(),
         buffers: Vec::new(),
