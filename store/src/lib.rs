@@ -12,6 +12,7 @@ mod disk;
 mod error;
 mod format;
 mod index;
+mod line;
 mod moving;
 mod open;
 mod options;

@@ -18,6 +18,7 @@ use crate::format::{
     Superblock, make_id, records,
 };
 use crate::index::Index;
+use crate::line::Line;
 use crate::options::{
     Format, LARGEST_SEGMENT, LEAST_BLOCKS, LEAST_SEGMENT, LEAST_SEGMENTS, Options, Recovery,
     SEGMENT_BYTES, Stats,
@@ -63,10 +64,14 @@ async fn find<D: Disk>(
         return Err(OpenError::TooSmall { sectors: least_sectors(SEGMENT_BYTES) });
     }
     let mut copies = [Found::Damaged; 2];
+    let mut sectors = [[0; SECTOR_BYTES]; 2];
     let mut failed = None;
-    for (copy, sector) in copies.iter_mut().zip(COPIES) {
+    for ((copy, content), sector) in copies.iter_mut().zip(&mut sectors).zip(COPIES) {
         match disk.read(sector, buffer(disk, block)?).await {
-            Ok(bytes) => *copy = Superblock::read(&bytes),
+            Ok(bytes) => {
+                *copy = Superblock::read(&bytes);
+                content.copy_from_slice(&bytes[..SECTOR_BYTES]);
+            }
             // The other copy may be readable.
             Err(error) => failed = Some(error),
         }
@@ -80,7 +85,9 @@ async fn find<D: Disk>(
         }
         [Found::Superblock(it), other] if !matches!(other, Found::Newer(_)) => Ok(Some((it, true))),
         // Somebody has begun to use the disk for something else, or the sector is damaged as a whole.
-        [Found::Foreign, Found::Superblock(_)] if !options.salvage => Err(OpenError::Foreign),
+        [Found::Foreign, Found::Superblock(_)] if !options.salvage && !are_near(&sectors) => {
+            Err(OpenError::Foreign)
+        }
         [other, Found::Superblock(it)] if !matches!(other, Found::Newer(_)) => Ok(Some((it, true))),
         [Found::Newer(version), _] | [_, Found::Newer(version)] => {
             Err(OpenError::Newer { version })
@@ -93,7 +100,14 @@ async fn find<D: Disk>(
     }
 }
 
-/// Whether the disk's beginning is.
+/// Whether one copy is the other with a few bytes that are wrong.
+fn are_near([first, second]: &[[u8; SECTOR_BYTES]; 2]) -> bool {
+    /// A boot sector differs in more: what a superblock has is not in it.
+    const FEW: usize = 16;
+    first.iter().zip(second).filter(|(one, other)| one != other).count() <= FEW
+}
+
+/// Whether the disk's beginning is zero.
 async fn is_zero<D: Disk>(disk: &D) -> Result<bool, OpenError> {
     let sectors = disk.sectors().min(ZERO_BYTES / SECTOR_BYTES as u64);
     // As much as is before the second copy: whole blocks.
@@ -263,7 +277,8 @@ async fn load<D: Disk>(
         committed: 0,
         is_writing: false,
         is_closing: false,
-        waiting: Vec::new(),
+        room: Line::new(),
+        ended: Line::new(),
         runner: None,
         changes: Changes::default(),
         buffers: Vec::new(),

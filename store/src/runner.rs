@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::task::Poll;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, MOST_RECORDS};
 use crate::chain::{Position, Window};
 use crate::disk::{Disk, SECTOR_BYTES};
 use crate::error::{Reason, State};
@@ -74,7 +74,10 @@ impl<D: Disk> Runner<D> {
         loop {
             let step = poll_fn(|context| match self.step() {
                 Step::Wait => {
-                    self.shared.inner.borrow_mut().runner = Some(context.waker().clone());
+                    let mut inner = self.shared.inner.borrow_mut();
+                    inner.runner = Some(context.waker().clone());
+                    // Some who were called did not come.
+                    inner.room.call_all();
                     Poll::Pending
                 }
                 step => Poll::Ready(step),
@@ -153,7 +156,9 @@ impl<D: Disk> Runner<D> {
             let spare = self.work.spare.take().ok_or(Reason::NoMemory)?;
             inner.is_writing = true;
             inner.number += 1;
-            (core::mem::replace(&mut inner.pending, spare), inner.number - 1)
+            let batch = core::mem::replace(&mut inner.pending, spare);
+            inner.room.call(MOST_RECORDS as usize);
+            (batch, inner.number - 1)
         };
         let done = self.write_records(&mut batch, false).await;
         let inner = &mut *self.shared.inner.borrow_mut();
@@ -165,7 +170,7 @@ impl<D: Disk> Runner<D> {
         for waker in batch.wakers.drain(..) {
             waker.wake();
         }
-        inner.wake_waiting();
+        inner.ended.call_all();
         inner.changes.wake();
         batch.clear();
         self.work.spare = Some(batch);

@@ -10,6 +10,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Reason, State};
 use crate::format::{Geometry, Place, Record};
 use crate::index::Index;
+use crate::line::{Line, Ticket};
 use crate::options::Stats;
 use crate::segments::Segments;
 use crate::watch::Changes;
@@ -38,8 +39,10 @@ pub(crate) struct Inner<B> {
     /// Whether a batch is being written.
     pub is_writing: bool,
     pub is_closing: bool,
-    /// Tasks that wait for room in the pending batch, or for the end.
-    pub waiting: Vec<Waker>,
+    /// Tasks that wait for room in the pending batch.
+    pub room: Line,
+    /// Tasks that wait for the end of what is being written.
+    pub ended: Line,
     pub runner: Option<Waker>,
     pub changes: Changes,
     /// Buffers for short readings.
@@ -52,17 +55,6 @@ impl<B> Inner<B> {
         if let Some(waker) = self.runner.take() {
             waker.wake();
         }
-    }
-
-    pub fn wake_waiting(&mut self) {
-        for waker in self.waiting.drain(..) {
-            waker.wake();
-        }
-    }
-
-    /// Has the task woken by [`wake_waiting`](Self::wake_waiting).
-    pub fn wait(&mut self, context: &Context) {
-        add_waker(&mut self.waiting, context.waker());
     }
 
     /// Nothing is written from now on.
@@ -79,7 +71,8 @@ impl<B> Inner<B> {
             waker.wake();
         }
         self.pending.clear();
-        self.wake_waiting();
+        self.room.call_all();
+        self.ended.call_all();
         self.changes.wake();
     }
 
@@ -121,6 +114,7 @@ impl<B: core::ops::DerefMut<Target = [u8]>> Inner<B> {
         &mut self,
         geometry: &Geometry,
         record: &Record,
+        ticket: &mut Ticket,
         context: &Context,
     ) -> Poll<Result<u64, Error>> {
         self.check_writable()?;
@@ -128,8 +122,10 @@ impl<B: core::ops::DerefMut<Target = [u8]>> Inner<B> {
             self.check_room(record)?;
         }
         let has_room = self.pending.has_room(record.bytes(), geometry.batch_bytes());
-        if !has_room || self.pending.count == MOST_RECORDS {
-            self.wait(context);
+        // Who comes now is behind those who wait.
+        let is_late = ticket.is_none() && !self.room.is_empty();
+        if !has_room || self.pending.count == MOST_RECORDS || is_late {
+            self.room.wait(ticket, context);
             return Poll::Pending;
         }
         if record.value.is_some() {
@@ -147,6 +143,7 @@ impl<B: core::ops::DerefMut<Target = [u8]>> Inner<B> {
         &mut self,
         geometry: &Geometry,
         key: &[u8],
+        [ended, room]: &mut [Ticket; 2],
         context: &Context,
     ) -> Poll<Result<(Option<u64>, bool), Error>> {
         self.check_writable()?;
@@ -155,13 +152,13 @@ impl<B: core::ops::DerefMut<Target = [u8]>> Inner<B> {
             Some((_, record)) => record.value.is_some(),
             // What is being written may be of that key. This could not be written before in any case.
             None if self.is_writing => {
-                self.wait(context);
+                self.ended.wait(ended, context);
                 return Poll::Pending;
             }
             None if self.index.get(key).is_none() => return Poll::Ready(Ok((None, false))),
             None => true,
         };
-        let added = self.poll_add(geometry, &Record { key, value: None }, context);
+        let added = self.poll_add(geometry, &Record { key, value: None }, room, context);
         added.map_ok(|number| (Some(number), was_there))
     }
 
@@ -180,7 +177,12 @@ impl<B: core::ops::DerefMut<Target = [u8]>> Inner<B> {
     }
 
     /// Waits until the batch of that number is durable.
-    pub fn poll_committed(&mut self, number: u64, context: &Context) -> Poll<Result<(), Error>> {
+    pub fn poll_committed(
+        &mut self,
+        number: u64,
+        ticket: &mut Ticket,
+        context: &Context,
+    ) -> Poll<Result<(), Error>> {
         if self.committed >= number {
             return Poll::Ready(Ok(()));
         }
@@ -193,7 +195,7 @@ impl<B: core::ops::DerefMut<Target = [u8]>> Inner<B> {
             add_waker(&mut self.pending.wakers, context.waker());
         } else {
             // It is being written; its wakers were taken along, but this task has been polled for another reason.
-            self.wait(context);
+            self.ended.wait(ticket, context);
         }
         Poll::Pending
     }

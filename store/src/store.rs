@@ -102,8 +102,10 @@ impl<D: Disk> Store<D> {
     pub async fn delete(&self, key: &[u8]) -> Result<bool, Error> {
         check_key(key)?;
         let shared = &*self.0;
+        let mut tickets = [None; 2];
         let add = poll_fn(|context| {
-            shared.inner.borrow_mut().poll_add_deletion(&shared.geometry, key, context)
+            let inner = &mut *shared.inner.borrow_mut();
+            inner.poll_add_deletion(&shared.geometry, key, &mut tickets, context)
         });
         let (number, was_there) = add.await?;
         if let Some(number) = number {
@@ -114,8 +116,10 @@ impl<D: Disk> Store<D> {
 
     async fn write(&self, record: &Record<'_>) -> Result<(), Error> {
         let shared = &*self.0;
+        let mut ticket = None;
         let add = poll_fn(|context| {
-            shared.inner.borrow_mut().poll_add(&shared.geometry, record, context)
+            let inner = &mut *shared.inner.borrow_mut();
+            inner.poll_add(&shared.geometry, record, &mut ticket, context)
         });
         shared.committed(add.await?).await
     }
@@ -202,15 +206,16 @@ impl<D: Disk> Store<D> {
             inner.is_closing = true;
             inner.wake_runner();
             // Whoever waits for room is told.
-            inner.wake_waiting();
+            inner.room.call_all();
         }
+        let mut ticket = None;
         poll_fn(|context| {
             let mut inner = self.0.inner.borrow_mut();
             match inner.state {
                 State::Closed => Poll::Ready(Ok(())),
                 State::ReadOnly(reason) => Poll::Ready(Err(Error::ReadOnly(reason))),
                 State::ReadWrite => {
-                    inner.wait(context);
+                    inner.ended.wait(&mut ticket, context);
                     Poll::Pending
                 }
             }
@@ -239,7 +244,9 @@ impl<D: Disk> Drop for Reading<'_, D> {
 impl<D: Disk> Shared<D> {
     /// Waits until the batch of that number is durable.
     async fn committed(&self, number: u64) -> Result<(), Error> {
-        poll_fn(|context| self.inner.borrow_mut().poll_committed(number, context)).await
+        let mut ticket = None;
+        poll_fn(|context| self.inner.borrow_mut().poll_committed(number, &mut ticket, context))
+            .await
     }
 
     /// The value of the record there, which is of this key.

@@ -3,9 +3,12 @@
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::pin::{Pin, pin};
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::boxed::Box;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Wake;
 use std::vec::Vec;
 
 use crate::{Disk, DiskError, OpenError, Options, SECTOR_BYTES, Store};
@@ -119,9 +122,10 @@ impl Sim {
 
     async fn wait(&self) {
         let mut left = self.0.random.below(self.0.latency.get());
-        poll_fn(|_| {
+        poll_fn(|context| {
             let is_over = left == 0;
             left = left.saturating_sub(1);
+            context.waker().wake_by_ref();
             if is_over { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
@@ -239,13 +243,29 @@ type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 /// No run takes so many rounds.
 const ROUNDS: usize = 4_000_000;
 
-/// Runs all tasks until the first `count` of them have ended, or the disk has stopped answering; whether they have.
+/// Whether a task was woken.
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs all tasks, each when it was woken, until the first `count` of them have ended, or the disk has stopped answering;
+/// whether they have.
 pub fn run(sim: &Sim, count: usize, mut tasks: Vec<Task>) -> bool {
-    let mut context = Context::from_waker(Waker::noop());
+    let flags: Vec<_> = tasks.iter().map(|_| Arc::new(Flag(AtomicBool::new(true)))).collect();
     let mut is_over = std::vec![false; tasks.len()];
     for _ in 0..ROUNDS {
-        for (task, is_over) in tasks.iter_mut().zip(&mut is_over) {
-            *is_over = *is_over || task.as_mut().poll(&mut context).is_ready();
+        let mut is_idle = true;
+        for ((task, is_over), flag) in tasks.iter_mut().zip(&mut is_over).zip(&flags) {
+            if *is_over || !flag.0.swap(false, Ordering::Relaxed) {
+                continue;
+            }
+            is_idle = false;
+            let waker = Waker::from(Arc::clone(flag));
+            *is_over = task.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         }
         if is_over[..count].iter().all(|&it| it) {
             return true;
@@ -255,6 +275,7 @@ pub fn run(sim: &Sim, count: usize, mut tasks: Vec<Task>) -> bool {
         {
             return false;
         }
+        assert!(!is_idle, "somebody waits, and nobody is woken");
     }
     panic!("it does not end");
 }

@@ -100,6 +100,41 @@ fn puts_of_many_tasks_share_a_flush() {
     assert!(stats.commits <= 12, "{stats:?}");
 }
 
+/// More than a batch takes; and some of them give up, wherever they are.
+#[test]
+fn who_waits_for_room_has_it_in_turn_though_others_give_up() {
+    let sim = disk(4);
+    sim.0.latency.set(3);
+    let (store, runner) = block_on(Store::open(sim.clone(), small())).unwrap();
+    let ours = &store;
+    let clients = (0..1500_u16).map(|client| -> core::pin::Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(async move {
+            let key = client.to_be_bytes();
+            let mut put = core::pin::pin!(ours.put(&key, b"value"));
+            let mut polls = 0;
+            let patience = if client % 3 == 0 { usize::from(client % 5) } else { usize::MAX };
+            core::future::poll_fn(|context| {
+                polls += 1;
+                if polls > patience {
+                    core::task::Poll::Ready(Ok(()))
+                } else {
+                    put.as_mut().poll(context)
+                }
+            })
+            .await
+            .unwrap();
+            if client % 3 == 1 {
+                assert_eq!(ours.delete(&key).await, Ok(true));
+            }
+        })
+    });
+    let mut tasks: Vec<_> = clients.collect();
+    tasks.push(Box::pin(runner.run()));
+    assert!(run(&sim, 1500, tasks));
+    assert!((500..=1000).contains(&store.stats().keys), "{:?}", store.stats());
+    assert!(store.stats().commits < 20, "{:?}", store.stats());
+}
+
 #[test]
 fn changes_are_seen_once_and_a_slow_watcher_is_told() {
     let done = with(&disk(0), small(), async |store| {
