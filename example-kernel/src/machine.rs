@@ -45,14 +45,17 @@ impl Kernel {
     pub async fn watch_heap(&self) {
         let mut second = task::interval(Duration::from_secs(1));
         loop {
-            let mut used = self.used.borrow_mut();
-            if used.len() == HISTORY {
-                used.pop_front();
-            }
-            used.push_back(FREESTONE_HEAP.stats().allocated_bytes);
-            drop(used);
+            self.note_heap();
             second.tick().await;
         }
+    }
+
+    fn note_heap(&self) {
+        let mut used = self.used.borrow_mut();
+        if used.len() == HISTORY {
+            used.pop_front();
+        }
+        used.push_back(FREESTONE_HEAP.stats().allocated_bytes);
     }
 }
 
