@@ -40,14 +40,40 @@ fn main(boot: &'static BootInfo) -> Exit {
     }
     println!("Freestone example kernel {}", env!("CARGO_PKG_VERSION"));
     if boot.has_argument("oneshot") {
-        return tour::take(boot);
+        return take_the_tour(boot);
     }
     match net::start(boot) {
         Ok(net) => task::block_on(server::run(boot, net)),
-        Err(StartError::Absent) => tour::take(boot),
+        Err(StartError::Absent) => take_the_tour(boot),
         Err(error) => {
             println!("no network: {error}");
             Exit::Failure
+        }
+    }
+}
+
+/// Shows all stops of the tour; a success if all was well.
+fn take_the_tour(boot: &'static BootInfo) -> Exit {
+    let failures = tour::STOPS.iter().filter(|stop| !visit(stop, boot)).count();
+    let stops = tour::STOPS.len();
+    println!();
+    if failures == 0 {
+        println!("VERDICT: success, all {stops} stops of the tour are as they should be");
+        Exit::Success
+    } else {
+        println!("VERDICT: failure, {failures} of {stops} stops are not as they should be");
+        Exit::Failure
+    }
+}
+
+/// Shows one stop of the tour; returns whether all was well.
+fn visit(stop: &tour::Stop, boot: &'static BootInfo) -> bool {
+    println!("\n[{}]", stop.name);
+    match (stop.show)(boot) {
+        Ok(()) => true,
+        Err(what) => {
+            log::error!("{}: {what}", stop.name);
+            false
         }
     }
 }

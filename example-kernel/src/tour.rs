@@ -17,22 +17,22 @@ use freestone::task::{self, sync};
 use freestone::time::{self, DateTime};
 use freestone::traps::{self, Frame, Outcome};
 use freestone::xen::{E820Entry, E820Kind, Xen};
-use freestone::{BootInfo, Exit, entropy, println};
+use freestone::{BootInfo, entropy, println};
 use hashbrown::HashMap;
 
 /// What a stop found wrong, in a few words.
 type Finding = &'static str;
 
 /// A stop of the tour.
-struct Stop {
+pub struct Stop {
     /// What it is about.
-    name: &'static str,
+    pub name: &'static str,
     /// Prints and checks it.
-    show: fn(&'static BootInfo) -> Result<(), Finding>,
+    pub show: fn(&'static BootInfo) -> Result<(), Finding>,
 }
 
 /// All stops, in the order of a boot.
-const STOPS: [Stop; 9] = [
+pub const STOPS: [Stop; 9] = [
     Stop { name: "boot", show: boot },
     Stop { name: "memory", show: memory },
     Stop { name: "heap", show: heap },
@@ -43,32 +43,6 @@ const STOPS: [Stop; 9] = [
     Stop { name: "tasks", show: tasks },
     Stop { name: "traps", show: breakpoint },
 ];
-
-/// Shows all stops; a success if all was well.
-pub fn take(boot: &'static BootInfo) -> Exit {
-    let failures = STOPS.iter().filter(|stop| !visit(stop, boot)).count();
-    let stops = STOPS.len();
-    println!();
-    if failures == 0 {
-        println!("VERDICT: success, all {stops} stops of the tour are as they should be");
-        Exit::Success
-    } else {
-        println!("VERDICT: failure, {failures} of {stops} stops are not as they should be");
-        Exit::Failure
-    }
-}
-
-/// Shows one stop of the tour; returns whether all was well.
-fn visit(stop: &Stop, boot: &'static BootInfo) -> bool {
-    println!("\n[{}]", stop.name);
-    match (stop.show)(boot) {
-        Ok(()) => true,
-        Err(what) => {
-            log::error!("{}: {what}", stop.name);
-            false
-        }
-    }
-}
 
 /// Ends the stop with a finding unless the condition holds.
 fn ensure(condition: bool, otherwise: Finding) -> Result<(), Finding> {
