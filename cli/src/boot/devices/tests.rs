@@ -14,7 +14,7 @@ fn given(words: &str) -> DeviceArgs {
 /// An image that asks for a network, and serves TCP ports.
 fn serving(ports: &[u16]) -> Wants {
     let ports = ports.iter().map(|&number| Port { number, is_udp: false });
-    Wants { network: true, ports: ports.collect(), disk: false }
+    Wants { network: true, ports: ports.collect(), disk: false, console_end: false }
 }
 
 fn words(given_words: &str, wants: &Wants, extra: &[&str]) -> Result<String, String> {
