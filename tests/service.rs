@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use freestone_tests::{MACHINES, Profile, Scratch, boot, kernel, status, tool};
+use freestone_tests::{MACHINES, Profile, Scratch, boot, kernel, run, status, target, tool};
 
 /// How long anything may take; hosts are busy.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -324,5 +324,87 @@ fn the_time_comes_from_a_server_where_the_machine_has_none() {
         assert!(Instant::now() < end, "{answer}\n{}", service.said);
         thread::sleep(Duration::from_millis(50));
     }
+    service.end();
+}
+
+/// Whether a program is installed; what is not tested without it is said.
+fn has(program: &str) -> bool {
+    let found =
+        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if found.is_err() {
+        println!("not tested: {program} is not installed");
+    }
+    found.is_ok()
+}
+
+/// Pictures of it, for people, are in the folder `page` below `target`.
+#[test]
+fn a_browser_shows_the_page_and_has_no_complaint() {
+    if !has("chromium") {
+        return;
+    }
+    let service = Service::new(&[]);
+    let address = format!("http://127.0.0.1:{}/", service.port);
+    let pictures = target().join("page");
+    fs::create_dir_all(&pictures).expect("a folder");
+    let scratch = Scratch::new("service-browser");
+    let browse = |options: &[&str]| {
+        let mut command = Command::new("chromium");
+        command.args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+        ]);
+        command.args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ]);
+        command.args(["--hide-scrollbars", "--window-size=1000,1400", "--enable-logging=stderr"]);
+        command
+            .arg(format!("--user-data-dir={}", scratch.path().display()))
+            .args(options)
+            .arg(&address);
+        let ended = run(&mut command);
+        assert!(ended.status == Some(0) && !ended.stderr.contains("CONSOLE"), "{ended}");
+        ended.stdout
+    };
+    for (name, scheme) in [("light", "1"), ("dark", "0")] {
+        let picture = pictures.join(format!("{name}.png"));
+        let _ = fs::remove_file(&picture);
+        let scheme = format!("--blink-settings=preferredColorScheme={scheme}");
+        browse(&[&scheme, &format!("--screenshot={}", picture.display())]);
+        assert!(fs::metadata(&picture).expect("a picture").len() > 10_000);
+    }
+    // Ten seconds of the browser's clock, which does not wait for ours.
+    let page = browse(&["--virtual-time-budget=10000", "--dump-dom"]);
+    assert!(page.contains("<h1>Freestone</h1>") && page.contains("id=\"lost\" hidden"), "{page}");
+    let requests =
+        page.split("<td>requests</td><td>").nth(1).and_then(|rest| rest.split('<').next());
+    let requests: u32 =
+        requests.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{page}"));
+    // Three pages with what belongs to them are nine requests.
+    assert!(requests > 9, "it does not refresh itself: {requests}");
+    service.end();
+}
+
+#[test]
+fn prometheus_own_tool_likes_the_metrics() {
+    if !has("promtool") {
+        return;
+    }
+    let scratch = Scratch::new("service-metrics");
+    let disk = disk(&scratch, "disk", 64 << 20);
+    let service = Service::new(&["--disk", &disk]);
+    scratch.write("metrics", &service.ask("GET /metrics", "").1);
+    let file = File::open(scratch.path().join("metrics")).expect("a file");
+    let checked = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(file)
+        .output()
+        .expect("it starts");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     service.end();
 }
