@@ -25,6 +25,7 @@ extern crate alloc;
 mod connection;
 mod events;
 mod head;
+pub mod json;
 mod response;
 mod shared;
 mod wire;

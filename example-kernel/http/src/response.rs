@@ -9,6 +9,7 @@ use core::time::Duration;
 use freestone_platform::time::DateTime;
 
 use crate::head::After;
+use crate::json;
 
 /// The codes that are used here, with the reasons that RFC 9110 15 gives them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,10 +76,9 @@ impl Response {
         Response { code: Code::Ok, kind, body: body.into(), fields: "" }
     }
 
-    /// Says in JSON what is wrong. What would have to be escaped there is left out: quotes, backslashes, controls.
+    /// Says in JSON what is wrong.
     pub fn error(code: Code, what: &str) -> Response {
-        let what: String = what.chars().filter(|c| !matches!(c, '"' | '\\' | '\0'..' ')).collect();
-        let body = alloc::format!("{{\"error\":\"{what}\"}}\n").into_bytes();
+        let body = alloc::format!("{{\"error\":{}}}\n", json::string(what)).into_bytes();
         Response { code, kind: "application/json", body: body.into(), fields: "" }
     }
 

@@ -6,10 +6,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use example_http::{Code, Method, Request, Response};
+use example_http::{Code, Method, Request, Response, json};
 use freestone_store::{Disk, Error, Store};
 
-use crate::{Answer, Changes, Machine, Service, json, not_allowed};
+use crate::{Answer, Changes, Machine, Service, not_allowed};
 
 const JSON: &str = "application/json";
 

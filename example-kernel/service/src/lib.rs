@@ -27,7 +27,6 @@ use core::time::Duration;
 use example_http::{Code, Method, Request, Response, Server, Shared};
 use freestone_store::{Disk, State, Store};
 
-mod json;
 mod kv;
 mod machine;
 mod metrics;

@@ -10,10 +10,8 @@
 use alloc::format;
 use alloc::string::String;
 
-use example_http::Events;
+use example_http::{Events, json};
 use freestone_store::{Change, Disk, Error, Store, Watch, WatchError};
-
-use crate::json;
 
 /// Changes of keys with a prefix.
 pub struct Changes<D: Disk> {

@@ -1,4 +1,4 @@
-//! As much of JSON (RFC 8259) as a store of JSON values needs: whether a text is some, and strings of it.
+//! As much of JSON (RFC 8259) as servers of JSON values need: whether a text is some, and strings of it.
 
 use alloc::string::String;
 use core::fmt::Write as _;
