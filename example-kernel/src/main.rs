@@ -27,7 +27,7 @@ use freestone::net::StartError;
 use freestone::{BootInfo, Exit, net, println, task};
 use log::LevelFilter;
 
-freestone::entry!(main, audit: exit);
+freestone::entry!(main, audit: exit, multiboot2: on);
 freestone::critical_section!();
 freestone::task_time_driver!();
 
