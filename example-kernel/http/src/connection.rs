@@ -90,7 +90,19 @@ pub async fn serve(server: &impl Server, stream: impl Read + Write) {
         let _ =
             send(server, &mut wire, &Response::error(code, code.text()), After::Close, false).await;
     }
-    let _ = wire.flush().await;
+    let _ = patiently(server, wire.flush()).await;
+}
+
+/// Waits for a client that is to take what it is sent: no longer than [`REQUEST_LIMIT`], and not if the place is wanted for
+/// others.
+pub(crate) async fn patiently(
+    server: &impl Server,
+    sending: impl Future<Output = Result<(), Wrong>>,
+) -> Result<(), Wrong> {
+    match select3(sending, server.sleep(REQUEST_LIMIT), server.shared().wanted()).await {
+        Either3::First(sent) => sent,
+        _ => Err(Wrong::Gone),
+    }
 }
 
 /// Answers requests until there is to be no other.
@@ -130,7 +142,7 @@ async fn send<S: Read + Write>(
     let head = |out: &mut Vec<u8>| {
         response.write_head(out, &server.shared().date(server.time_of_day()), after);
     };
-    wire.send(head, body).await
+    patiently(server, wire.send(head, body)).await
 }
 
 /// Waits for the next request: no longer than [`REQUEST_LIMIT`], and not if the place is wanted for others.

@@ -7,7 +7,7 @@ use core::time::Duration;
 use embassy_futures::select::{Either4, select4};
 use embedded_io_async::{Read, Write};
 
-use crate::connection::Server;
+use crate::connection::{Server, patiently};
 use crate::head::After;
 use crate::response::{Code, start};
 use crate::wire::{Wire, Wrong};
@@ -41,16 +41,18 @@ pub async fn stream<S: Read + Write>(
             b"Content-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n",
         );
     };
-    wire.send(head, &[]).await?;
+    patiently(server, wire.send(head, &[])).await?;
     if is_head {
         return Ok(());
     }
     loop {
-        wire.flush().await?;
+        patiently(server, wire.flush()).await?;
         let (quiet, leave) = (server.sleep(QUIET), server.shared().leave());
         // What the client sends now means nothing; that it has gone does.
         match select4(events.next(), wire.ignore(), quiet, leave).await {
-            Either4::First(Some(event)) => wire.send(|_| {}, event.as_bytes()).await?,
+            Either4::First(Some(event)) => {
+                patiently(server, wire.send(|_| {}, event.as_bytes())).await?;
+            }
             Either4::Second(Ok(())) => {}
             Either4::Third(()) => wire.send(|_| {}, b":\n\n").await?,
             _ => return Ok(()),

@@ -2,6 +2,7 @@
 //! that has waited longest for its client goes.
 
 use core::cell::{Cell, RefCell, RefMut};
+use core::future::pending;
 use core::time::Duration;
 
 use freestone_task::sync::Semaphore;
@@ -64,6 +65,14 @@ impl Shared {
     pub(crate) async fn leave(&self) {
         if let Ok(permit) = self.leaves.acquire(1).await {
             permit.forget();
+        }
+    }
+
+    /// The same for a connection whose client has yet to take an answer: the end of the server is no reason to go.
+    pub(crate) async fn wanted(&self) {
+        match self.leaves.acquire(1).await {
+            Ok(permit) => permit.forget(),
+            Err(_) => pending().await,
         }
     }
 

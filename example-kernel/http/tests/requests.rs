@@ -217,6 +217,41 @@ fn nobody_waits_for_ever() {
 }
 
 #[test]
+fn who_takes_no_answer_is_not_waited_for() {
+    for path in ["/", "/large"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let (server, mut client) = (Echo::new(1), Client::new(request.as_bytes()));
+        client.takes = false;
+        let mut other = Client { ends: false, ..Client::new(b"") };
+        let mut context = Context::from_waker(Waker::noop());
+        {
+            let mut first = Box::pin(serve(&server, &mut client));
+            assert!(first.as_mut().poll(&mut context).is_pending());
+            // Another wants the place.
+            let mut second = Box::pin(serve(&server, &mut other));
+            assert!(second.as_mut().poll(&mut context).is_pending());
+            assert!(first.as_mut().poll(&mut context).is_ready(), "{path}");
+        }
+        // Time has passed.
+        server.is_late.set(true);
+        client = Client { takes: false, ..Client::new(request.as_bytes()) };
+        assert!(run(&server, &mut client), "{path}");
+    }
+}
+
+#[test]
+fn an_answer_on_its_way_is_waited_for_at_the_end_of_the_server() {
+    let (server, mut client) =
+        (Echo::new(1), Client::new(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n"));
+    client.takes = false;
+    let mut context = Context::from_waker(Waker::noop());
+    let mut serving = Box::pin(serve(&server, &mut client));
+    assert!(serving.as_mut().poll(&mut context).is_pending());
+    server.shared.close();
+    assert!(serving.as_mut().poll(&mut context).is_pending());
+}
+
+#[test]
 fn who_has_waited_longest_gives_up_its_place() {
     let server = Echo::new(3);
     let part = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";

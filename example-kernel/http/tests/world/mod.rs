@@ -61,12 +61,14 @@ pub struct Client<'a> {
     pub parts: Vec<&'a [u8]>,
     /// Whether its direction ends behind them.
     pub ends: bool,
+    /// Whether it takes what it gets.
+    pub takes: bool,
     pub got: Vec<Vec<u8>>,
 }
 
 impl<'a> Client<'a> {
     pub fn new(bytes: &'a [u8]) -> Client<'a> {
-        Client { parts: vec![bytes], ends: true, got: Vec::new() }
+        Client { parts: vec![bytes], ends: true, takes: true, got: Vec::new() }
     }
 
     pub fn text(&self) -> String {
@@ -95,6 +97,9 @@ impl Read for &mut Client<'_> {
 
 impl Write for &mut Client<'_> {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        if !self.takes {
+            return pending().await;
+        }
         self.got.push(bytes.to_vec());
         Ok(bytes.len())
     }
