@@ -256,6 +256,14 @@ impl<T: Transport, M: Memory> Net<T, M> {
         })
     }
 
+    /// What had come when an interrupt was asked for is no frame, and there is none any more for what comes next.
+    #[cold]
+    fn look_again(&self, context: &Context) {
+        if self.error.is_none() {
+            context.waker().wake_by_ref();
+        }
+    }
+
     /// Whether a frame may be sent. If not, the task is woken when one may.
     #[inline]
     fn has_room(&mut self, context: &Context) -> bool {
@@ -344,7 +352,11 @@ impl<T: Transport, M: Memory> Driver for Net<T, M> {
                 if !self.receiver.buffers.queue.ask(1) {
                     return None;
                 }
-                self.next()?
+                let Some(place) = self.next() else {
+                    self.look_again(context);
+                    return None;
+                };
+                place
             }
         };
         Some((Received { receiver: &mut self.receiver, place }, Room(&mut self.sender)))

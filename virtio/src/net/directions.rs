@@ -125,10 +125,12 @@ impl<P: Pages> Receiver<P> {
         Receiver { buffers, merged, has_partial_checksums, received: 0, large: 0, dropped: 0 }
     }
 
-    /// The next frame that is one.
+    /// The next frame that is one. There may be more where there was none: a device that gives nothing but what is dropped, for
+    /// somebody sends it that, has as many turns as buffers.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<Place>, Lying> {
-        while let Some((id, len)) = self.buffers.queue.take()? {
+        for _ in 0..self.buffers.count() {
+            let Some((id, len)) = self.buffers.queue.take()? else { break };
             let len = len as usize;
             if self.is_part(id, len) {
                 if let Some(len) = self.merge(id, len)? {

@@ -1,9 +1,10 @@
 //! The network driver beside a device that echoes, and one that lies.
 
+use core::cell::Cell;
 use core::task::Waker;
 use std::boxed::Box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::vec::Vec;
 
 use proptest::prelude::*;
@@ -191,6 +192,80 @@ fn who_waits_for_a_frame_is_woken() {
             assert!(receive(&mut net).is_some());
         }
     }
+}
+
+std::thread_local! {
+    static ARRIVES: Cell<Option<&'static Model>> = const { Cell::new(None) };
+}
+
+/// A task that is waited for no more when another registers: at that time a frame arrives that is too short.
+struct Arrival;
+
+impl std::task::Wake for Arrival {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        if let Some(model) = ARRIVES.take() {
+            model.with(RECEIVED, |ring| assert!(deliver(ring, &[], &[0; 5], Lie::None)));
+        }
+    }
+}
+
+/// What is dropped may arrive after a look that finds nothing and before an interrupt is asked for.
+#[test]
+fn who_waits_is_woken_after_what_is_dropped() {
+    for features in [0, EVENTS, GUEST_CSUM | LARGE_FRAMES, GUEST_CSUM | LARGE_FRAMES | EVENTS] {
+        let model: &Model = Box::leak(Box::new(model(features | MAC)));
+        let mut net = bring_up(model, attention(), 40);
+        let arrival = Waker::from(Arc::new(Arrival));
+        assert!(net.receive(&mut Context::from_waker(&arrival)).is_none());
+        drop(arrival);
+        let count = Arc::new(Count(AtomicU32::new(0)));
+        let waker = Waker::from(Arc::clone(&count));
+        ARRIVES.set(Some(model));
+        for _ in 0..2 {
+            assert!(net.receive(&mut Context::from_waker(&waker)).is_none());
+            if count.0.swap(0, Ordering::Relaxed) == 0 {
+                break;
+            }
+        }
+        assert_eq!((net.statistics().dropped, count.0.load(Ordering::Relaxed)), (1, 0));
+        let is_wanted = model.with(RECEIVED, |ring| {
+            let before = ring.interrupts;
+            assert!(deliver(ring, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0], &[0; 60], Lie::None));
+            ring.interrupts != before
+        });
+        assert!(is_wanted, "{features:#x}: nobody is told of the next frame");
+        assert!(receive(&mut net).is_some());
+    }
+}
+
+/// However fast it comes, what is dropped does not keep a task from its end.
+#[test]
+fn a_flood_of_what_is_dropped_has_its_turns() {
+    const BUFFERS: u16 = 8;
+    let model = model(MAC | EVENTS);
+    let mut net = bring_up(&model, attention(), BUFFERS);
+    let mut ring = model.rings.borrow_mut()[RECEIVED].take().expect("a queue");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut left = 1_000_000;
+            while left > 0 && !is_over.load(Ordering::Relaxed) {
+                left -= i32::from(ring.answer(|_| 5, Lie::None));
+            }
+        });
+        let mut most = 0;
+        for _ in 0..2000 {
+            let before = net.statistics().dropped;
+            assert!(receive(&mut net).is_none());
+            most = most.max(net.statistics().dropped - before);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        assert!(most > 0 && most <= 2 * u64::from(BUFFERS), "{most} in one turn");
+    });
 }
 
 #[test]
