@@ -221,6 +221,35 @@ fn an_oci_image_is_as_the_specification_says() {
     read.expect(0, &["\"Architecture\": \"amd64\"", "\"Os\": \"linux\""]);
 }
 
+/// What is there and is not an image of this tool's stays as it is, and nothing half made is left.
+#[test]
+fn what_cannot_be_written_is_refused_before_anything_is() {
+    let scratch = Scratch::new("images-refused");
+    let folder = scratch.path();
+    fs::create_dir(folder.join("b.elf")).expect("a folder");
+    fs::write(folder.join("disk"), "mine").expect("a file");
+    fs::write(folder.join("d.elf"), "mine").expect("a file");
+    let empty = folder.join("empty");
+    fs::create_dir(&empty).expect("a folder");
+    for (place, form, says) in [
+        (folder, &["--xl", "-o", "b.cfg"][..], "b.elf: Is a directory"),
+        (folder, &["--xl", "-o", "disk", "--disk", "disk"], "disk: this is a disk"),
+        (folder, &["--libvirt", "-o", "d.xml", "--disk", "./d.elf"], "d.elf: this is a disk"),
+        (&empty, &["--oci", "-o", "."], ".: this is where you are"),
+        (&empty, &["--oci", "-o", "../empty"], "../empty: this is where you are"),
+    ] {
+        let ended = image(place, form, &[]).expect(status::USAGE, &[]);
+        assert!(ended.stderr.contains(says), "{says}\n{ended}");
+    }
+    for name in ["disk", "d.elf"] {
+        assert_eq!(fs::read_to_string(folder.join(name)).expect("a file"), "mine");
+    }
+    let mut names: Vec<_> =
+        fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["b.elf", "d.elf", "disk", "empty"]);
+}
+
 /// Every file below a folder, by its path from there.
 fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = Vec::new();

@@ -42,6 +42,9 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
+/// The annotation that says where the kernel is.
+const BINARY: &str = "com.urunc.unikernel.binary";
+
 /// A file that says that a folder has this layout.
 const MARK: &str = "oci-layout";
 
@@ -100,23 +103,54 @@ impl Content<'_> {
     }
 }
 
-/// Writes the folder, or replaces one that has this layout.
+/// Writes the folder, or replaces one that this wrote.
 pub fn write(folder: &Path, content: &Content) -> Result<PathBuf, Failure> {
     let wrong = |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", folder.shown()));
-    let is_empty = fs::read_dir(folder).is_ok_and(|mut all| all.next().is_none());
-    let is_layout = folder.join(MARK).is_file();
-    if folder.symlink_metadata().is_ok() && !is_empty && !is_layout {
+    let is_there = folder.symlink_metadata().is_ok();
+    // What a link leads to is replaced; the link stays.
+    let place = if is_there { fs::canonicalize(folder) } else { std::path::absolute(folder) };
+    let place = place.map_err(|error| wrong(&error))?;
+    if is_there && !is_empty(&place) && !is_ours(&place) {
         return Err(wrong(&"something else is there; remove it, or name another folder with -o"));
     }
-    let absolute = std::path::absolute(folder).map_err(|error| wrong(&error))?;
-    let parent = absolute.parent().ok_or_else(|| wrong(&"this cannot be replaced"))?;
+    if is_there && std::env::current_dir().is_ok_and(|here| here.starts_with(&place)) {
+        return Err(wrong(&"this is where you are, and it cannot be replaced; -o names another"));
+    }
+    let parent = place.parent().ok_or_else(|| wrong(&"this cannot be replaced"))?;
     let new = Unfinished::folder_in(parent).map_err(|error| wrong(&error))?;
     fill(new.path(), content)?;
-    if is_layout || is_empty {
-        fs::remove_dir_all(&absolute).map_err(|error| wrong(&error))?;
+    if !is_there {
+        new.rename(&place).map_err(|error| wrong(&error))?;
+        return Ok(folder.to_owned());
     }
-    new.rename(&absolute).map_err(|error| wrong(&error))?;
+    // The old one makes way and is removed at the end. One that cannot, as something is mounted there, is not touched.
+    let old = Unfinished::folder_in(parent).map_err(|error| wrong(&error))?;
+    fs::rename(&place, old.path()).map_err(|error| wrong(&error))?;
+    if let Err(error) = new.rename(&place) {
+        let _ = old.rename(&place);
+        return Err(wrong(&error));
+    }
     Ok(folder.to_owned())
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut all| all.next().is_none())
+}
+
+/// Whether this wrote the folder, and nobody has put anything to it: other programs keep many images in one.
+fn is_ours(folder: &Path) -> bool {
+    let count = |folder: &Path| fs::read_dir(folder).map_or(0, Iterator::count);
+    let blobs = folder.join("blobs/sha256");
+    let read =
+        |path: PathBuf| -> Option<Value> { serde_json::from_slice(&fs::read(path).ok()?).ok() };
+    let manifest = || {
+        let index = read(folder.join("index.json"))?;
+        let [entry] = index["manifests"].as_array()?.as_slice() else { return None };
+        read(blobs.join(entry["digest"].as_str()?.strip_prefix("sha256:")?))
+    };
+    let binary = |manifest: Value| manifest["annotations"][BINARY] == format!("/{KERNEL}");
+    let has_ours = folder.join(MARK).is_file() && manifest().is_some_and(binary);
+    has_ours && count(folder) == 3 && count(&folder.join("blobs")) == 1 && count(&blobs) == 3
 }
 
 fn fill(folder: &Path, content: &Content) -> Result<(), Failure> {
@@ -163,8 +197,10 @@ impl Blob {
         let blobs = folder.join("blobs/sha256");
         let fresh = blobs.join("fresh");
         fs::write(&fresh, bytes).map_err(failed)?;
+        // In the folder: a backslash or a new line in a path would make it say something else.
         let mut command = Command::new("sha256sum");
-        let outcome = limits::run(command.arg("--binary").arg(&fresh), LIMIT, MOST_SAID)?;
+        command.current_dir(&blobs).args(["--binary", "fresh"]);
+        let outcome = limits::run(&mut command, LIMIT, MOST_SAID)?;
         let sum = outcome.stdout.get(..64).filter(|sum| sum.iter().all(u8::is_ascii_hexdigit));
         let sum = sum.filter(|_| outcome.is_success());
         let sum =
@@ -215,14 +251,70 @@ mod tests {
         assert_eq!(base64(&[0xff, 0xfe]), "//4=");
     }
 
+    fn scratch(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("freestone-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    const CONTENT: Content = Content { name: "k", kernel: b"ELF", line: "", monitor: MONITORS[0] };
+
+    #[test]
+    fn folders_may_have_any_name() {
+        let folder = scratch("oci-names");
+        for name in ["a\\b", "a\nb", "-", "ö"] {
+            let place = folder.join(name).join("image");
+            fs::create_dir(folder.join(name)).unwrap();
+            write(&place, &CONTENT).expect(name);
+            assert!(is_ours(&place), "{name}");
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_layout_with_what_others_put_to_it_is_not_replaced() {
+        let folder = scratch("oci-others");
+        let place = folder.join("image");
+        let refused = || write(&place, &CONTENT).expect_err("refused").message;
+        for other in ["mine", "blobs/other", "blobs/sha256/other"] {
+            write(&place, &CONTENT).expect("written");
+            fs::write(place.join(other), "").unwrap();
+            assert!(refused().contains("something else is there"), "{other}");
+            assert!(place.join(other).exists());
+            fs::remove_file(place.join(other)).unwrap();
+        }
+        let index: Value =
+            serde_json::from_slice(&fs::read(place.join("index.json")).unwrap()).unwrap();
+        let mut two = index.clone();
+        two["manifests"].as_array_mut().unwrap().push(index["manifests"][0].clone());
+        for other in [two.to_string(), "{}".into(), "[".into()] {
+            fs::write(place.join("index.json"), &other).unwrap();
+            assert!(refused().contains("something else is there"), "{other}");
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing half made is left");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_replaced() {
+        let folder = scratch("oci-link");
+        let (place, link) = (folder.join("image"), folder.join("link"));
+        write(&place, &CONTENT).expect("written");
+        std::os::unix::fs::symlink("image", &link).unwrap();
+        write(&link, &Content { line: "a", ..CONTENT }).expect("replaced");
+        assert!(link.symlink_metadata().unwrap().is_symlink() && is_ours(&place));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "nothing half made is left");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
     #[test]
     fn what_is_something_else_is_not_replaced() {
-        let folder = std::env::temp_dir().join(format!("freestone-oci-{}", std::process::id()));
-        fs::create_dir_all(folder.join("other")).unwrap();
+        let folder = scratch("oci");
+        fs::create_dir(folder.join("other")).unwrap();
         fs::write(folder.join("other/mine"), "").unwrap();
-        let content = Content { name: "k", kernel: b"ELF", line: "", monitor: MONITORS[0] };
         for name in ["other", "other/mine"] {
-            let why = write(&folder.join(name), &content).expect_err("refused").message;
+            let why = write(&folder.join(name), &CONTENT).expect_err("refused").message;
             assert!(why.contains("something else is there"), "{why}");
         }
         let all = |name: &str| {
@@ -233,10 +325,10 @@ mod tests {
             all.sort();
             all
         };
-        write(&folder.join("new"), &content).expect("written");
+        write(&folder.join("new"), &CONTENT).expect("written");
         let first = all("new");
         assert_eq!(first.len(), 3);
-        write(&folder.join("new"), &Content { line: "a b", ..content }).expect("replaced");
+        write(&folder.join("new"), &Content { line: "a b", ..CONTENT }).expect("replaced");
         assert_eq!(all("new").len(), 3);
         assert_ne!(all("new"), first);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "nothing half made is left");

@@ -1,6 +1,7 @@
 //! `cargo freestone image`: writes a kernel in a form that other machines run, see [`crate::forms`].
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgGroup, ArgMatches, Command, value_parser};
@@ -24,7 +25,7 @@ use crate::image::bootable;
 use crate::say;
 use crate::status::{Failure, Status};
 use crate::tell;
-use crate::whole;
+use crate::whole::{self, Destination};
 
 /// Names of options that only some forms have.
 const NET: &str = "guest-net";
@@ -250,6 +251,13 @@ fn configuration(
         )));
     }
     must_differ(&beside, image)?;
+    let is_disk = |file: &&Path| arguments.disks.iter().any(|disk| is_same(file, &disk.file));
+    if let Some(file) = [output, &beside].into_iter().find(is_disk) {
+        return Err(Failure::usage(format!(
+            "{}: this is a disk of the machine; -o names another file",
+            file.shown()
+        )));
+    }
     let absolute = |path: &Path| {
         std::path::absolute(path)
             .map_err(|error| Failure::usage(format!("{}: {error}", path.shown())))
@@ -278,7 +286,12 @@ fn configuration(
         Form::Xl => xl::of(&guest)?,
         _ => libvirt::of(&guest)?,
     };
-    Ok(vec![put(output, text.as_bytes())?, put(&beside, kernel)?])
+    // Both can be written, before one is.
+    let place = |path| Destination::new(path).map_err(|error| not_written(path, error));
+    let (configuration, program) = (place(output)?, place(&beside)?);
+    program.write(kernel, None).map_err(|error| not_written(&beside, error))?;
+    configuration.write(text.as_bytes(), None).map_err(|error| not_written(output, error))?;
+    Ok(vec![output.to_owned(), beside])
 }
 
 /// Says what the image asks for and is not given.
@@ -309,18 +322,26 @@ fn next(form: Form, file: &Path) -> String {
 
 /// Refuses to write over what it is made of.
 fn must_differ(output: &Path, image: &Path) -> Result<(), Failure> {
-    let same = fs::canonicalize(output).ok().zip(fs::canonicalize(image).ok());
-    match same {
-        Some((one, other)) if one == other => Err(Failure::usage(format!(
+    if is_same(output, image) {
+        return Err(Failure::usage(format!(
             "{}: this is the kernel itself; -o names another file",
             output.shown()
-        ))),
-        _ => Ok(()),
+        )));
     }
+    Ok(())
+}
+
+/// Whether these are one file that is there.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let both = fs::canonicalize(one).ok().zip(fs::canonicalize(other).ok());
+    both.is_some_and(|(one, other)| one == other)
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<PathBuf, Failure> {
-    let written = whole::write(path, bytes);
-    written.map_err(|error| Failure::usage(format!("{}: {error}", path.shown())))?;
+    whole::write(path, bytes).map_err(|error| not_written(path, error))?;
     Ok(path.to_owned())
+}
+
+fn not_written(path: &Path, error: io::Error) -> Failure {
+    Failure::usage(format!("{}: {error}", path.shown()))
 }
