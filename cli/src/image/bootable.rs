@@ -59,6 +59,7 @@ pub enum Problem {
     BadNote,
     NoteAlignment(u64),
     EntryOutside(u64),
+    TooHigh(u64),
 }
 
 impl fmt::Display for Problem {
@@ -110,6 +111,13 @@ impl fmt::Display for Problem {
                      *physical* address of code: check the note and the linker script"
                 );
             }
+            Self::TooHigh(end) => {
+                return write!(
+                    f,
+                    "it is to be loaded up to {end:#x}, and PVH entries reach the first 4 GiB alone: check the \
+                     *physical* addresses in the linker script"
+                );
+            }
         })
     }
 }
@@ -127,6 +135,9 @@ fn machine_name(machine: u16) -> String {
 
 /// What the firmware of `pc` and `q35` keeps for its tables, at the end of memory.
 const FIRMWARE_BYTES: u64 = 128 << 10;
+
+/// What code reaches that is entered without paging.
+const REACH: u64 = 1 << 32;
 
 /// What matters about an image that can be booted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,10 +225,12 @@ pub fn examine(bytes: &[u8]) -> Result<Bootable, Problem> {
         let start = segment.p_paddr.get(LittleEndian);
         start.saturating_add(segment.p_memsz.get(LittleEndian))
     };
-    if loaded().any(|segment| is_code_at(segment, entry)) {
-        Ok(Bootable { entry, end: loaded().map(end).max().unwrap_or(0) })
-    } else {
-        Err(Problem::EntryOutside(entry))
+    if !loaded().any(|segment| is_code_at(segment, entry)) {
+        return Err(Problem::EntryOutside(entry));
+    }
+    match loaded().map(end).max().unwrap_or(0) {
+        end if end > REACH => Err(Problem::TooHigh(end)),
+        end => Ok(Bootable { entry, end }),
     }
 }
 

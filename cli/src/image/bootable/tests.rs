@@ -152,6 +152,10 @@ fn every_kind_of_wrong_elf_has_its_own_answer() {
     ] {
         assert_eq!(changed(at, bytes), Err(problem), "{bytes:?} at {at}");
     }
+    for bytes in [[1, 0, 0, 0], [0xff; 4]] {
+        let high = changed(first + 44, &bytes); // p_memsz
+        assert!(matches!(high, Err(Problem::TooHigh(1..))), "{bytes:?}: {high:?}");
+    }
     for wrong in [0, 2, 5, 12] {
         let file = kernel(&note(b"Xen\0", PHYS32_ENTRY, &[0; 12][..wrong]));
         assert_eq!(examine(&file), Err(Problem::BadNote), "{wrong} bytes");
