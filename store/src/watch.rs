@@ -8,7 +8,6 @@ use core::task::{Context, Poll, Waker};
 use crate::disk::Disk;
 use crate::error::{Error, State};
 use crate::format::Record;
-use crate::shared::add_waker;
 use crate::store::Store;
 
 /// A change that is durable.
@@ -50,7 +49,14 @@ pub(crate) struct Changes {
     /// How many there have been.
     count: u64,
     watchers: usize,
-    wakers: Vec<Waker>,
+    /// A slot for each watcher: it takes its waker along when it goes, and waiting again costs the same however many there are.
+    slots: Vec<Slot>,
+}
+
+/// Where a watcher waits.
+enum Slot {
+    Free,
+    Taken(Option<Waker>),
 }
 
 impl Changes {
@@ -75,14 +81,41 @@ impl Changes {
     }
 
     pub fn wake(&mut self) {
-        for waker in self.wakers.drain(..) {
-            waker.wake();
+        for slot in &mut self.slots {
+            if let Slot::Taken(waker) = slot
+                && let Some(waker) = waker.take()
+            {
+                waker.wake();
+            }
+        }
+    }
+
+    /// A slot for one more watcher.
+    fn enter(&mut self) -> Result<usize, Error> {
+        let free = self.slots.iter().position(|slot| matches!(slot, Slot::Free));
+        if free.is_none() {
+            self.slots.try_reserve(1).map_err(|_| Error::NoMemory)?;
+            self.slots.push(Slot::Free);
+        }
+        let slot = free.unwrap_or(self.slots.len() - 1);
+        self.slots[slot] = Slot::Taken(None);
+        self.watchers += 1;
+        Ok(slot)
+    }
+
+    fn leave(&mut self, slot: usize) {
+        self.slots[slot] = Slot::Free;
+        self.watchers -= 1;
+        if self.watchers == 0 {
+            self.last.clear();
+            self.slots = Vec::new();
         }
     }
 
     /// The next change behind `seen` of a key that begins so.
     fn poll_next(
         &mut self,
+        slot: usize,
         seen: &mut u64,
         prefix: &[u8],
         context: &Context,
@@ -104,7 +137,7 @@ impl Changes {
                 return Poll::Ready(Ok(Change { key, ..*change }));
             }
         }
-        add_waker(&mut self.wakers, context.waker());
+        self.slots[slot] = Slot::Taken(Some(context.waker().clone()));
         Poll::Pending
     }
 }
@@ -113,6 +146,7 @@ impl Changes {
 pub struct Watch<D: Disk> {
     store: Store<D>,
     prefix: Vec<u8>,
+    slot: usize,
     seen: u64,
 }
 
@@ -122,9 +156,8 @@ impl<D: Disk> Watch<D> {
         copy.try_reserve_exact(prefix.len()).map_err(|_| Error::NoMemory)?;
         copy.extend_from_slice(prefix);
         let changes = &mut store.0.inner.borrow_mut().changes;
-        changes.watchers += 1;
-        let seen = changes.count;
-        Ok(Watch { store: store.clone(), prefix: copy, seen })
+        let (slot, seen) = (changes.enter()?, changes.count);
+        Ok(Watch { store: store.clone(), prefix: copy, slot, seen })
     }
 
     /// The next change. Cancel-safe: a future that is dropped has taken none.
@@ -133,10 +166,10 @@ impl<D: Disk> Watch<D> {
     ///
     /// As [`WatchError`] says.
     pub async fn next(&mut self) -> Result<Change, WatchError> {
-        let Watch { store, prefix, seen } = self;
+        let Watch { store, prefix, slot, seen } = self;
         poll_fn(|context| {
             let inner = &mut *store.0.inner.borrow_mut();
-            let polled = inner.changes.poll_next(seen, prefix, context);
+            let polled = inner.changes.poll_next(*slot, seen, prefix, context);
             if polled.is_pending() && inner.state == State::Closed {
                 return Poll::Ready(Err(WatchError::Closed));
             }
@@ -148,10 +181,6 @@ impl<D: Disk> Watch<D> {
 
 impl<D: Disk> Drop for Watch<D> {
     fn drop(&mut self) {
-        let changes = &mut self.store.0.inner.borrow_mut().changes;
-        changes.watchers -= 1;
-        if changes.watchers == 0 {
-            changes.last.clear();
-        }
+        self.store.0.inner.borrow_mut().changes.leave(self.slot);
     }
 }

@@ -3,6 +3,9 @@
 use std::boxed::Box;
 use std::collections::BTreeMap;
 use std::format;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::vec::Vec;
 
 use super::machine::{Random, Sim, block_on, disk, run, small, with};
@@ -157,6 +160,28 @@ fn changes_are_seen_once_and_a_slow_watcher_is_told() {
         store.close().await.unwrap();
         assert_eq!(watch.next().await, Err(WatchError::Lagged(300 - 256)));
         assert_eq!(watch.next().await, Err(WatchError::Closed));
+    });
+    done.unwrap();
+}
+
+/// Otherwise each client that watches for a while costs its task's memory until something changes.
+#[test]
+fn a_watcher_that_has_gone_keeps_nothing_of_its_task() {
+    struct Task;
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+    let done = with(&disk(0), small(), async |store| {
+        let _other = store.watch(b"").unwrap();
+        let task = Arc::new(Task);
+        let waker = Waker::from(Arc::clone(&task));
+        for _ in 0..3 {
+            let mut watch = store.watch(b"").unwrap();
+            let next = pin!(watch.next());
+            assert!(next.poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        drop(waker);
+        assert_eq!(Arc::strong_count(&task), 1);
     });
     done.unwrap();
 }
