@@ -164,6 +164,35 @@ fn little_memory_is_enough() {
     service.end();
 }
 
+/// Each holds what it has been given as long as it can: requests, answers, events.
+#[test]
+fn no_number_of_clients_takes_the_memory_that_the_kernel_lives_on() {
+    let scratch = Scratch::new("service-memory");
+    let path = disk(&scratch, "many.img", 32 << 20);
+    let service = Service::new(&["-m", "6", "--disk", &path]);
+    let value = format!("\"{}\"", "x".repeat(65_000));
+    let put = |key: usize| {
+        let length = value.len();
+        format!("PUT /api/kv/{key} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{value}")
+    };
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+    let several = get("/api/kv/1") + &get("/heap.svg") + &get("/");
+    let mut clients = Vec::new();
+    for number in 0..20 {
+        for request in [put(number), get("/api/kv/?watch"), several.repeat(9)] {
+            let mut client = service.connect();
+            client.set_write_timeout(Some(Duration::from_secs(1))).expect("a limit");
+            // It may be told to go before it has sent all.
+            let _ = client.write_all(request.as_bytes());
+            clients.push(client);
+        }
+    }
+    assert!(service.metric("http_connections") > 1);
+    drop(clients);
+    assert_eq!(service.ask("PUT /api/kv/last", "1").0, 204);
+    assert!(!service.end().contains("PANIC"));
+}
+
 #[test]
 fn a_disk_that_is_no_good_is_named_and_not_touched() {
     let scratch = Scratch::new("service-disks");

@@ -36,8 +36,9 @@ pub async fn run(boot: &'static BootInfo, net: Net) -> Exit {
         Err(why) => log::warn!("no store: {why}"),
     }
     machine.done("store");
-    let places = (FREESTONE_HEAP.stats().free_bytes / 2 / CONNECTION_BYTES).clamp(16, 4096);
-    let service = Rc::new(Service { machine, store, shared: Shared::new(places) });
+    let free = FREESTONE_HEAP.stats().free_bytes;
+    let places = (free / 2 / CONNECTION_BYTES).clamp(16, 4096);
+    let service = Rc::new(Service { machine, store, shared: Shared::new(places, free / 16) });
 
     let options = limits(places);
     let web = service.clone();
@@ -88,7 +89,10 @@ async fn open_store() -> Result<Store, String> {
         return Err("the machine has no disk (cargo freestone run --disk FILE gives it one)".into());
     };
     let disk = block::open(&found).map_err(|error| error.to_string())?;
-    let opened = store::open(&disk, store::Options::default()).await;
+    // The rest is for connections, and for what is under way.
+    let index_bytes = Some(FREESTONE_HEAP.stats().capacity_bytes / 4);
+    let options = store::Options { index_bytes, ..store::Options::default() };
+    let opened = store::open(&disk, options).await;
     opened.map_err(|error| error.to_string())
 }
 

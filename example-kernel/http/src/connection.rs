@@ -1,5 +1,6 @@
 //! One client's connection: requests in, answers out, until either side ends it.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -9,12 +10,15 @@ use embedded_io_async::{Read, Write};
 
 use crate::events::{Events, stream};
 use crate::head::{After, Body, Ends, Head, Method};
+use crate::memory::{ANSWER, Loan};
 use crate::response::{Code, Response};
 use crate::shared::Shared;
 use crate::wire::{Wire, Wrong};
 
 /// How long after an answer the whole next request may take to come.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+/// Bodies up to this many bytes take the memory of their connection's place.
+const SHORT_BODY: usize = 1024;
 /// The longest body, in bytes.
 pub const MOST_BODY: usize = 64 * 1024;
 
@@ -33,10 +37,21 @@ pub struct Request<'a> {
 
 /// Where a request is read to, anew each time.
 #[derive(Debug, Default)]
-struct Room {
+struct Room<'a> {
     path: String,
     query: String,
     body: Vec<u8>,
+    /// The memory that the body takes, if it is long.
+    loan: Option<Loan<'a>>,
+}
+
+impl Room<'_> {
+    /// The body is not needed any more.
+    fn forget_body(&mut self) {
+        self.body.clear();
+        self.body.shrink_to(SHORT_BODY);
+        self.loan = None;
+    }
 }
 
 /// What a head says that is needed after its bytes are gone.
@@ -87,8 +102,8 @@ pub async fn serve(server: &impl Server, stream: impl Read + Write) {
     let mut room = Room::default();
     // Its end may not be told to the client, nor that what it sent last was refused.
     if let Err(Wrong::Refused(code)) = requests(server, &mut wire, &mut room).await {
-        let _ =
-            send(server, &mut wire, &Response::error(code, code.text()), After::Close, false).await;
+        room.forget_body();
+        let _ = send(server, &mut wire, &Response::refusal(code), After::Close, false).await;
     }
     let _ = patiently(server, wire.flush()).await;
 }
@@ -106,23 +121,49 @@ pub(crate) async fn patiently(
 }
 
 /// Answers requests until there is to be no other.
-async fn requests<S: Read + Write>(
-    server: &impl Server,
+async fn requests<'a, S: Read + Write>(
+    server: &'a impl Server,
     wire: &mut Wire<S>,
-    room: &mut Room,
+    room: &mut Room<'a>,
 ) -> Result<(), Wrong> {
     loop {
         let Kind { method, is_head, after } = next(server, wire, room).await?;
-        let Room { path, query, body } = &*room;
-        match server.answer(&Request { method, path, query, body }).await {
+        // Answers to others are short.
+        let mut loan = match method {
+            Method::Get => Some(server.shared().long.lend(server, ANSWER).await?),
+            _ => None,
+        };
+        let Room { path, query, body, .. } = &*room;
+        let answer = server.answer(&Request { method, path, query, body }).await;
+        room.forget_body();
+        match answer {
             Answer::Response(response) => {
                 let after = if server.shared().is_closed() { After::Close } else { after };
-                send(server, wire, &response, after, is_head).await?;
+                if let Some(loan) = &mut loan {
+                    loan.resize(match &response.body {
+                        Cow::Owned(body) => body.capacity(),
+                        Cow::Borrowed(_) => 0,
+                    })?;
+                }
+                let sending = send(server, wire, &response, after, is_head);
+                match loan {
+                    // Short ones hinder nobody.
+                    Some(_) if response.body.len() > SHORT_BODY => {
+                        server
+                            .shared()
+                            .long
+                            .unless_wanted(sending)
+                            .await
+                            .unwrap_or(Err(Wrong::Gone))?;
+                    }
+                    _ => sending.await?,
+                }
                 if after == After::Close {
                     return Ok(());
                 }
             }
             Answer::Events(events) => {
+                drop(loan);
                 server.shared().count(Code::Ok);
                 return stream(server, wire, events, is_head).await;
             }
@@ -146,14 +187,14 @@ async fn send<S: Read + Write>(
 }
 
 /// Waits for the next request: no longer than [`REQUEST_LIMIT`], and not if the place is wanted for others.
-async fn next<S: Read + Write>(
-    server: &impl Server,
+async fn next<'a, S: Read + Write>(
+    server: &'a impl Server,
     wire: &mut Wire<S>,
-    room: &mut Room,
+    room: &mut Room<'a>,
 ) -> Result<Kind, Wrong> {
     room.path.clear();
     let (limit, leave) = (server.sleep(REQUEST_LIMIT), server.shared().leave());
-    match select3(read(wire, room), limit, leave).await {
+    match select3(read(server, wire, room), limit, leave).await {
         Either3::First(read) => read,
         // Of what has come in part the client shall know that it was not done.
         _ if !wire.is_empty() || !room.path.is_empty() => Err(Code::RequestTimeout.into()),
@@ -161,7 +202,11 @@ async fn next<S: Read + Write>(
     }
 }
 
-async fn read<S: Read + Write>(wire: &mut Wire<S>, room: &mut Room) -> Result<Kind, Wrong> {
+async fn read<'a, S: Read + Write>(
+    server: &'a impl Server,
+    wire: &mut Wire<S>,
+    room: &mut Room<'a>,
+) -> Result<Kind, Wrong> {
     let head = Head::parse(wire.head(&mut Ends::default()).await?)?;
     room.path.push_str(head.path);
     room.query.clear();
@@ -175,9 +220,22 @@ async fn read<S: Read + Write>(wire: &mut Wire<S>, room: &mut Room) -> Result<Ki
         }
         _ => expects_continue && wire.is_empty(),
     };
+    let most = match body {
+        Body::Length(length) => length as usize,
+        Body::Chunked => MOST_BODY,
+    };
+    if most > SHORT_BODY {
+        room.loan = Some(server.shared().bodies.lend(server, most).await?);
+    }
     if waits {
         wire.send(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"), &[]).await?;
     }
-    wire.body(body, &mut room.body, MOST_BODY).await?;
+    let reading = wire.body(body, &mut room.body, MOST_BODY);
+    if room.loan.is_some() {
+        let read = server.shared().bodies.unless_wanted(reading).await;
+        read.unwrap_or(Err(Code::RequestTimeout.into()))?;
+    } else {
+        reading.await?;
+    }
     Ok(Kind { method, is_head, after })
 }

@@ -9,6 +9,7 @@ use embedded_io_async::{Read, Write};
 
 use crate::connection::{Server, patiently};
 use crate::head::After;
+use crate::memory::ANSWER;
 use crate::response::{Code, start};
 use crate::wire::{Wire, Wrong};
 
@@ -17,13 +18,25 @@ const QUIET: Duration = Duration::from_secs(15);
 
 /// Where events come from.
 pub trait Events {
-    /// The next one, as it goes over the wire, with its empty line; none if there are no more. Cancel-safe.
-    fn next(&mut self) -> impl Future<Output = Option<String>>;
+    /// What has happened, in short.
+    type Event;
+
+    /// The next one; none if there are no more. Cancel-safe.
+    fn next(&mut self) -> impl Future<Output = Option<Self::Event>>;
+
+    /// How it goes over the wire, with its empty line; nothing if it has been overtaken. None if there will be no more.
+    fn text(&self, event: Self::Event) -> impl Future<Output = Option<String>>;
 }
 
 /// For servers without events.
 impl Events for core::convert::Infallible {
-    async fn next(&mut self) -> Option<String> {
+    type Event = core::convert::Infallible;
+
+    async fn next(&mut self) -> Option<Self::Event> {
+        match *self {}
+    }
+
+    async fn text(&self, _: Self::Event) -> Option<String> {
         match *self {}
     }
 }
@@ -51,7 +64,20 @@ pub async fn stream<S: Read + Write>(
         // What the client sends now means nothing; that it has gone does.
         match select4(events.next(), wire.ignore(), quiet, leave).await {
             Either4::First(Some(event)) => {
-                patiently(server, wire.send(|_| {}, event.as_bytes())).await?;
+                let mut loan = server.shared().long.lend(server, ANSWER).await?;
+                let Some(text) = events.text(event).await else { return Ok(()) };
+                loan.resize(text.len())?;
+                let sending = async {
+                    wire.send(|_| {}, text.as_bytes()).await?;
+                    wire.flush().await
+                };
+                // Who reads them slowly goes when others want the memory.
+                server
+                    .shared()
+                    .long
+                    .unless_wanted(patiently(server, sending))
+                    .await
+                    .unwrap_or(Err(Wrong::Gone))?;
             }
             Either4::Second(Ok(())) => {}
             Either4::Third(()) => wire.send(|_| {}, b":\n\n").await?,

@@ -9,7 +9,7 @@
 //! | [`REQUEST_LIMIT`] | from one answer to the end of the next request |
 //! | [`MOST_HEAD`] | bytes of a head; 64 fields, 2 KiB of target |
 //! | [`MOST_BODY`] | bytes of a body |
-//! | [`Shared::new`] | connections: the one that has waited longest for its client gives up its place |
+//! | [`Shared::new`] | connections: the one that has waited longest for its client gives up its place; bytes of long bodies and answers |
 //!
 //! Bytes in which two programs may see different requests are refused, and the connection is closed: bare line feeds, two
 //! lengths, a length beside a coding, codings but `chunked`, two hosts or none, chunks without their line ends.
@@ -26,6 +26,7 @@ mod connection;
 mod events;
 mod head;
 pub mod json;
+mod memory;
 mod response;
 mod shared;
 mod wire;

@@ -82,6 +82,12 @@ impl Response {
         Response { code, kind: "application/json", body: body.into(), fields: "" }
     }
 
+    /// The refusal of a request, which takes no memory.
+    pub fn refusal(code: Code) -> Response {
+        let body = Cow::Borrowed(code.text().as_bytes());
+        Response { code, kind: "text/plain", body, fields: "" }
+    }
+
     /// An answer without a body.
     pub fn empty(code: Code) -> Response {
         Response { code, kind: "", body: Cow::Borrowed(&[]), fields: "" }

@@ -1,5 +1,7 @@
-//! What the connections of a server share: places, counts, the date. When more want a place than there are, the connection
-//! that has waited longest for its client goes.
+//! What the connections of a server share: places, memory, counts, the date. When more want a place than there are, the
+//! connection that has waited longest for its client goes.
+//!
+//! What is long is in no place but is lent its [`Memory`]: bodies of requests, and answers.
 
 use core::cell::{Cell, RefCell, RefMut};
 use core::future::pending;
@@ -7,6 +9,8 @@ use core::time::Duration;
 
 use freestone_task::sync::Semaphore;
 
+use crate::connection::MOST_BODY;
+use crate::memory::{ANSWER, Memory};
 use crate::response::{Code, Date};
 
 /// The connections of one server.
@@ -16,17 +20,24 @@ pub struct Shared {
     open: Cell<usize>,
     /// Each permit makes one of those that wait for their clients leave; closed, it makes all leave.
     leaves: Semaphore,
+    /// For long bodies.
+    pub(crate) bodies: Memory,
+    /// For answers, while they are made and while they wait for their clients.
+    pub(crate) long: Memory,
     answers: [Cell<u64>; 5],
     date: RefCell<Date>,
 }
 
 impl Shared {
-    /// With places for so many connections.
-    pub fn new(most: usize) -> Shared {
+    /// With places for so many connections, and so many bytes each for long bodies and for long answers: for one of them at
+    /// least.
+    pub fn new(most: usize, bytes: usize) -> Shared {
         Shared {
             most,
             open: Cell::new(0),
             leaves: Semaphore::new(0),
+            bodies: Memory::new(bytes.max(MOST_BODY)),
+            long: Memory::new(bytes.max(ANSWER)),
             answers: Default::default(),
             date: RefCell::default(),
         }

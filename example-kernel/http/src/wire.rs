@@ -12,6 +12,8 @@ use crate::response::Code;
 const PART: usize = 1024;
 /// How much may wait to be sent, and how large a body is that goes by itself.
 const MOST_WAITING: usize = 8 * 1024;
+/// The longest head of an answer.
+const MOST_START: usize = 512;
 /// The longest line before a chunk, with its extensions, which are not looked at; and all trailer fields together.
 const MOST_LINE: usize = 256;
 const MOST_TRAILERS: usize = MOST_HEAD;
@@ -59,14 +61,16 @@ impl<S: Read + Write> Wire<S> {
     ///
     /// # Errors
     ///
-    /// [`Wrong::Gone`].
+    /// [`Wrong::Gone`], also if there is no memory for that.
     pub async fn send(
         &mut self,
         head: impl FnOnce(&mut Vec<u8>),
         body: &[u8],
     ) -> Result<(), Wrong> {
-        head(&mut self.out);
         let is_large = body.len() > MOST_WAITING;
+        let needed = MOST_START + if is_large { 0 } else { body.len() };
+        self.out.try_reserve(needed).map_err(|_| Wrong::Gone)?;
+        head(&mut self.out);
         if !is_large {
             self.out.extend_from_slice(body);
         }
@@ -214,6 +218,10 @@ impl<S: Read + Write> Wire<S> {
                 Some(end) if end == 0 || bytes[end - 1] != b'\r' => {
                     return Err(Code::BadRequest.into());
                 }
+                // What takes a carriage return alone for a line end sees other lines here.
+                Some(end) if bytes[..end - 1].contains(&b'\r') => {
+                    return Err(Code::BadRequest.into());
+                }
                 Some(end) => return Ok(&self.take(end + 1)[..end - 1]),
                 None if bytes.len() >= most => return Err(too_long.into()),
                 None => self.more().await?,
@@ -231,8 +239,9 @@ impl<S: Read + Write> Wire<S> {
 /// The size of a chunk, in hexadecimal digits (RFC 9112 7.1). An extension may follow it.
 fn chunk_size(line: &[u8]) -> Option<usize> {
     let end = line.iter().position(|byte| *byte == b';').unwrap_or(line.len());
-    // White space is allowed there, by a rule for bad senders.
-    let digits = line[..end].trim_ascii_end();
+    // White space is allowed there, by a rule for bad senders: blanks and tabs.
+    let blanks = line[..end].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let digits = &line[..end - blanks];
     let is_size = (1..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_hexdigit);
     let digits = core::str::from_utf8(digits).ok().filter(|_| is_size)?;
     let has_controls = line[end..].iter().any(|byte| byte.is_ascii_control() && *byte != b'\t');

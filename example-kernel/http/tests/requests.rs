@@ -93,6 +93,9 @@ fn what_could_be_two_requests_is_none() {
         (400, chunked("-1\r\na\r\n0\r\n\r\n")),
         (400, chunked(" 1\r\na\r\n0\r\n\r\n")),
         (400, chunked("\r\na\r\n0\r\n\r\n")),
+        (400, chunked("1\r\r\na\r\n0\r\n\r\n")),
+        (400, chunked("1\x0c\r\na\r\n0\r\n\r\n")),
+        (400, chunked("0\r\nTrailer: x\ry\r\n\r\n")),
         (400, chunked("1;a\rb\r\na\r\n0\r\n\r\n")),
         (400, chunked("100000000\r\na\r\n0\r\n\r\n")),
         (400, chunked("0\r\nTrailer: x\n\r\n")),
@@ -364,3 +367,28 @@ const WORDS: &[&str] = &[
     "0",
     "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
 ];
+
+/// Bodies that wait for their clients take the memory that is theirs, and no more.
+#[test]
+fn clients_that_never_finish_do_not_take_all_memory() {
+    let server = Echo::new(100);
+    let request = format!("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: {MOST_BODY}\r\n\r\na");
+    let mut clients: Vec<_> = (0..18).map(|_| Client::new(request.as_bytes())).collect();
+    clients.iter_mut().for_each(|client| client.ends = false);
+    let mut serving: Vec<_> =
+        clients.iter_mut().map(|client| Box::pin(serve(&server, client))).collect();
+    let mut poll = |which: usize| {
+        serving[which].as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    };
+    // There is room for 16. The next one waits, in vain; for it the first is told to go, and that is room for one more.
+    assert!((0..16).all(&mut poll));
+    server.is_late.set(true);
+    assert!(!poll(16));
+    server.is_late.set(false);
+    assert!(!poll(0) && poll(17) && (1..16).all(&mut poll));
+    drop(serving);
+    let codes: Vec<_> =
+        clients.iter().map(|client| client.text().get(9..12).map(str::to_owned)).collect();
+    let of = |code: &str| codes.iter().filter(|it| it.as_deref() == Some(code)).count();
+    assert_eq!((of("408"), of("503"), codes.iter().flatten().count()), (1, 1, 2), "{codes:?}");
+}

@@ -15,6 +15,10 @@ const JSON: &str = "application/json";
 
 /// How many keys a list has at most.
 const MOST_KEYS: usize = 1000;
+/// How long a list is at most, in bytes. It ends when half of that is full, and the next keys, in JSON, fit into the other.
+const MOST_LIST: usize = 64 * 1024;
+/// So many keys are taken out of the store at once: in JSON a key has up to six times its 512 bytes.
+const KEYS_AT_ONCE: usize = 8;
 
 impl<M: Machine, D: Disk> Service<M, D> {
     /// Answers a request to `/api/kv/` with this behind it.
@@ -93,19 +97,38 @@ async fn delete<D: Disk>(store: &Store<D>, key: &str) -> Result<Response, Error>
     })
 }
 
+/// As many keys as are wanted, or as [`MOST_LIST`] has room for: `next` says where to go on.
 fn list<D: Disk>(
     store: &Store<D>,
     prefix: &str,
     after: Option<&str>,
     limit: usize,
 ) -> Result<Response, Error> {
-    let keys = store.list(prefix.as_bytes(), after.map(str::as_bytes), limit)?;
-    let texts: Vec<_> = keys.iter().map(|key| String::from_utf8_lossy(key)).collect();
-    // The last key, to go on from, if there may be more.
-    let next = texts.last().filter(|_| texts.len() == limit);
-    let next = next.map_or("null".into(), |key| json::string(key));
-    let keys = texts.iter().map(|key| json::string(key)).collect::<Vec<_>>().join(",");
-    Ok(Response::ok(JSON, format!("{{\"keys\":[{keys}],\"next\":{next}}}\n").into_bytes()))
+    let mut text = String::new();
+    text.try_reserve_exact(MOST_LIST).map_err(|_| Error::NoMemory)?;
+    text.push_str("{\"keys\":[");
+    let (mut left, mut last, mut may_be_more) =
+        (limit, after.map(|it| it.as_bytes().to_vec()), true);
+    while may_be_more && left > 0 && text.len() <= MOST_LIST / 2 {
+        let count = left.min(KEYS_AT_ONCE);
+        let keys = store.list(prefix.as_bytes(), last.as_deref(), count)?;
+        for key in &keys {
+            if !text.ends_with('[') {
+                text.push(',');
+            }
+            text.push_str(&json::string(&String::from_utf8_lossy(key)));
+        }
+        may_be_more = keys.len() == count;
+        left -= keys.len();
+        last = keys.into_iter().next_back().or(last);
+    }
+    let next = last.filter(|_| may_be_more);
+    let next = next.map_or("null".into(), |key| json::string(&String::from_utf8_lossy(&key)));
+    for part in ["],\"next\":", &next, "}\n"] {
+        text.push_str(part);
+    }
+    text.shrink_to_fit();
+    Ok(Response::ok(JSON, text.into_bytes()))
 }
 
 /// The answer that tells of an error of the store's.

@@ -31,23 +31,34 @@ impl<D: Disk> Changes<D> {
 }
 
 impl<D: Disk> Events for Changes<D> {
-    async fn next(&mut self) -> Option<String> {
-        loop {
-            let Change { key, is_deleted } = match self.watch.next().await {
-                Ok(change) => change,
-                Err(WatchError::Lagged(_)) => return Some("event: lagged\ndata: {}\n\n".into()),
-                Err(WatchError::Closed) => return None,
-            };
-            let name = json::string(&String::from_utf8_lossy(&key));
-            if is_deleted {
-                return Some(format!("event: delete\ndata: {{\"key\":{name}}}\n\n"));
-            }
-            // If it has gone since, that is a change of its own.
-            if let Some(value) = self.store.get(&key).await.ok()? {
-                // Line ends inside JSON are white space, but would end the event's line.
-                let value = String::from_utf8_lossy(&value).replace(['\r', '\n'], " ");
-                return Some(format!("event: put\ndata: {{\"key\":{name},\"value\":{value}}}\n\n"));
-            }
+    type Event = Result<Change, WatchError>;
+
+    async fn next(&mut self) -> Option<Self::Event> {
+        match self.watch.next().await {
+            Err(WatchError::Closed) => None,
+            change => Some(change),
         }
+    }
+
+    async fn text(&self, event: Self::Event) -> Option<String> {
+        let Ok(Change { key, is_deleted }) = event else {
+            return Some("event: lagged\ndata: {}\n\n".into());
+        };
+        let name = json::string(&String::from_utf8_lossy(&key));
+        if is_deleted {
+            return Some(format!("event: delete\ndata: {{\"key\":{name}}}\n\n"));
+        }
+        // If it has gone since, that is a change of its own.
+        let Some(value) = self.store.get(&key).await.ok()? else { return Some(String::new()) };
+        // Line ends inside JSON are white space, but would end the event's line.
+        let value = core::str::from_utf8(&value).ok()?;
+        let mut text = String::new();
+        text.try_reserve_exact(name.len() + value.len() + 48).ok()?;
+        for part in ["event: put\ndata: {\"key\":", &name, ",\"value\":"] {
+            text.push_str(part);
+        }
+        text.extend(value.chars().map(|c| if matches!(c, '\r' | '\n') { ' ' } else { c }));
+        text.push_str("}\n\n");
+        Some(text)
     }
 }

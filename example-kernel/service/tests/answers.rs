@@ -206,6 +206,31 @@ fn a_disk_that_is_full_or_read_only_is_said() {
     });
 }
 
+/// Keys may be six times as long in JSON: a list of 1,000 would be 3 MB.
+#[test]
+fn a_list_is_not_longer_than_there_is_memory_for() {
+    with(Some(Ram::new(DISK)), async |service| {
+        for number in 0..100 {
+            let line = format!("PUT /api/kv/{}{number:03}", "%01".repeat(500));
+            assert_eq!(ask(service, &line, "1").await.0, 204);
+        }
+        let (mut count, mut line) = (0, "GET /api/kv/?limit=1000".to_owned());
+        loop {
+            let (code, list) = ask(service, &line, "").await;
+            assert!(code == 200 && list.len() <= 64 * 1024, "{code} {}", list.len());
+            count += list
+                .split("\"next\"")
+                .next()
+                .map_or(0, |keys| keys.matches("\\u0001\\u0001").count())
+                / 250;
+            let Some((_, next)) = list.split_once("\"next\":\"") else { break };
+            let key = next.split('"').next().expect("a key").replace("\\u0001", "%01");
+            line = format!("GET /api/kv/?limit=1000&after={key}");
+        }
+        assert_eq!(count, 100);
+    });
+}
+
 #[test]
 fn changes_are_watched() {
     with(Some(Ram::new(DISK)), async |service| {

@@ -22,7 +22,7 @@ pub struct Echo {
 
 impl Echo {
     pub fn new(places: usize) -> Echo {
-        Echo { shared: Shared::new(places), is_late: Cell::new(false) }
+        Echo { shared: Shared::new(places, 1 << 20), is_late: Cell::new(false) }
     }
 }
 

@@ -113,11 +113,11 @@ pub fn with<F: AsyncFnOnce(&Service<Fake, Ram>)>(disk: Option<Ram>, test: F) {
     block_on(async {
         let Some(disk) = disk else {
             let store = Err("no <disk>".into());
-            return test(&Service { machine, store, shared: Shared::new(8) }).await;
+            return test(&Service { machine, store, shared: Shared::new(8, 1 << 20) }).await;
         };
         let options = Options { segment_bytes: Some(64 << 10), seed: 7, ..Options::default() };
         let (store, runner) = Store::open(disk, options).await.expect("a good disk");
-        let service = Service { machine, store: Ok(store), shared: Shared::new(8) };
+        let service = Service { machine, store: Ok(store), shared: Shared::new(8, 1 << 20) };
         match select(test(&service), runner.run()).await {
             Either::First(()) => {}
             Either::Second(_) => panic!("the store has ended"),
