@@ -139,6 +139,11 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// From now on it takes no more of the heap than so many bytes, if there is a limit, or than it has.
+    pub fn set_limit(&mut self, limit: Option<usize>) {
+        self.limit = limit;
+    }
+
     /// An empty one, which takes so many bytes of the heap at most, if there is a limit.
     pub fn new(limit: Option<usize>) -> Index {
         Index { limit, ..Index::default() }

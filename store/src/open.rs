@@ -234,7 +234,8 @@ async fn load<D: Disk>(
         disk: &disk,
         geometry,
         window: Window::new(buffer(&disk, geometry.batch_bytes())?),
-        index: Index::new(options.index_bytes),
+        // The limit is for keys to come: those that are there may take more leaves in another order, and were acknowledged.
+        index: Index::new(None),
         segments: Segments::new(geometry).map_err(no_memory)?,
         saved: Vec::new(),
         recovery: Recovery { was_healed, ..Recovery::default() },
@@ -263,6 +264,7 @@ async fn load<D: Disk>(
         // What is served must not be lost when power is, though nobody was told that it is durable.
         state = State::ReadOnly(Reason::WriteFailed(error));
     }
+    loading.index.set_limit(options.index_bytes);
     let Loading { index, segments, window, saved, mut recovery, tail_bytes, .. } = loading;
     recovery.bytes = window.read_bytes;
     let inner = Inner {

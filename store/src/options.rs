@@ -45,7 +45,8 @@ pub struct Options {
     /// has a sixteenth of it at most, and a disk has 16 of them at least.
     pub segment_bytes: Option<usize>,
     /// The most memory that the index takes, in bytes; `None` is all there is. Beyond it keys are refused, so that the rest of the
-    /// kernel has memory. Buffers are not in it: half a MiB, and some KiB for each reading.
+    /// kernel has memory. Those that are there
+    /// when it is opened may take more. Buffers are not in it: half a MiB, and some KiB for each reading.
     pub index_bytes: Option<usize>,
     /// Has a store whose log or index is damaged give what can still be read: values that were acknowledged once, but may
     /// be old, or deleted since. Without it such a store gives nothing but its reason.

@@ -356,3 +356,26 @@ fn what_was_there_before_formatting_never_comes_back() {
         done.unwrap();
     }
 }
+
+/// Leaves are filled up where memory is out, as long as keys are put one by one; read again they are split elsewhere.
+#[test]
+fn a_store_that_has_reached_its_limit_of_memory_can_be_opened_again() {
+    for limit in (64..128).step_by(4) {
+        let sim = disk(60);
+        let options = Options { index_bytes: Some(limit << 10), ..small() };
+        let done = with(&sim, options, async |store| {
+            for number in 0_u32.. {
+                let key = format!("{:0200}-{number}{}", 0, "y".repeat(200));
+                match store.put(key.as_bytes(), b"1").await {
+                    Ok(()) => {}
+                    Err(Error::NoMemory) => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            store.stats().keys
+        });
+        let keys = done.unwrap();
+        let again = with(&sim.again(), options, async |store| store.stats().keys);
+        assert_eq!(again.expect("it opens"), keys, "{limit}");
+    }
+}
