@@ -101,6 +101,8 @@ fn limits(places: usize) -> Options {
     let mut options = Options::default();
     (options.max_connections, options.backlog) = (2 * places, places.min(128));
     options.stall_limit = Some(embassy_time::Duration::from_secs(30));
+    // A client that does not close its side has no claim on the memory of a connection that is over.
+    options.close_limit = embassy_time::Duration::from_secs(3);
     options
 }
 
