@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
 use example_service::{Heap, Machine, Metric, Span, Task};
@@ -23,6 +23,8 @@ pub struct Kernel {
     net: Net,
     spans: RefCell<Vec<Span>>,
     used: RefCell<VecDeque<usize>>,
+    /// Time since boot, and time of day, when the last second began.
+    second: Cell<(Duration, Option<Duration>)>,
 }
 
 impl Kernel {
@@ -33,7 +35,8 @@ impl Kernel {
                 as u64,
         );
         let spans = RefCell::new(vec![Span { name: "to main", end: main }]);
-        Kernel { boot, net, spans, used: RefCell::default() }
+        let second = Cell::new((time::now(), clock::time_of_day()));
+        Kernel { boot, net, spans, used: RefCell::default(), second }
     }
 
     /// A part of the boot is over.
@@ -41,10 +44,11 @@ impl Kernel {
         self.spans.borrow_mut().push(Span { name, end: time::now() });
     }
 
-    /// Notes each second how much of the heap is in use, for ever.
-    pub async fn watch_heap(&self) {
+    /// Notes each second what time it is and how much of the heap is in use, for ever.
+    pub async fn each_second(&self) {
         let mut second = task::interval(Duration::from_secs(1));
         loop {
+            self.second.set((time::now(), clock::time_of_day()));
             self.note_heap();
             second.tick().await;
         }
@@ -64,12 +68,15 @@ impl Machine for Kernel {
         time::now()
     }
 
+    /// To the second: an emulator's clock is a hundred times as slow as a processor's.
     fn time_of_day(&self) -> Option<Duration> {
-        clock::time_of_day()
+        self.second.get().1
     }
 
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> {
-        task::sleep(time)
+        let is_long = time >= Duration::from_secs(10);
+        let now = if is_long { self.second.get().0 } else { time::now() };
+        task::sleep_until(now + time)
     }
 
     fn about(&self) -> Vec<(&'static str, String)> {

@@ -53,7 +53,7 @@ pub async fn run(boot: &'static BootInfo, net: Net) -> Exit {
         return Exit::Failure;
     }
     let of = service.clone();
-    spawn("heap", async move { of.machine.watch_heap().await });
+    spawn("seconds", async move { of.machine.each_second().await });
     let of = service.clone();
     spawn("clock", async move { tell_address(&of.machine, net, boot).await });
     until_stopped().await;

@@ -114,7 +114,9 @@ pub(crate) async fn patiently(
     server: &impl Server,
     sending: impl Future<Output = Result<(), Wrong>>,
 ) -> Result<(), Wrong> {
-    match select3(sending, server.sleep(REQUEST_LIMIT), server.shared().wanted()).await {
+    // Made when it is waited for: that asks the clock.
+    let limit = async { server.sleep(REQUEST_LIMIT).await };
+    match select3(sending, limit, server.shared().wanted()).await {
         Either3::First(sent) => sent,
         _ => Err(Wrong::Gone),
     }
@@ -193,8 +195,8 @@ async fn next<'a, S: Read + Write>(
     room: &mut Room<'a>,
 ) -> Result<Kind, Wrong> {
     room.path.clear();
-    let (limit, leave) = (server.sleep(REQUEST_LIMIT), server.shared().leave());
-    match select3(read(server, wire, room), limit, leave).await {
+    let limit = async { server.sleep(REQUEST_LIMIT).await };
+    match select3(read(server, wire, room), limit, server.shared().leave()).await {
         Either3::First(read) => read,
         // Of what has come in part the client shall know that it was not done.
         _ if !wire.is_empty() || !room.path.is_empty() => Err(Code::RequestTimeout.into()),

@@ -26,6 +26,7 @@ mod connection;
 mod events;
 mod head;
 pub mod json;
+mod line;
 mod memory;
 mod response;
 mod shared;

@@ -4,12 +4,10 @@
 //! What is long is in no place but is lent its [`Memory`]: bodies of requests, and answers.
 
 use core::cell::{Cell, RefCell, RefMut};
-use core::future::pending;
 use core::time::Duration;
 
-use freestone_task::sync::Semaphore;
-
 use crate::connection::MOST_BODY;
+use crate::line::Line;
 use crate::memory::{ANSWER, Memory};
 use crate::response::{Code, Date};
 
@@ -18,8 +16,9 @@ use crate::response::{Code, Date};
 pub struct Shared {
     most: usize,
     open: Cell<usize>,
-    /// Each permit makes one of those that wait for their clients leave; closed, it makes all leave.
-    leaves: Semaphore,
+    /// Who is called leaves.
+    leaves: Line,
+    is_closed: Cell<bool>,
     /// For long bodies.
     pub(crate) bodies: Memory,
     /// For answers, while they are made and while they wait for their clients.
@@ -35,7 +34,8 @@ impl Shared {
         Shared {
             most,
             open: Cell::new(0),
-            leaves: Semaphore::new(0),
+            leaves: Line::default(),
+            is_closed: Cell::new(false),
             bodies: Memory::new(bytes.max(MOST_BODY)),
             long: Memory::new(bytes.max(ANSWER)),
             answers: Default::default(),
@@ -55,35 +55,38 @@ impl Shared {
 
     /// From now on every connection ends as soon as it has answered what it has been asked.
     pub fn close(&self) {
-        self.leaves.close();
+        self.is_closed.set(true);
+        self.leaves.call_all();
     }
 
     /// Whether [`Shared::close`] was called.
     pub fn is_closed(&self) -> bool {
-        self.leaves.is_closed()
+        self.is_closed.get()
     }
 
     /// Takes a place. Beyond the most, a connection that waits is told to leave.
     pub(crate) fn take(&self) -> Place<'_> {
         self.open.set(self.open.get() + 1);
-        if self.open.get() > self.most && self.leaves.available() == 0 {
-            self.leaves.add(1);
+        if self.open.get() > self.most {
+            self.leaves.call();
         }
         Place(self)
     }
 
     /// Waits, in the order of the calls, until the place is wanted.
     pub(crate) async fn leave(&self) {
-        if let Ok(permit) = self.leaves.acquire(1).await {
-            permit.forget();
+        if !self.is_closed() {
+            self.leaves.wait().await;
         }
     }
 
     /// The same for a connection whose client has yet to take an answer: the end of the server is no reason to go.
     pub(crate) async fn wanted(&self) {
-        match self.leaves.acquire(1).await {
-            Ok(permit) => permit.forget(),
-            Err(_) => pending().await,
+        loop {
+            self.leaves.wait().await;
+            if !self.is_closed() {
+                return;
+            }
         }
     }
 

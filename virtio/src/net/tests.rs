@@ -258,10 +258,12 @@ fn a_flood_of_what_is_dropped_has_its_turns() {
             }
         });
         let mut most = 0;
-        for _ in 0..2000 {
+        // However late the device begins.
+        while net.statistics().dropped < 10_000 {
             let before = net.statistics().dropped;
             assert!(receive(&mut net).is_none());
             most = most.max(net.statistics().dropped - before);
+            std::thread::yield_now();
         }
         is_over.store(true, Ordering::Relaxed);
         assert!(most > 0 && most <= 2 * u64::from(BUFFERS), "{most} in one turn");
