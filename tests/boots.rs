@@ -45,7 +45,7 @@ fn large_memory_is_mapped_and_used() {
     let image = kernel("example-kernel", "example-kernel", Profile::Dev);
     // More than the entry code maps, and on pc a region above 4 GiB: QEMU reserves, but does not
     // touch, what the guest does not use.
-    let ended = boot(&image, &["--machine", "pc", "-m", "6144"]);
+    let ended = boot(&image, &["--machine", "pc", "-m", "6144", "--", "oneshot"]);
     let ended = ended.expect(status::SUCCESS, &["0x000100000000..", "VERDICT: success"]);
     assert!(ended.stdout.contains("RAM were free"), "{ended}");
 }
@@ -89,7 +89,7 @@ fn a_module_arrives_whole() {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let bytes = std::fs::read(manifest).expect("this crate has a manifest").len();
     for machine in MACHINES {
-        boot(&image, &["--machine", machine, "--module", manifest])
+        boot(&image, &["--machine", machine, "--module", manifest, "--", "oneshot"])
             .expect(status::SUCCESS, &[&format!("module        {bytes} bytes")]);
     }
 }
