@@ -8,7 +8,7 @@
 //! One processor so far. Source: Intel SDM volume 3, chapter 12 (APIC), 12.12 (x2APIC).
 
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::devices::acpi;
 use crate::interrupts::words::Polarity;
@@ -135,14 +135,25 @@ fn turn_on(lines: [u32; 2]) -> Result<(), Error> {
     if !answers(&local) {
         return Err(Error::Dead);
     }
-    local.write(Register::TimerVector, MASKED);
-    local.write(Register::Line0, lines[0]);
-    local.write(Register::Line1, lines[1]);
-    local.write(Register::TaskPriority, 0);
-    interrupts::set_end_of_interrupt(end_of_interrupt);
-    HERE.store(here, Ordering::Release);
+    // An NMI's handler, or a single step's, may have turned it on since, and have set its timer, which is not to be masked.
+    // One that comes from here on is refused.
+    if TURNING.swap(true, Ordering::Acquire) {
+        return Err(Error::Unmappable(MapError::Busy));
+    }
+    if !is_on() {
+        local.write(Register::TimerVector, MASKED);
+        local.write(Register::Line0, lines[0]);
+        local.write(Register::Line1, lines[1]);
+        local.write(Register::TaskPriority, 0);
+        interrupts::set_end_of_interrupt(end_of_interrupt);
+        HERE.store(here, Ordering::Release);
+    }
+    TURNING.store(false, Ordering::Release);
     Ok(())
 }
+
+/// Whether somebody writes its registers.
+static TURNING: AtomicBool = AtomicBool::new(false);
 
 /// What to write for LINT0 and LINT1.
 fn lines() -> [u32; 2] {
